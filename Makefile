@@ -1,0 +1,42 @@
+# make demo | test | test-full | env | lock
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+TORCH := 2.13.0
+
+.PHONY: env demo test test-full lint lock clean
+
+env: $(STAMP)
+
+# torch comes first and from its CPU index, so that no CUDA package is ever resolved.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
+	    --extra-index-url https://download.pytorch.org/whl/cpu "torch==$(TORCH)" 2>$(VENV)/torch.log \
+	    || { cat $(VENV)/torch.log; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/retrainer demo
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: lint
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile
+
+test-full: lint
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lock: $(STAMP)
+	@$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude torch > requirements.lock
+
+clean:
+	rm -rf $(VENV)

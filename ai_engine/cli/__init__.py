@@ -1,0 +1,21 @@
+"""The console command ``retrainer``. Nothing but click is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the console command on ``sys.argv`` and end the process with its exit code."""
+    try:
+        from ai_engine.cli.application import retrainer
+        from ai_engine.cli.terminal import heed_interrupts, hush, tolerate_encodings
+
+        heed_interrupts()
+        tolerate_encodings()
+        try:
+            retrainer()
+        finally:
+            hush()
+    except KeyboardInterrupt:  # before a command ran, or a second time while the first was being answered
+        sys.exit(130)

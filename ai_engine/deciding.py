@@ -1,0 +1,222 @@
+"""``gate``, ``promote``, ``rollback``: decisions about the champion, each an entry in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ai_engine.deploy.ledger import LedgerEntry
+from ai_engine.deploy.references import parse_reference
+from ai_engine.deploy.registry import Registry
+from ai_engine.gating import Question, ask
+from ai_engine.locking import retraining_lock
+from ai_engine.runs import FINISHED, Run, list_runs
+from ai_engine.text import interval, number, signed, table
+from ai_engine.tune_result import TuneResult
+from ai_engine.workspace import Workspace, open_workspace
+from algorithms.ope.estimate import Estimate
+from algorithms.policy.provenance import plain_json
+from envs.errors import DataError, RegistryError
+from envs.home import Home
+from tune_configs.gate.request import GateDecision, Needs
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The gate's answer.
+
+    Attributes:
+        agent: the agent.
+        decision: ``promote``, ``canary``, ``keep``, ``inconclusive`` or ``refused``.
+        version: the finalist that it speaks of, ``agent@N``, or empty.
+        reason: one sentence.
+        needs: what would settle an open question.
+        estimate: gain of that finalist over the champion, or ``None``.
+        alpha: what the look cost of the lifetime budget.
+        look: number of the look; 0 where no outcome of ``final`` was read.
+        champion: whom the finalists were judged against.
+        units: final units that were read.
+        entry: number of the ledger entry.
+    """
+
+    agent: str
+    decision: str
+    version: str
+    reason: str
+    needs: Needs
+    estimate: Estimate | None
+    alpha: float
+    look: int
+    champion: str
+    units: int
+    entry: int
+
+    def to_json(self) -> dict[str, Any]:
+        """One document; figures that are not finite are null."""
+        document = {name: getattr(self, name) for name in self.__slots__}
+        document["needs"] = asdict(self.needs)
+        document["estimate"] = asdict(self.estimate) if self.estimate else None
+        plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
+        return plain
+
+    def to_text(self) -> str:
+        """The figures and one sentence."""
+        rows = [("champion", self.champion), ("finalist", self.version or "–")]
+        if self.estimate and self.estimate.usable:
+            rows.append(("gain", f"{signed(self.estimate.value)} {interval(self.estimate.lower, self.estimate.upper)}"))
+            rows.append(("overlap", f"{self.estimate.effective_sample_size:,.0f} of {self.units:,} units"))
+        rows.append(("look", f"{self.look}, α {self.alpha:.4f} spent" if self.look else "none spent"))
+        wants = []
+        if self.needs.decisions:
+            wants.append(f"~{self.needs.decisions:,} decisions")
+        if self.needs.seconds:
+            wants.append(f"{self.needs.seconds / 3600:,.1f} h at your rate")
+        if self.needs.explore:
+            wants.append(f"explore={number(self.needs.explore, 2)}")
+        if wants:
+            rows.append(("needs", ", ".join(wants)))
+        return f"{table((), rows)}\n{self.decision}: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerMove:
+    """An entry that was written to the ledger."""
+
+    agent: str
+    entry: LedgerEntry
+
+    def to_json(self) -> dict[str, Any]:
+        """One document."""
+        plain: dict[str, Any] = plain_json(
+            {
+                "schema_version": 1,
+                "agent": self.agent,
+                "number": self.entry.number,
+                "kind": self.entry.kind,
+                "champion": f"{self.agent}@{self.entry.version}",
+                "reason": self.entry.reason,
+            }
+        )
+        return plain
+
+    def to_text(self) -> str:
+        """One sentence."""
+        why = f" ({self.entry.reason})" if self.entry.reason else ""
+        return f"Ledger entry {self.entry.number}, {self.entry.kind}: the champion is {self.agent}@{self.entry.version}{why}."
+
+
+def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
+    """Judge the finalists of the last sweep on final units that no gate has read, and write the answer down.
+
+    Raises:
+        DataError: there is no sweep against the present champion.
+        BusyError: the agent is being retrained.
+    """
+    workspace = open_workspace(name, home)
+    with retraining_lock(workspace.home, name):
+        champion = workspace.champion()
+        run, tuned = _last_sweep(workspace, champion.version)
+        versions = [reference.rpartition("@")[2] for reference in tuned.finalists]
+        answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0))))
+        return _record(workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence)
+
+
+def _last_sweep(workspace: Workspace, champion: str) -> tuple[Run, TuneResult]:
+    for run in reversed(list_runs(workspace.home, workspace.name)):
+        if run.record["kind"] == "tune" and run.status == FINISHED and run.record["champion"] == champion:
+            return run, TuneResult.from_json(run.read("result.json"))
+    raise DataError(
+        f"no sweep against the champion {champion}",
+        where=f"agent {workspace.name}",
+        remedy=f"run retrainer tune {workspace.name}",
+    )
+
+
+def _record(
+    workspace: Workspace,
+    champion: str,
+    tuned: TuneResult,
+    versions: list[str],
+    decision: GateDecision,
+    units: int,
+    final_sequence: int,
+) -> GateResult:
+    name = workspace.name
+    judged = decision.winner if decision.winner is not None else 0
+    candidate = versions[judged] if versions else tuned.recommended.rpartition("@")[2]
+    look = decision.look if decision.alpha > 0 else 0
+    held = workspace.registry.held(name) and decision.decision == "promote"
+    reason = f"{decision.reason}; automation is held, release it to promote" if held else decision.reason
+    entry = workspace.registry.record_gate(
+        name,
+        decision=decision.decision,
+        candidate=candidate,
+        champion=champion,
+        look=look or None,
+        alpha=decision.alpha,
+        final_sequence=final_sequence if look else workspace.registry.looks(name).final_sequence,
+        reason=reason,
+        details={"run": tuned.run, "units": units},
+    )
+    return GateResult(
+        agent=name,
+        decision=decision.decision,
+        version=f"{name}@{candidate}",
+        reason=reason,
+        needs=decision.needs,
+        estimate=decision.estimate,
+        alpha=decision.alpha,
+        look=look,
+        champion=f"{name}@{champion}",
+        units=units,
+        entry=entry.number,
+    )
+
+
+def promote(
+    reference: str, *, home: Home | str | Path | None = None, override: bool = False, reason: str = ""
+) -> LedgerMove:
+    """Make a version champion: one that the last gate passed, or any when a person overrides.
+
+    Raises:
+        RegistryError: no gate passed it, it is barred, automation is held, or a reason is missing.
+    """
+    registry = Registry(Home.find(home))
+    parsed = parse_reference(reference)
+    if parsed.path is not None:
+        raise RegistryError("a file is no version", where=str(parsed.path), remedy="name it NAME@N")
+    version = parsed.version
+    if override:
+        return LedgerMove(parsed.agent, registry.override(parsed.agent, version, reason))
+    gates = [entry for entry in registry.history(parsed.agent) if entry.kind == "gate"]
+    if "@" not in reference and gates:
+        version = str(gates[-1].details["candidate"])
+    version = registry.resolve(parsed.agent, version)
+    passed = [entry for entry in gates if entry.details["candidate"] == version]
+    if not passed:
+        raise RegistryError(
+            f"no gate has judged version {version}",
+            where=f"agent {parsed.agent}",
+            remedy=f"run retrainer gate {parsed.agent}, or promote it with --override --reason TEXT",
+        )
+    entry = registry.promote(parsed.agent, version, gate_entry=passed[-1], reason=reason)
+    return LedgerMove(parsed.agent, entry)
+
+
+def rollback(
+    name: str, *, to: str | None = None, reason: str = "", home: Home | str | Path | None = None
+) -> LedgerMove:
+    """Go back to the previous champion or to a reference; bars the present one and holds automation."""
+    target = parse_reference(to).version if to and "@" in to else to
+    return LedgerMove(name, Registry(Home.find(home)).rollback(name, target, reason))
+
+
+def hold(name: str, *, reason: str, home: Home | str | Path | None = None) -> LedgerMove:
+    """Stop gates from promoting until :func:`release`."""
+    return LedgerMove(name, Registry(Home.find(home)).hold(name, reason))
+
+
+def release(name: str, *, reason: str = "", home: Home | str | Path | None = None) -> LedgerMove:
+    """Let gates promote again."""
+    return LedgerMove(name, Registry(Home.find(home)).release(name, reason))

@@ -1,0 +1,71 @@
+"""How an :class:`~ai_engine.deploy.agent.Agent` meets the agent's declaration, or makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from envs.errors import SpecificationError
+from envs.home import Home
+from envs.infer import infer_specification
+from envs.observation import ObservationField, ObservationSpecification
+from envs.record import DecisionRecord
+from envs.specification import Action, AgentSpecification
+
+DEFAULT_VERSION = "rule-1"
+
+
+def declared_specification(
+    home: Home, name: str, actions: Sequence[Action] | None, explore: float, version: str
+) -> AgentSpecification | None:
+    """The declaration of an agent, ``None`` where there is none yet.
+
+    Raises:
+        SpecificationError: an argument that was given contradicts it; names the argument.
+    """
+    if name not in home.agents():
+        return None
+    specification = home.specification(name)
+    given: list[tuple[str, str, Any, Any]] = []
+    if actions is not None:
+        given.append(("actions", "actions", tuple(actions), specification.actions))
+    if explore != 0.0:
+        given.append(("explore", "explore", explore, specification.explore))
+    if version != DEFAULT_VERSION:
+        given.append(("version", "rule_version", version, specification.rule_version))
+    for argument, key, value, declared in given:
+        if value != declared:
+            raise SpecificationError(
+                f"{argument} is {value!r}, declared is {declared!r}",
+                where=f"agent {name}",
+                remedy=f"leave the argument out, or change {key} in {home.configuration_path}",
+            )
+    return specification
+
+
+def new_specification(
+    name: str, observation: Any, actions: Sequence[Action], explore: float, version: str
+) -> AgentSpecification:
+    """The declaration of an agent that was told its actions, its observation read off the first one seen.
+
+    One observation shows names and kinds, not ranges: numbers stay unbounded.
+
+    Raises:
+        SpecificationError, RecordError: the observation or the actions cannot be declared.
+    """
+    record = DecisionRecord.from_mapping({"agent": name, "observation": observation, "action": actions[0]})
+    seen = infer_specification(name, [record]).observation
+    return AgentSpecification(
+        name=name,
+        observation=ObservationSpecification(seen.kind, tuple(_open(field, seen.kind) for field in seen.fields)),
+        actions=tuple(actions),
+        explore=explore,
+        rule_version=version,
+        inferred=("observation", "horizon", "unit"),
+    )
+
+
+def _open(field: ObservationField, kind: str) -> ObservationField:
+    whole = field.type == "integer" and kind != "int"
+    return replace(field, type="number" if whole else field.type, low=None, high=None)

@@ -1,0 +1,219 @@
+"""Which version of an agent's policy is the champion, how it became so, and how to go back.
+
+The last ledger entry that appoints a champion is the truth. Layout below ``models/retrained/``::
+
+    ledger/{agent}/{n:08d}.json      entries, write-once, hash-chained
+    versions/{agent}/{version}.json  artefacts, write-once; there before any entry names them
+    {agent}_model.json               a copy of the champion, repaired whenever a registry is opened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ai_engine.deploy.ledger import Draft, LedgerEntry, LedgerState
+from ai_engine.deploy.registry_view import RegistryView
+from algorithms.policy import Policy
+from envs.errors import RegistryError
+
+
+class Registry(RegistryView):
+    """The versions and champions of a home. Safe for many processes at once.
+
+    Args:
+        home: the home, or its path.
+        storage: where it is kept; ``models/retrained/`` of the home by default.
+    """
+
+    def initialise(self, policy: Policy) -> str:
+        """Make an agent's version 0, its own rule with the floor, the first champion; does nothing where one is.
+
+        Returns:
+            The version that is the agent's own rule.
+        """
+        agent = policy.agent
+        state = self._ledger.state(agent)
+        if state.entries:
+            return state.rule
+        # An initialisation that died before its entry may have left another policy under this number.
+        version = (
+            "0" if self._versions.keep(policy, "0") or self._is_stored(policy, "0") else self._versions.add(policy)
+        )
+        self._ledger.append(agent, lambda now: None if now.entries else self._appoint(now, agent, "version0", version))
+        self._publish(agent)
+        return self._state(agent).rule
+
+    def renew_rule(self, policy: Policy, reason: str) -> str:
+        """Make a changed own rule (or floor) of the agent its champion, as a new version 0.
+
+        Allowed only while the champion is a bare rule: a promoted policy stands on the rule it was proven with.
+
+        Raises:
+            RegistryError: the champion was promoted; names the remedy.
+        """
+        agent = policy.agent
+        version = self._versions.add(policy)
+
+        def decide(state: LedgerState) -> Draft:
+            if state.champion not in state.rules:
+                raise RegistryError(
+                    f"the champion {state.champion} stands on the rule it was proven with",
+                    where=f"agent {agent}",
+                    remedy=f"roll back to {agent}@rule first, then change the rule",
+                )
+            return self._appoint(state, agent, "version0", version, reason)
+
+        self._move(agent, decide)
+        return version
+
+    def add_version(self, policy: Policy) -> str:
+        """Keep a policy as the agent's next version; it becomes nobody's champion by that."""
+        self._state(policy.agent)
+        return self._versions.add(policy)
+
+    def record_gate(
+        self,
+        agent: str,
+        *,
+        decision: str,
+        candidate: str,
+        champion: str,
+        look: int | None,
+        alpha: float = 0.0,
+        final_sequence: int = 0,
+        reason: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> LedgerEntry:
+        """Write down a gate's decision and what it spent.
+
+        Args:
+            agent: whose gate.
+            decision: promote, canary, keep, inconclusive or refused.
+            candidate: the version that was judged.
+            champion: the version that it was judged against.
+            look: number of the look, one more than :meth:`looks` has; ``None`` where no final unit was read.
+            alpha: α of this look.
+            final_sequence: journal position up to which final units are now used.
+            reason: for the reader.
+            details: anything else worth keeping.
+
+        Raises:
+            RegistryError: the champion changed or another gate took the look meanwhile.
+        """
+
+        def decide(state: LedgerState) -> Draft:
+            if state.champion != champion:
+                raise RegistryError(
+                    f"the champion became {state.champion} while {champion} was being judged",
+                    where=f"agent {agent}",
+                    remedy="run the gate again",
+                )
+            if look is not None and (look != state.looks + 1 or final_sequence < state.final_sequence):
+                raise RegistryError(
+                    f"look {look} up to {final_sequence} is not the next after look {state.looks}"
+                    f" up to {state.final_sequence}",
+                    where=f"agent {agent}",
+                    remedy="run the gate again",
+                )
+            spent = {"look": look, "alpha": alpha, "final_sequence": final_sequence}
+            facts = {"decision": decision, "candidate": candidate, "champion": champion, **spent}
+            return Draft("gate", state.champion, reason, {**(details or {}), **facts})
+
+        self.resolve(agent, candidate)
+        return self._move(agent, decide)
+
+    def promote(self, agent: str, version: str, *, gate_entry: LedgerEntry | int, reason: str = "") -> LedgerEntry:
+        """Make a version champion because a gate passed it.
+
+        Raises:
+            RegistryError: no such gate entry, it judged something else or did not pass, the champion changed
+                since, the version is barred, or automation is held.
+        """
+        number = gate_entry if isinstance(gate_entry, int) else gate_entry.number
+
+        def decide(state: LedgerState) -> Draft:
+            entry = state.entries[number - 1] if 1 <= number <= len(state.entries) else None
+            problem = ""
+            if entry is None or entry.kind != "gate":
+                problem = f"ledger entry {number} is not a gate"
+            elif (entry.details["decision"], entry.details["candidate"]) != ("promote", version):
+                problem = f"gate {number} said {entry.details['decision']} of version {entry.details['candidate']}"
+            elif state.moved > number:
+                problem = f"the champion became {state.champion} after gate {number}"
+            elif version in state.barred:
+                problem = f"version {version} was rolled back and is barred"
+            elif state.held:
+                problem = "automation is held"
+            if problem:
+                remedy = f"release {agent}" if problem == "automation is held" else "run the gate again, or override it"
+                raise RegistryError(f"{version} is not promoted: {problem}", where=f"agent {agent}", remedy=remedy)
+            return self._appoint(state, agent, "promote", version, reason, gate=number)
+
+        return self._move(agent, decide)
+
+    def override(self, agent: str, reference: str, reason: str) -> LedgerEntry:
+        """Make a version champion because a person says so; the ledger keeps the reason."""
+        self._need_reason(agent, reason)
+        version = self.resolve(agent, reference)
+        return self._move(agent, lambda state: self._appoint(state, agent, "override", version, reason))
+
+    def rollback(self, agent: str, to: str | None = None, reason: str = "") -> LedgerEntry:
+        """Go back to the previous champion (or to ``to``), bar the present one and hold automation.
+
+        The agent's own rule is never barred: one can always go back to it.
+
+        Raises:
+            RegistryError: there is nothing to go back to, or the target is barred or already champion.
+        """
+        target = self.resolve(agent, to) if to is not None else None
+
+        def decide(state: LedgerState) -> Draft:
+            version = target if target is not None else state.previous()
+            problem = ""
+            if not version:
+                problem = f"there is no champion before {state.champion}"
+            elif version == state.champion:
+                problem = f"{version} is the champion already"
+            elif version not in state.champions:
+                problem = f"version {version} never was champion"
+            elif version in state.barred:
+                problem = f"version {version} was rolled back itself and is barred"
+            if problem:
+                raise RegistryError(problem, where=f"agent {agent}", remedy=f"go back to {agent}@rule, or override")
+            barred = sorted({state.champion} - state.rules)
+            return self._appoint(state, agent, "rollback", version, reason, barred=barred)
+
+        return self._move(agent, decide)
+
+    def hold(self, agent: str, reason: str) -> LedgerEntry:
+        """Stop gates from promoting until :meth:`release`."""
+        self._need_reason(agent, reason)
+        return self._move(agent, lambda state: Draft("hold", state.champion, reason))
+
+    def release(self, agent: str, reason: str = "") -> LedgerEntry:
+        """Let gates promote again; barred versions stay barred."""
+        return self._move(agent, lambda state: Draft("release", state.champion, reason))
+
+    def _appoint(
+        self, state: LedgerState, agent: str, kind: str, version: str, reason: str = "", **details: Any
+    ) -> Draft:
+        digest = self._versions.digest(agent, version)
+        return Draft(kind, version, reason, {**details, "artefact": digest, "from": state.champion})
+
+    def _move(self, agent: str, decide: Callable[[LedgerState], Draft]) -> LedgerEntry:
+        self._state(agent)
+        entry = self._ledger.append(agent, decide)
+        self._publish(agent)
+        assert entry is not None
+        return entry
+
+    def _is_stored(self, policy: Policy, version: str) -> bool:
+        stored = self._versions.load(policy.agent, version, None)
+        return stored.to_bytes() == replace(policy, version=version).to_bytes()
+
+    @staticmethod
+    def _need_reason(agent: str, reason: str) -> None:
+        if not reason.strip():
+            raise RegistryError("the ledger needs a reason", where=f"agent {agent}", remedy="give one")

@@ -1,0 +1,230 @@
+"""``tune`` and ``train``: from an agent's log to versions that the gate can judge."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ai_engine.interrupts import Interrupted
+from ai_engine.locking import retraining_lock
+from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run
+from ai_engine.tune_result import TuneResult, VariantResult
+from ai_engine.workspace import Workspace, open_workspace
+from algorithms.policy import Policy
+from envs.columns import load_columns, save_columns
+from envs.dataset import SELECT, TRAIN
+from envs.errors import DataError, RetrainerError
+from envs.home import Home
+from tune_configs.selection import Selection, select
+from tune_configs.spaces import search_space
+from tune_configs.sweep import run_sweep
+from tune_configs.training import train_component
+from tune_configs.trial import TrialPlan, TrialResult, variant_policy
+from tune_configs.variant import VariantSpecification
+
+Progress = Callable[[str], None]
+FRESH_SELECT_UNITS = 100
+"""With at least so many select episodes since the last gate, variants are judged on those alone."""
+START_UP_SECONDS = 12.0
+"""What of a time budget goes to starting workers and to closing; the rest is for trials."""
+
+
+def tune(
+    name: str,
+    *,
+    trials: int | None = None,
+    time_budget: float | None = None,
+    home: Home | str | Path | None = None,
+    seed: int = 0,
+    refit_all: bool = False,
+    progress: Progress | None = None,
+) -> TuneResult:
+    """Try variants on ``train`` and ``select``; recommend one and name the finalists for the gate.
+
+    Args:
+        name: the agent.
+        trials: number of variants; 16 where neither it nor a time budget is given.
+        time_budget: seconds in all, kept within a fifth from one minute up.
+        home: the home.
+        seed: decides the variants drawn and every algorithm's seed.
+        refit_all: train the recommendation once more on all rows, ``final`` included; such a version
+            can never pass the gate, and says so.
+        progress: told one line after each trial.
+
+    Raises:
+        DataError: the log teaches nothing (grade D), with the reason.
+        BusyError: the agent is being retrained.
+    """
+    if trials is not None and trials < 1:
+        raise DataError(f"{trials} trials", where="tune", remedy="ask for at least one")
+    workspace = open_workspace(name, home)
+    started = time.monotonic()
+    with retraining_lock(workspace.home, name):
+        count = trials or (16 if time_budget is None else 512)
+        variants = tuple(itertools.islice(search_space(workspace.specification).variants(seed), count))
+        request = {
+            "variants": [variant.to_json() for variant in variants],
+            "seed": seed,
+            "time_budget": time_budget,
+            "refit_all": refit_all,
+        }
+        grade = _learnable(workspace)
+        run = Run.create(workspace.home, name, "tune", {**request, "grade": grade})
+        _prepare(workspace, run)
+        return _sweep(workspace, run, started=started, progress=progress)
+
+
+def runs_resume(
+    run: str, *, home: Home | str | Path | None = None, progress: Progress | None = None
+) -> TuneResult:
+    """Finish an interrupted sweep; finished variants are not done again.
+
+    Raises:
+        RegistryError: no such run.
+    """
+    found = Run.open(Home.find(home), run)
+    if found.status == FINISHED:
+        return TuneResult.from_json(found.read("result.json"))
+    workspace = open_workspace(found.agent, home)
+    with retraining_lock(workspace.home, found.agent):
+        found.update(status="running", process=os.getpid())
+        if not (found.path / "dataset").is_dir():
+            _prepare(workspace, found)
+        return _sweep(workspace, found, started=time.monotonic(), progress=progress)
+
+
+def _learnable(workspace: Workspace) -> str:
+    card = workspace.card()
+    if card.grade == "D":
+        reason = next((f.sentence for f in card.findings if f.severity == "fatal"), "the log is grade D")
+        raise DataError(reason, where=f"agent {workspace.name}", remedy=f"see retrainer inspect {workspace.name}")
+    return card.grade
+
+
+def _prepare(workspace: Workspace, run: Run) -> None:
+    """Write what the trials read: train and select (never final), and the champion."""
+    champion = workspace.champion()
+    dataset = workspace.dataset.split("train", "select")
+    since = workspace.registry.looks(workspace.name).final_sequence
+    fresh = (dataset.splits == SELECT) & (dataset.sequences > since)
+    for split, code in (("train", TRAIN), ("select", SELECT)):
+        if not (dataset.splits == code).any():
+            raise DataError(
+                f"{dataset.episode_count} episodes leave none for {split}",
+                where=f"agent {workspace.name}",
+                remedy="log more decisions",
+            )
+    save_columns(dataset, run.path / "dataset")
+    run.update(champion=champion.version, dataset=workspace.dataset.identifier,
+               since=since if fresh.sum() >= FRESH_SELECT_UNITS else 0)
+    (run.path / "champion.json").write_bytes(champion.to_bytes())
+
+
+def _plan(run: Run) -> TrialPlan:
+    request = run.record["request"]
+    return TrialPlan(
+        directory=run.path,
+        dataset=run.path / "dataset",
+        champion=run.path / "champion.json",
+        variants=tuple(VariantSpecification.from_json(item) for item in request["variants"]),
+        seed=int(request["seed"]),
+        since=int(run.record["since"]),
+    )
+
+
+def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress | None) -> TuneResult:
+    plan, budget = _plan(run), run.record["request"]["time_budget"]
+    left = None if budget is None else max(budget - START_UP_SECONDS - (time.monotonic() - started), 1.0)
+
+    def report(done: int, count: int, best: float) -> None:
+        if progress:
+            of = f" of {count}" if budget is None or count < 512 else ""
+            progress(f"variants {done}{of}, best {best:+.3g}")
+
+    try:
+        sweep = run_sweep(plan, time_budget=left, progress=report)
+        if not sweep.trials:
+            raise DataError("no variant finished in time", where=f"run {run.identifier}", remedy="give more time")
+        result = _conclude(workspace, run, plan, sweep.trials)
+    except KeyboardInterrupt:
+        run.update(status=INTERRUPTED)
+        raise Interrupted(
+            f"interrupted, finished variants are kept in run {run.identifier}",
+            resume_command=f"retrainer runs resume {run.identifier} --home {workspace.home.path}",
+        ) from None
+    except RetrainerError:
+        run.update(status=FAILED)
+        raise
+    run.write("result.json", result.to_json())
+    run.update(status=FINISHED)
+    run.tidy()
+    return result
+
+
+def _conclude(workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[TrialResult, ...]) -> TuneResult:
+    selection = select(trials)
+    versions: dict[int, str] = {}
+    for index in selection.finalists:
+        versions[index] = _register(workspace, run, plan, index)
+    recommended = _recommend(workspace, run, plan, trials, selection, versions)
+    return TuneResult(
+        agent=workspace.name,
+        run=run.identifier,
+        grade=str(run.record["request"]["grade"]),
+        champion=f"{workspace.name}@{run.record['champion']}",
+        variants=tuple(
+            VariantResult.of(
+                workspace.name,
+                trial,
+                versions.get(trial.index),
+                plan.artefact_path(trial.index),
+                workspace.home.path,
+            )
+            for trial in trials
+        ),
+        finalists=tuple(f"{workspace.name}@{versions[index]}" for index in selection.finalists),
+        recommended=f"{workspace.name}@{recommended}",
+        recommended_index=selection.recommended,
+        evidence=selection.evidence,
+        ungated=bool(run.record["request"]["refit_all"]),
+    )
+
+
+def _register(workspace: Workspace, run: Run, plan: TrialPlan, index: int, policy: Policy | None = None) -> str:
+    """Keep a variant as a version of the agent; once, however often a run is resumed."""
+    path = plan.artefact_path(index)
+    policy = policy or Policy.from_bytes(path.read_bytes(), where=str(path))
+    return workspace.registry.add_version(policy)
+
+
+def _recommend(
+    workspace: Workspace,
+    run: Run,
+    plan: TrialPlan,
+    trials: tuple[TrialResult, ...],
+    selection: Selection,
+    versions: dict[int, str],
+) -> str:
+    """The recommended version. A finalist stays as it was judged; any other is trained once more on
+    ``train`` and ``select`` (the choice is made, and the gate reads neither), or on all rows when asked."""
+    refit_all = bool(run.record["request"]["refit_all"])
+    index = selection.recommended
+    if index in versions and not refit_all:
+        return versions[index]
+    dataset, splits = plan.dataset, ("train", "select")
+    note = "trained on train and select after its choice"
+    if refit_all:
+        dataset, splits = run.path / "dataset-all", ("train", "select", "final")
+        save_columns(workspace.dataset, dataset)
+        note = "ungated: trained on all rows, final included"
+    champion = Policy.from_bytes(plan.champion.read_bytes(), where="champion")
+    variant = plan.variants[index]
+    trained = train_component(dataset, plan.champion, variant, splits=splits)
+    policy = variant_policy(champion, trained, variant, load_columns(dataset), note=note)
+    judged = next(trial for trial in trials if trial.index == index)
+    policy = replace(policy, provenance=replace(policy.provenance, evaluation=judged.to_json()))
+    return _register(workspace, run, plan, index, policy)

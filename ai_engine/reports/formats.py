@@ -1,0 +1,156 @@
+"""How numbers are written for people: sensible digits, one minus sign, an en dash for what is unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median_low
+from typing import Any
+
+DASH, MINUS, SPACE = "\u2013", "\u2212", "\u00a0"
+DIGITS = 3
+LARGEST_DECIMALS = 6
+LARGEST_PLAIN = 1e15
+LARGEST = 1e150
+_DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
+
+
+def known(value: Any) -> bool:
+    """Whether a value is a finite number of a size that can be written and drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def number(value: Any, digits: int = DIGITS, *, signed: bool = False) -> str:
+    """A number with about ``digits`` significant digits, never rounding away whole ones."""
+    if not known(value):
+        return DASH
+    if isinstance(value, int) or value == 0:
+        return fixed(value, 0, signed=signed)
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    if decimals > LARGEST_DECIMALS:
+        return _scientific(value, signed)
+    text = fixed(value, max(decimals, 0), signed=signed)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def fixed(value: Any, decimals: int, *, signed: bool = False) -> str:
+    """A number with that many decimals, and a plus sign where ``signed``."""
+    if not known(value):
+        return DASH
+    if value and (decimals > LARGEST_DECIMALS or abs(value) >= LARGEST_PLAIN):
+        return _scientific(value, signed)
+    text = f"{abs(value):,.{min(max(decimals, 0), LARGEST_DECIMALS)}f}"
+    if not any(character in "123456789" for character in text):
+        return text
+    return _sign(value, signed) + text
+
+
+def decimals_of(spread: Any, digits: int = DIGITS) -> int | None:
+    """Decimals at which a width shows ``digits`` significant digits; ``None`` for no width."""
+    if not known(spread) or spread <= 0:
+        return None
+    return max(digits - 1 - math.floor(math.log10(spread)), 0)
+
+
+def common_decimals(estimates: Iterable[Mapping[str, Any] | None]) -> int:
+    """The decimals that suit a column of estimates: those of its median interval."""
+    widths = [width(estimate) for estimate in estimates if estimate]
+    found = [decimals for decimals in map(decimals_of, widths) if decimals is not None]
+    return median_low(found) if found else DIGITS - 1
+
+
+def width(estimate: Mapping[str, Any]) -> float | None:
+    """Upper minus lower, where both are known."""
+    lower, upper = estimate.get("lower"), estimate.get("upper")
+    return float(upper) - float(lower) if known(lower) and known(upper) else None  # type: ignore[arg-type]
+
+
+def estimate_decimals(estimate: Mapping[str, Any], column: int) -> int:
+    """The column's decimals, moved by at most one from what this interval deserves."""
+    own = decimals_of(width(estimate))
+    return column if own is None else min(max(column, own - 1), own + 1)
+
+
+def interval(lower: Any, upper: Any, decimals: int, *, signed: bool = False) -> str:
+    """``lower to upper``; empty where both are unknown."""
+    if not known(lower) and not known(upper):
+        return ""
+    return f"{fixed(lower, decimals, signed=signed)} to {fixed(upper, decimals, signed=signed)}"
+
+
+def percent(fraction: Any) -> str:
+    """A fraction as per cent."""
+    if not known(fraction):
+        return DASH
+    return f"{number(100.0 * fraction)}{SPACE}%"
+
+
+def plus_minus(value: Any, error: Any) -> str:
+    """``value ± error`` with the digits that the error allows."""
+    if not known(value):
+        return DASH
+    decimals = decimals_of(error, 2)
+    if decimals is None:
+        return number(value)
+    return f"{fixed(value, decimals)} ± {fixed(error, decimals)}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds in the largest unit that gives at least one."""
+    if not known(seconds):
+        return DASH
+    name, unit = next((pair for pair in _DURATIONS if abs(seconds) >= pair[1]), _DURATIONS[-1])
+    text = number(float(seconds) / unit)
+    return f"{text}{SPACE}{name}{'' if text == '1' else 's'}"
+
+
+def words(value: Any) -> str:
+    """Any JSON value as text: numbers formatted, lists joined, objects as ``key value``."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, Mapping):
+        return " · ".join(f"{label(key)}{SPACE}{words(item)}" for key, item in value.items()) or DASH
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(words(item) for item in value) or DASH
+    return str(value)
+
+
+def figure(value: Any, name: str) -> str:
+    """A named figure as text; shares and fractions as per cent."""
+    share = name.replace(" ", "_").endswith(("_share", "_fraction"))
+    return percent(value) if share and known(value) else words(value)
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter exactly as it was set, nothing rounded."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(setting, value)) + "]"
+    return str(value)
+
+
+def label(name: str) -> str:
+    """A field's name as words."""
+    return name.replace("_", " ")
+
+
+def shorten(text: str, characters: int) -> str:
+    """``text`` cut to so many characters, the last one an ellipsis."""
+    return text if len(text) <= characters else text[: max(characters - 1, 0)].rstrip() + "…"
+
+
+def _scientific(value: float, signed: bool) -> str:
+    mantissa, _, exponent = f"{abs(value):.{DIGITS - 1}e}".partition("e")
+    power = int(exponent)
+    return f"{_sign(value, signed)}{mantissa}e{MINUS if power < 0 else ''}{abs(power)}"
+
+
+def _sign(value: float, signed: bool) -> str:
+    if value < 0:
+        return MINUS
+    return "+" if signed and value > 0 else ""

@@ -1,0 +1,260 @@
+"""From the document to what the page shows: sorted, formatted and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ai_engine.reports.bars import share_bars, step_bars
+from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
+from ai_engine.reports.formats import (
+    DASH,
+    common_decimals,
+    estimate_decimals,
+    fixed,
+    interval,
+    known,
+    label,
+    number,
+    percent,
+    plus_minus,
+    setting,
+)
+from algorithms.ope.overlap import DOUBLY_ROBUST_RULE
+
+Data = Mapping[str, Any]
+
+# decision -> (CSS class, sign, what it means)
+DECISIONS = {
+    "promote": ("promote", "▲", "The gate proved the gain; the variant may become the champion."),
+    "canary": ("canary", "◐", "Worth a live test; nothing is promoted on this evidence."),
+    "keep": ("keep", "■", "The champion stays; no variant gains enough to matter."),
+    "inconclusive": ("inconclusive", "◇", "The log cannot decide yet; more decisions can."),
+    "refused": ("refused", "✕", "This log cannot answer the question, whatever its numbers look like."),
+}
+NO_GATE = ("keep", "○", "No gate was run, so nothing was tested on the final split.")
+GRADES = {
+    "A": "Proves other policies: exact propensities and enough overlap.",
+    "A-M": "Proves other policies where the present state says all that matters.",
+    "B": "Propensities are estimated: good for a live test, not for a promotion.",
+    "C": "Deterministic or without overlap: proves nothing about other actions.",
+    "D": "Not learnable as it is.",
+}
+SEVERITIES = {"error": "bad", "warning": "warn"}
+BY_LOG, BY_MODEL = "The log itself speaks", "Only a model speaks"
+
+
+def outcome_view(gate: Data | None) -> dict[str, str]:
+    """The badge: class, sign, text and meaning."""
+    decision = str((gate or {}).get("decision") or "")
+    kind, sign, meaning = DECISIONS.get(decision, NO_GATE if not decision else ("keep", "○", ""))
+    return {"kind": kind, "sign": sign, "text": decision or "not gated", "meaning": meaning}
+
+
+def card_view(card: Data) -> dict[str, Any]:
+    """Grade, findings and the drawing of the provable steps."""
+    grade = str(card.get("grade") or DASH)
+    findings = [
+        {**{key: row.get(key) for key in ("code", "sentence", "consequence", "remedy")}, **_severity(row)}
+        for row in card.get("findings") or []
+    ]
+    steps = [_step(item) for item in card.get("provable_steps") or []]
+    needed = DOUBLY_ROBUST_RULE.minimum_fraction
+    drawing = ""
+    if steps:
+        text = "; ".join(f"step {step}: {percent(share)}" for step, share in steps)
+        title = "Effective share of the log by step size"
+        drawing = step_bars(steps, needed, "steps", title, f"{text}; {percent(needed)} is needed.")
+    return {
+        "grade": grade,
+        "kind": grade[:1].lower() if grade in GRADES else "unknown",
+        "meaning": card.get("meaning") or GRADES.get(grade, ""),
+        "findings": findings,
+        "figures": card.get("figures") or {},
+        "needed": needed,
+        "steps": drawing,
+        "advice": card.get("exploration_advice") or "",
+    }
+
+
+def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
+    """All variants, the provable ones first, each group best first, and their forest plot."""
+    ranked = sorted(variants, key=_rank)
+    gains, values = ([row.get(key) for row in ranked] for key in ("gain", "estimate"))
+    gain_decimals, value_decimals = common_decimals(gains), common_decimals(values)
+    rows = []
+    for row in ranked:
+        gain, estimate = row.get("gain") or {}, row.get("estimate") or {}
+        rows.append(
+            {
+                "version": _version(row),
+                "algorithm": row.get("algorithm") or DASH,
+                "hyperparameters": [(k, setting(v)) for k, v in (row.get("hyperparameters") or {}).items()],
+                "seeds": ", ".join(str(seed) for seed in row.get("seeds") or []) or DASH,
+                "step": number(row.get("step")),
+                "gain": _estimate_view(gain, gain_decimals, signed=True),
+                "estimate": _estimate_view(estimate, value_decimals),
+                "model_gain": fixed(row.get("model_gain"), gain_decimals, signed=True),
+                "by_log": by_log(gain),
+                "refused": list(dict.fromkeys(str(e["refused"]) for e in (gain, estimate) if e.get("refused"))),
+                "finalist": bool(row.get("finalist")),
+                "recommended": bool(row.get("recommended")),
+            }
+        )
+    drawing = ""
+    if ranked:
+        chart = [_gain_row(row, shown) for row, shown in zip(ranked, rows, strict=True)]
+        text = "; ".join(f"{row.label}: {row.text}" for row in chart)
+        drawing = forest_plot(chart, "gains", "Paired gain of each variant over the champion", text)
+    methods = {key: _common_method([row[key] for row in rows]) for key in ("gain", "estimate")}
+    return {"rows": rows, "drawing": drawing, "methods": methods, "by_model": sum(not row["by_log"] for row in rows)}
+
+
+def gate_view(gate: Data | None) -> dict[str, Any] | None:
+    """What the gate answered."""
+    if gate is None:
+        return None
+    estimate = gate.get("estimate") or {}
+    decimals = estimate_decimals(estimate, common_decimals([estimate]))
+    return {
+        "version": gate.get("version"),
+        "reason": gate.get("reason") or "",
+        "look": gate.get("look"),
+        "alpha": gate.get("alpha"),
+        "needs": gate.get("needs") or {},
+        "estimate": _estimate_view(estimate, decimals, signed=True) if estimate else None,
+    }
+
+
+def action_view(actions: Data) -> dict[str, Any] | None:
+    """How often each policy takes each action."""
+    names = [str(name) for name in actions.get("names") or []]
+    series = [(str(row.get("policy") or DASH), row["shares"]) for row in actions.get("series") or []]
+    if not names or not series:
+        return None
+    description = "; ".join(
+        f"{policy}: " + ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
+        for policy, shares in series
+    )
+    drawing = share_bars(names, series, "actions", "Share of the decisions by action and policy", description)
+    rows = [(name, [percent(shares[index]) for _, shares in series]) for index, name in enumerate(names)]
+    return {"policies": [policy for policy, _ in series], "rows": rows, "drawing": drawing}
+
+
+def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:
+    """Truth beside estimate, where a testbed knows the truth."""
+    if not reveal:
+        return None
+    decimals = common_decimals(reveal)
+    rows, chart = [], []
+    for row in reveal:
+        own = estimate_decimals(row, decimals)
+        lower, upper, pool = row.get("lower"), row.get("upper"), row.get("pool")
+        inside = DASH
+        if known(lower) and known(upper) and known(pool):
+            inside = "yes" if lower <= pool <= upper else "no"
+        shown = {
+            "policy": str(row.get("policy") or DASH),
+            "estimate": fixed(row.get("estimate"), own),
+            "interval": interval(lower, upper, own),
+            "pool": plus_minus(pool, row.get("pool_error")),
+            "unseen": plus_minus(row.get("unseen"), row.get("unseen_error")),
+            "evidence": str(row.get("evidence") or DASH),
+            "inside": inside,
+        }
+        rows.append(shown)
+        hollow = row.get("evidence") == "model"
+        numbers = [row.get(key) if known(row.get(key)) else None for key in ("estimate", "lower", "upper")]
+        truths = [
+            row.get(key) if known(row.get(key)) else None for key in ("pool", "pool_error", "unseen", "unseen_error")
+        ]
+        text = f"{shown['estimate']} · truth {shown['pool'].partition(' ±')[0]}"
+        note = "a model's estimate" if hollow else ""
+        chart.append(TruthRow(shown["policy"], note, *numbers, hollow, *truths, text))
+    description = "; ".join(
+        f"{row['policy']}: estimate {row['estimate']} ({row['interval']}), truth {row['pool']}, unseen {row['unseen']}"
+        for row in rows
+    )
+    drawing = truth_plot(chart, "truth", "Estimated and true value of each policy", description)
+    return {"rows": rows, "drawing": drawing}
+
+
+def by_log(gain: Data) -> bool:
+    """Whether the log itself, and not only a model, speaks for a gain."""
+    return not gain.get("refused") and gain.get("evidence") != "model" and known(gain.get("value"))
+
+
+def _rank(row: Data) -> tuple[bool, float]:
+    gain = row.get("gain") or {}
+    if by_log(gain):
+        return False, -(gain["lower"] if known(gain.get("lower")) else gain["value"])
+    return True, -row["model_gain"] if known(row.get("model_gain")) else float("inf")
+
+
+def _gain_row(row: Data, shown: Data) -> GainRow:
+    gain = row.get("gain") or {}
+    proven = by_log(gain)
+    marks = [word for word in ("recommended", "finalist") if shown[word]]
+    note = " · ".join([*marks, *(f"{key} {value}" for key, value in shown["hyperparameters"])])
+    name = f"{shown['version']} {shown['algorithm']} η {shown['step']}"
+    point, lower, upper = (gain.get(key) for key in ("value", "lower", "upper"))
+    if proven:
+        text = f"{shown['gain']['value']} ({shown['gain']['interval']})" if shown["gain"]["interval"] else ""
+    else:
+        if gain.get("refused") or not known(point):
+            lower = upper = None
+        point = row["model_gain"] if known(row.get("model_gain")) else point
+        text = f"model {shown['model_gain']}"
+    return GainRow(
+        label=name,
+        note=note,
+        point=point if known(point) else None,
+        lower=lower if known(lower) else None,
+        upper=upper if known(upper) else None,
+        hollow=not proven,
+        text=text or shown["gain"]["value"],
+        group=BY_LOG if proven else BY_MODEL,
+        marked=shown["recommended"],
+    )
+
+
+def _estimate_view(estimate: Data, column: int, *, signed: bool = False) -> dict[str, Any]:
+    decimals = estimate_decimals(estimate, column)
+    shown = {
+        "value": fixed(estimate.get("value"), decimals, signed=signed),
+        "interval": interval(estimate.get("lower"), estimate.get("upper"), decimals, signed=signed),
+        "confidence": percent(estimate.get("confidence")),
+        "estimator": str(estimate.get("estimator") or DASH),
+        "effective_sample_size": number(estimate.get("effective_sample_size")),
+        "evidence": str(estimate.get("evidence") or DASH),
+        "refused": str(estimate.get("refused") or ""),
+    }
+    return {**shown, "method": _method(shown)}
+
+
+def _step(item: Any) -> tuple[str, float | None]:
+    """A provable step, given as a pair or as the data card's own object."""
+    step, share = (
+        (item.get("step"), item.get("effective_sample_size_fraction")) if isinstance(item, Mapping) else tuple(item)
+    )
+    return number(step), share if known(share) else None
+
+
+def _common_method(shown: Sequence[Data]) -> str:
+    """Estimator and confidence where all estimates share them, to be said once; else empty."""
+    methods = {_method(row) for row in shown}
+    return methods.pop() if len(methods) == 1 else ""
+
+
+def _method(shown: Data) -> str:
+    return f"{label(shown['estimator'])}, {shown['confidence']}"
+
+
+def _severity(row: Data) -> dict[str, str]:
+    severity = str(row.get("severity") or "information")
+    return {"severity": severity, "kind": SEVERITIES.get(severity, "note")}
+
+
+def _version(row: Data) -> str:
+    version = row.get("version")
+    return DASH if version is None else str(version)

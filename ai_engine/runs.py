@@ -1,0 +1,167 @@
+"""Runs: a folder each, with what was asked, what was found, and everything needed to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ai_engine.text import table
+from algorithms.policy.provenance import plain_json
+from envs.errors import DataError, RegistryError
+from envs.home import Home
+from envs.storage import LocalStorage
+
+RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a home.
+
+    Attributes:
+        identifier: its name and the name of its folder.
+        path: its folder.
+        record: what ``run.json`` says: agent, kind, status, created, process, request.
+    """
+
+    identifier: str
+    path: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, home: Home, agent: str, kind: str, request: dict[str, Any]) -> Run:
+        """A new run with a name of its own."""
+        now = datetime.now(UTC)
+        identifier = f"{agent}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        record = {
+            "schema_version": 1,
+            "run": identifier,
+            "agent": agent,
+            "kind": kind,
+            "created": now.isoformat(timespec="seconds"),
+            "status": RUNNING,
+            "process": os.getpid(),
+            "request": plain_json(request),
+        }
+        run = cls(identifier, home.runs_path / identifier, record)
+        run.path.mkdir(parents=True)
+        run.write("run.json", record)
+        return run
+
+    @classmethod
+    def open(cls, home: Home, identifier: str) -> Run:
+        """A run by its name.
+
+        Raises:
+            RegistryError: there is none; names the latest.
+        """
+        path = home.runs_path / identifier
+        if not (path / "run.json").is_file():
+            latest = ", ".join(run.identifier for run in list_runs(home)[-3:]) or "none"
+            raise RegistryError(f"{identifier!r} is no run", where=str(home.path), remedy=f"the latest are {latest}")
+        return cls(identifier, path, json.loads((path / "run.json").read_text(encoding="utf-8")))
+
+    @property
+    def agent(self) -> str:
+        """The agent that the run is about."""
+        return str(self.record["agent"])
+
+    @property
+    def status(self) -> str:
+        """What became of it; one whose process is gone was interrupted."""
+        status = str(self.record["status"])
+        return INTERRUPTED if status == RUNNING and not alive(int(self.record["process"])) else status
+
+    def update(self, **changes: Any) -> None:
+        """Change ``run.json`` in one step."""
+        self.record.update(plain_json(changes))
+        self.write("run.json", self.record)
+
+    def write(self, name: str, document: Any) -> None:
+        """Write a JSON document of the run in one step."""
+        LocalStorage(self.path).replace(name, json.dumps(plain_json(document), indent=1).encode())
+
+    def read(self, name: str) -> Any:
+        """A JSON document of the run, ``None`` where it is not there."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def tidy(self) -> None:
+        """Drop what a finished run no longer needs: the columns and Tune's own folder."""
+        for name in ("dataset", "tune"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def list_runs(home: Home, agent: str | None = None) -> list[Run]:
+    """All runs of a home, oldest first."""
+    found = [Run.open(home, path.parent.name) for path in home.runs_path.glob("*/run.json")]
+    ordered = sorted(found, key=lambda run: (run.record["created"], run.identifier))
+    return [run for run in ordered if agent is None or run.agent == agent]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsResult:
+    """A list of runs, or one whole."""
+
+    runs: tuple[Run, ...]
+    whole: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """One document."""
+        listed = [{**run.record, "status": run.status, "path": str(run.path)} for run in self.runs]
+        if self.whole:
+            return {"schema_version": 1, **listed[0], "result": self.runs[0].read("result.json")}
+        return {"schema_version": 1, "runs": listed}
+
+    def to_text(self) -> str:
+        """A table and one sentence."""
+        if self.whole:
+            run = self.runs[0]
+            done = len(list((run.path / "variants").glob("*.json")))
+            asked = len(run.record["request"].get("variants", []))
+            rows = [(key, str(run.record[key])) for key in ("run", "agent", "kind", "created")]
+            return f"{table((), [*rows, ('variants', f'{done} of {asked} finished')])}\nThis run is {run.status}."
+        rows = [(run.identifier, run.agent, str(run.record["kind"]), run.status) for run in self.runs]
+        count = f"{len(rows)} run{'' if len(rows) == 1 else 's'}."
+        return f"{table(('run', 'agent', 'kind', 'status'), rows)}\n{count}" if rows else "No run yet."
+
+
+def runs_list(home: Home | str | Path | None = None) -> RunsResult:
+    """All runs of a home."""
+    return RunsResult(tuple(list_runs(Home.find(home))))
+
+
+def runs_show(run: str, home: Home | str | Path | None = None) -> RunsResult:
+    """One run and its result."""
+    return RunsResult((Run.open(Home.find(home), run),), whole=True)
+
+
+def runs_stop(run: str, *, home: Home | str | Path | None = None) -> RunsResult:
+    """Interrupt a running run; what is finished is kept, and ``runs resume`` goes on from it.
+
+    Raises:
+        DataError: it does not run.
+    """
+    found = Run.open(Home.find(home), run)
+    if found.status != RUNNING:
+        raise DataError(f"is {found.status}", where=f"run {run}", remedy="only a running run can be stopped")
+    os.kill(int(found.record["process"]), signal.SIGINT)
+    return RunsResult((found,), whole=True)

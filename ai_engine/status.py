@@ -1,0 +1,93 @@
+"""``status``: every agent of a home at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ai_engine.deploy.registry import Registry
+from ai_engine.text import table
+from envs.home import Home
+from envs.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """One agent.
+
+    Attributes:
+        agent: its name.
+        decisions: records in the journal.
+        champion: present champion, empty before the first.
+        versions: number of versions.
+        looks: gates that have read final units.
+        alpha_left: what is left of the lifetime α of .05.
+        held: whether automation is held.
+        last: the last ledger entry's kind and reason.
+    """
+
+    agent: str
+    decisions: int
+    champion: str
+    versions: int
+    looks: int
+    alpha_left: float
+    held: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """All agents of a home."""
+
+    home: Path
+    agents: tuple[AgentStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """One document."""
+        return {"schema_version": 1, "home": str(self.home), "agents": [asdict(agent) for agent in self.agents]}
+
+    def to_text(self) -> str:
+        """A table and one sentence."""
+        rows = [
+            (
+                item.agent,
+                f"{item.decisions:,}",
+                item.champion or "–",
+                str(item.versions),
+                str(item.looks),
+                f"{item.alpha_left:.4f}",
+                "held" if item.held else "",
+                item.last,
+            )
+            for item in self.agents
+        ]
+        header = ("agent", "decisions", "champion", "versions", "looks", "α left", "", "last")
+        sentence = f"{len(rows)} agent{'' if len(rows) == 1 else 's'} in {self.home}."
+        return f"{table(header, rows)}\n{sentence}" if rows else f"No agent yet in {self.home}."
+
+
+def status(home: Home | str | Path | None = None) -> StatusResult:
+    """What every agent of a home has logged, and who its champion is."""
+    found = Home.find(home)
+    registry, counts = Registry(found), Journal(found.journal_path).counts()
+    ledgers = set(registry.agents())
+    agents = []
+    for name in dict.fromkeys([*found.agents(), *counts]):
+        known = name in ledgers
+        looks = registry.looks(name)
+        history = registry.history(name) if known else []
+        agents.append(
+            AgentStatus(
+                agent=name,
+                decisions=counts.get(name, 0),
+                champion=f"{name}@{registry.champion(name)}" if known else "",
+                versions=len(registry.versions(name)) if known else 0,
+                looks=looks.count,
+                alpha_left=0.05 - looks.alpha,
+                held=known and registry.held(name),
+                last=f"{history[-1].kind} {history[-1].reason}".strip() if history else "",
+            )
+        )
+    return StatusResult(found.path, tuple(agents))

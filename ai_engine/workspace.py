@@ -1,0 +1,128 @@
+"""An agent's data, champion and declaration, opened together for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ai_engine.deploy.registry import Registry
+from algorithms.on_log import probabilities_on, without_blind_ends
+from algorithms.policy import BaseReference, Policy, Provenance
+from envs.build import BuildReport, build_dataset
+from envs.card import DataCard, build_card
+from envs.columns import save_columns
+from envs.dataset import Dataset
+from envs.declaration import specification_hash
+from envs.home import Home
+from envs.specification import AgentSpecification
+from tune_configs.training import train_component
+from tune_configs.variant import VariantSpecification
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workspace:
+    """What a command works on.
+
+    Attributes:
+        home: the home.
+        specification: the agent's declaration.
+        dataset: its closed episodes.
+        report: what is not in the dataset, and why.
+        rule: the agent's own rule where it is declared, else ``None``.
+        registry: versions and ledger.
+    """
+
+    home: Home
+    specification: AgentSpecification
+    dataset: Dataset
+    report: BuildReport
+    rule: Callable[..., Any] | None
+    registry: Registry
+
+    @property
+    def name(self) -> str:
+        """The agent."""
+        return self.specification.name
+
+    def card(self) -> DataCard:
+        """What the log can prove."""
+        return build_card(self.dataset, self.report)
+
+    def champion(self) -> Policy:
+        """The present champion; version 0 is made where there is none yet."""
+        if self.name not in self.registry.agents():
+            self.registry.initialise(self._version_zero())
+        return self.registry.version(self.name, "champion")
+
+    def with_known_ends(self, *policies: Policy) -> tuple[Dataset, list[np.ndarray]]:
+        """The dataset and the policies' probabilities (N + E, A), unknown ends marked."""
+        probabilities = [probabilities_on(self.dataset, policy) for policy in policies]
+        return without_blind_ends(self.dataset, *probabilities), probabilities
+
+    def store_columns(self, dataset: Dataset, directory: Path) -> Path:
+        """Write a dataset's columns into a run's folder."""
+        return save_columns(dataset, directory)
+
+    def _version_zero(self) -> Policy:
+        """The logging policy: the declared rule with its floor, or an estimate of who wrote the log."""
+        specification = self.specification
+        known = np.isfinite(self.dataset.root_probabilities[self.dataset.rows]).all()
+        shell = Policy(
+            agent=self.name,
+            version="0",
+            observation=specification.observation,
+            actions=specification.actions,
+            explore=specification.explore,
+            base=BaseReference(specification.rule_version),
+            provenance=Provenance(
+                specification_hash=specification_hash(specification), reward=specification.reward, note="the agent's own rule"
+            ),
+        )
+        if self.rule is not None or known:
+            return shell
+        return estimated_behavior(self.dataset, shell, self.home.runs_path)
+
+
+def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspace:
+    """Open an agent's workspace.
+
+    Raises:
+        HomeError, SpecificationError, DataError: no home, an undeclared agent, or no records.
+    """
+    found = Home.find(home)
+    specification = found.specification(name)
+    rule = found.rule(name)
+    dataset, report = build_dataset(found, name, rule=rule)
+    return Workspace(found, specification, dataset, report, rule, Registry(found))
+
+
+def estimated_behavior(dataset: Dataset, shell: Policy, scratch: Path) -> Policy:
+    """An estimate of the logging policy, by behaviour cloning on ``train``, as a policy of its own."""
+    import shutil
+    import tempfile
+
+    integer = dataset.specification.observation.kind == "int"
+    hyperparameters = (
+        {"model": "table", "discretizer": "integer"} if integer else {"model": "network", "hidden": (64,)}
+    )
+    variant = VariantSpecification("behavior_cloning", {**hyperparameters, "temperature": 1.0})
+    scratch.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=".behavior-", dir=scratch))
+    try:
+        columns = save_columns(dataset, directory / "dataset")
+        trained = train_component(columns, None, variant)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    provenance = replace(
+        shell.provenance,
+        dataset=dataset.identifier,
+        algorithm=variant.algorithm,
+        hyperparameters=trained.hyperparameters,
+        training=dict(trained.statistics),
+        note="an estimate of the policy that wrote the log",
+    )
+    return shell.with_layer(trained.component, 1.0, version="0", provenance=provenance)

@@ -1,0 +1,1 @@
+"""Learning algorithms, off-policy estimators and the policy artefact."""

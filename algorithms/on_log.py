@@ -1,0 +1,51 @@
+"""A policy's probabilities at every row of a log, and what the log knows of its base there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from algorithms.policy import Policy
+from envs.dataset import Dataset
+from envs.errors import DataError
+
+
+def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) -> np.ndarray:
+    """Probabilities of a policy at all rows of a log, float64 (N + E, A).
+
+    Rows whose observation, or whose base where the policy stands on one, is not known are NaN.
+
+    Args:
+        dataset: the log.
+        policy: a policy over the log's actions.
+        floor: whether the exploration floor is added.
+
+    Raises:
+        DataError: a decision's row is not known, so the policy cannot be valued on it.
+    """
+    known = np.isfinite(dataset.observations).any(axis=1)
+    if policy.needs_base:
+        known &= np.isfinite(dataset.root_probabilities).all(axis=1)
+    missing = ~known[dataset.rows]
+    if missing.any():
+        raise DataError(
+            f"the rule below policy {policy.version} is unknown at {int(missing.sum())} of {len(dataset)} decisions",
+            where=f"agent {dataset.specification.name}",
+            remedy='declare rule = "module:function" in retrainer.toml, or record through Agent',
+        )
+    found = np.full((len(known), len(policy.actions)), np.nan)
+    found[known] = policy.probabilities(
+        dataset.observations[known],
+        allowed=dataset.allowed[known],
+        base=dataset.root_probabilities[known] if policy.needs_base else None,
+        floor=floor,
+    )
+    return found
+
+
+def without_blind_ends(dataset: Dataset, *probabilities: np.ndarray) -> Dataset:
+    """The log with those ends marked unknown at which a policy's probabilities (N + E, A) are NaN."""
+    ends = dataset.offsets[1:] + np.arange(dataset.episode_count)
+    seen = np.all([np.isfinite(values[ends]).all(axis=1) for values in probabilities], axis=0)
+    return replace(dataset, end_known=dataset.end_known & seen)

@@ -1,0 +1,68 @@
+"""From per-episode contributions to an :class:`Estimate`: interval, overlap, refusal. Shared by all estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.ope.estimate import Estimate
+from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
+from algorithms.ope.overlap import OverlapRule, effective_sample_size, largest_weight_share
+from algorithms.ope.trajectories import Trajectories
+from envs.errors import DataError
+
+INDEPENDENT_UNITS = "units are independent and alike"
+KNOWN_PROPENSITIES = "the logged propensities are the true ones, above 0 wherever the policy acts"
+
+
+def trajectory_log_weights(trajectories: Trajectories) -> np.ndarray:
+    """Log of each episode's whole-trajectory weight, (E,)."""
+    return trajectories.log_ratios.sum(axis=1)
+
+
+def assemble(
+    name: str,
+    contributions: np.ndarray,
+    trajectories: Trajectories,
+    *,
+    confidence: float,
+    force: bool,
+    overlap: OverlapRule,
+    units: np.ndarray | None,
+    evidence: str = "log",
+    assumptions: tuple[str, ...] = (INDEPENDENT_UNITS, KNOWN_PROPENSITIES),
+    refused: str = "",
+) -> Estimate:
+    """The estimate whose value is the mean of ``contributions`` (E,) and whose interval is Student-t over units.
+
+    A refused estimate carries NaN unless ``force``; its reason is set either way.
+    """
+    if len(trajectories) == 0:
+        raise DataError("no episode to evaluate on", where=name, remedy="log decisions, or choose another split")
+    interval = student_t(unit_values(contributions, units), confidence)
+    log_weights = trajectory_log_weights(trajectories)
+    by_unit = unit_log_weights(log_weights, units)
+    count = len(by_unit)
+    effective = effective_sample_size(by_unit)
+    refused = refused or overlap.refusal(effective, count)
+    shown = force or not refused
+    missing = float("nan")
+    with np.errstate(over="ignore"):
+        mean_weight = float(np.mean(np.exp(log_weights)))
+    return Estimate(
+        value=interval.value if shown else missing,
+        lower=interval.lower if shown else missing,
+        upper=interval.upper if shown else missing,
+        confidence=confidence,
+        estimator=name,
+        effective_sample_size=effective,
+        units=count,
+        evidence=evidence,
+        refused=refused,
+        diagnostics={
+            "standard_error": interval.standard_error if shown else missing,
+            "effective_fraction": effective / count,
+            "largest_weight_share": largest_weight_share(by_unit),
+            "mean_weight": mean_weight,
+        },
+        assumptions=assumptions,
+    )

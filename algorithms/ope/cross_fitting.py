@@ -1,0 +1,124 @@
+"""Model values for evaluation that were never fitted on the episodes they are applied to.
+
+Reference: Chernozhukov et al. (2018), Double/debiased machine learning, definition 3.2; folds by unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.ope.fitted_q_evaluation import evaluate_at, sweep, usable_transitions
+from algorithms.ope.state_action_models import StateActionModel
+from envs.dataset import Dataset
+from envs.errors import DataError
+
+
+def cross_fit(
+    model: StateActionModel,
+    dataset: Dataset,
+    probabilities: np.ndarray,
+    *,
+    evaluated: np.ndarray,
+    always: np.ndarray | None = None,
+    folds: int = 5,
+    horizon: int | None = None,
+    discount: float | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Q̂ and V̂ of P policies on the evaluated episodes, each from a fit that saw none of its unit.
+
+    Args:
+        model: representation of all N + E observation rows of ``dataset``.
+        dataset: all episodes, those fitted on and those evaluated.
+        probabilities: float64 (P, N + E, A), the policies at all rows, floors included.
+        evaluated: bool (E,), the episodes to value.
+        always: bool (E,), episodes that every fold is fitted on (train, or train and select), less
+            those that share a unit with the fold; none by default.
+        folds: K, into which the units of the evaluated episodes are dealt; with ``folds=0`` the model
+            is fitted on ``always`` alone, as for numbers on ``final``.
+        horizon: H, the specification's by default.
+        discount: γ, the specification's by default.
+        seed: of the deal.
+
+    Returns:
+        q (P, E', H) and v (P, E', H + 1) for the E' evaluated episodes in their order, 0 after an
+        end; after a truncation before H, v holds the value of the state it was cut at.
+
+    Raises:
+        DataError: shapes disagree, or a fold has nothing to be fitted on.
+    """
+    specification = dataset.specification
+    horizon = specification.horizon if horizon is None else horizon
+    discount = specification.discount if discount is None else discount
+    evaluated = np.asarray(evaluated, dtype=bool)
+    always = np.zeros_like(evaluated) if always is None else np.asarray(always, dtype=bool)
+    if probabilities.ndim != 3 or probabilities.shape[1] != len(dataset.observations):
+        raise DataError(
+            f"probabilities have shape {probabilities.shape}, the dataset {len(dataset.observations)} observations",
+            where="cross_fit",
+            remedy="give a row for every observation, ends included",
+        )
+    chosen = np.flatnonzero(evaluated)
+    position = np.full(dataset.episode_count, -1)
+    position[chosen] = np.arange(len(chosen))
+    _, unit = np.unique(dataset.units, return_inverse=True)
+    fold_of_unit = _deal(unit[chosen], max(folds, 1), int(unit.max(initial=-1)) + 1, seed)
+    q = np.zeros((len(probabilities), len(chosen), horizon))
+    v = np.zeros((len(probabilities), len(chosen), horizon + 1))
+    episode, steps, rows, next_known = dataset.episode_index, dataset.steps, dataset.rows, dataset.next_known
+    for fold in range(max(folds, 1)):
+        outside = fold_of_unit[unit] != fold
+        fitted = (always | (evaluated & (folds > 0))) & outside
+        applied = evaluated & ~outside
+        if not applied.any():
+            continue
+        use = fitted[episode]
+        transitions = usable_transitions(
+            rows[use],
+            dataset.actions[use],
+            dataset.rewards[use],
+            dataset.terminated[use],
+            rows[use] + 1,
+            next_known[use],
+        )
+        here = np.flatnonzero(applied[episode] & (steps < horizon))
+        ends = np.flatnonzero(_bootstraps(dataset, horizon) & applied)
+        # Ends stand beside decisions: a row, a step, no action.
+        all_rows = np.concatenate([rows[here], dataset.offsets[ends + 1] + ends])
+        all_steps = np.concatenate([steps[here], dataset.lengths[ends]])
+        all_positions = position[np.concatenate([episode[here], ends])]
+        all_actions = np.concatenate([dataset.actions[here], np.zeros(len(ends), dtype=np.int64)])
+        decision = np.arange(len(all_rows)) < len(here)
+        by_step = np.argsort(all_steps, kind="stable")
+        edges = np.searchsorted(all_steps[by_step], np.arange(horizon + 1))
+        for h, coefficients, bounds in sweep(
+            model,
+            transitions,
+            probabilities,
+            horizon=horizon,
+            discount=discount,
+            reward_range=specification.reward_range,
+        ):
+            step = horizon - h
+            index = by_step[edges[step] : edges[step + 1]]
+            if not len(index):
+                continue
+            at = all_rows[index]
+            q_h, v_h = evaluate_at(model, coefficients, bounds, at, all_actions[index], probabilities[:, at])
+            v[:, all_positions[index], step] = v_h
+            decided = decision[index]
+            q[:, all_positions[index[decided]], step] = q_h[:, decided]
+    return q, v
+
+
+def _bootstraps(dataset: Dataset, horizon: int) -> np.ndarray:
+    """Episodes whose value goes on after their last logged decision, bool (E,): cut early, end known."""
+    return dataset.end_known & (dataset.lengths < horizon) & ~dataset.terminated[dataset.offsets[1:] - 1]
+
+
+def _deal(units: np.ndarray, folds: int, count: int, seed: int) -> np.ndarray:
+    """Fold of each of ``count`` units, int64; -1 for units that are not evaluated."""
+    distinct = np.unique(units)
+    fold = np.full(count, -1)
+    fold[np.random.default_rng(seed).permutation(distinct)] = np.arange(len(distinct)) % folds
+    return fold

@@ -1,0 +1,96 @@
+"""From a dataset's flat columns to padded trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.ope.trajectories import Trajectories
+from envs.dataset import Dataset
+from envs.errors import DataError
+
+
+def pad(dataset: Dataset, values: np.ndarray, horizon: int) -> np.ndarray:
+    """One value per decision (N,) as (E, H): the first H of each episode, 0 after its end, dtype kept."""
+    values = np.asarray(values)
+    padded = np.zeros((dataset.episode_count, horizon), dtype=values.dtype)
+    episode, step = dataset.episode_index, dataset.steps
+    inside = step < horizon
+    padded[episode[inside], step[inside]] = values[inside]
+    return padded
+
+
+def censored(dataset: Dataset, horizon: int | None = None) -> np.ndarray:
+    """Episodes cut before the horizon without a termination, bool (E,): their return is not complete.
+
+    Weighted returns of such episodes are too short; the doubly robust estimator carries the model's
+    value of what was cut off, which nothing corrects. Report the count beside every number.
+    """
+    horizon = dataset.specification.horizon if horizon is None else horizon
+    return (dataset.lengths < horizon) & ~dataset.terminated[dataset.offsets[1:] - 1]
+
+
+def trajectories_from(
+    dataset: Dataset,
+    target_probabilities: np.ndarray,
+    *,
+    horizon: int | None = None,
+    discount: float | None = None,
+    q: np.ndarray | None = None,
+    v: np.ndarray | None = None,
+    propensities: np.ndarray | None = None,
+) -> Trajectories:
+    """The dataset's episodes under a target policy.
+
+    Args:
+        dataset: the episodes to evaluate on.
+        target_probabilities: float64 (N, A), the target at each decision, its floor included.
+        horizon: H, the specification's by default; later decisions are not counted.
+        discount: γ, the specification's by default.
+        q: float64 (E, H), model value of the logged actions (:func:`algorithms.ope.cross_fitting.cross_fit`).
+        v: float64 (E, H + 1), model value of the states.
+        propensities: float64 (N,), instead of the logged ones (estimated behaviour, grade B).
+
+    Raises:
+        DataError: a propensity is missing or not in (0, 1], or shapes disagree.
+    """
+    specification = dataset.specification
+    horizon = specification.horizon if horizon is None else horizon
+    discount = specification.discount if discount is None else discount
+    behaviour = np.asarray(dataset.propensities if propensities is None else propensities, dtype=np.float64)
+    if np.shape(target_probabilities) != (len(dataset), len(specification.actions)):
+        raise DataError(
+            f"target probabilities have shape {np.shape(target_probabilities)}, "
+            f"the log has {len(dataset)} decisions of {len(specification.actions)} actions",
+            where="trajectories_from",
+            remedy="give one row per decision (dataset.rows), not per observation",
+        )
+    bad = ~((behaviour > 0) & (behaviour <= 1))
+    if bad.any():
+        raise DataError(
+            f"{int(bad.sum())} of {len(dataset)} decisions have no propensity in (0, 1]",
+            where="trajectories_from",
+            remedy="log propensities (Agent with explore), or estimate them (grade B)",
+        )
+    target = np.asarray(target_probabilities, dtype=np.float64)[np.arange(len(dataset)), dataset.actions]
+    with np.errstate(divide="ignore"):
+        log_ratios = np.log(target) - np.log(behaviour)
+    active = pad(dataset, np.ones(len(dataset), dtype=bool), horizon)
+    if q is not None and v is not None:
+        expected = (dataset.episode_count, horizon)
+        if q.shape != expected or v.shape != (expected[0], horizon + 1):
+            raise DataError(
+                f"model values have shapes {q.shape} and {v.shape}, expected {expected} and one column more",
+                where="trajectories_from",
+                remedy="fit them on this dataset with this horizon",
+            )
+        # Without the observation after it, a cut episode's last correction has no V̂(s'): it ends one step earlier.
+        blind = np.flatnonzero(censored(dataset, horizon) & ~dataset.end_known)
+        active[blind, dataset.lengths[blind] - 1] = False
+    return Trajectories(
+        rewards=np.where(active, pad(dataset, dataset.rewards, horizon), 0.0),
+        log_ratios=np.where(active, pad(dataset, log_ratios, horizon), 0.0),
+        active=active,
+        discount=discount,
+        q_values=None if q is None else np.where(active, q, 0.0),
+        v_values=v,
+    )

@@ -1,0 +1,97 @@
+"""The paired difference of two policies on the same episodes: what the gate tests.
+
+    D_i = ψ_i(candidate) - ψ_i(champion)
+
+Both numbers come from the same estimator, the same model class and the same folds: against the raw
+return, a policy identical to the champion would look better by the model's bias alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.ope._assembly import INDEPENDENT_UNITS, KNOWN_PROPENSITIES, trajectory_log_weights
+from algorithms.ope.doubly_robust import doubly_robust_contributions
+from algorithms.ope.estimate import Estimate
+from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
+from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule, effective_sample_size, largest_weight_share
+from algorithms.ope.trajectories import Trajectories
+from envs.errors import DataError
+
+
+def paired_difference(
+    candidate: Trajectories, champion: Trajectories, *, units: np.ndarray | None = None
+) -> np.ndarray:
+    """D of each independent unit, float64 (U,), in the order of the sorted unit labels.
+
+    Args:
+        candidate: the episodes under the candidate's ratios and model.
+        champion: the same episodes, in the same order, under the champion's.
+        units: independent unit of each episode (E,), ``None`` where it is the episode.
+
+    Raises:
+        DataError: the two are not the same episodes, or carry no model values.
+    """
+    same = (
+        candidate.rewards.shape == champion.rewards.shape
+        and candidate.discount == champion.discount
+        and np.array_equal(candidate.rewards, champion.rewards)
+        and np.array_equal(candidate.active, champion.active)
+    )
+    if not same:
+        raise DataError("candidate and champion are on different episodes", remedy="build both from one dataset")
+    return unit_values(doubly_robust_contributions(candidate) - doubly_robust_contributions(champion), units)
+
+
+def paired_overlap(trajectories: Trajectories, *, units: np.ndarray | None = None) -> float:
+    """Kish effective number of units under the policy's whole-trajectory weights."""
+    return effective_sample_size(unit_log_weights(trajectory_log_weights(trajectories), units))
+
+
+def paired_estimate(
+    candidate: Trajectories,
+    champion: Trajectories,
+    confidence: float = 0.95,
+    *,
+    force: bool = False,
+    overlap: OverlapRule = DOUBLY_ROBUST_RULE,
+    units: np.ndarray | None = None,
+) -> Estimate:
+    """The expected gain of the candidate over the champion, with a two-sided Student-t interval.
+
+    Refuses where the candidate's effective sample size breaks ``overlap``, and where the champion's
+    does (a champion that did not write this log must be reached by it as well). The effective sample
+    size reported is the candidate's. Arguments and errors as :func:`paired_difference`.
+    """
+    differences = paired_difference(candidate, champion, units=units)
+    count = len(differences)
+    if count == 0:
+        raise DataError("no episode to compare on", where="paired", remedy="log decisions, or choose another split")
+    interval = student_t(differences, confidence)
+    by_unit = unit_log_weights(trajectory_log_weights(candidate), units)
+    effective = effective_sample_size(by_unit)
+    champion_effective = paired_overlap(champion, units=units)
+    refused = overlap.refusal(effective, count)
+    if not refused and (reason := overlap.refusal(champion_effective, count)):
+        refused = f"champion: {reason}"
+    shown = force or not refused
+    missing = float("nan")
+    deviation = float(np.std(differences, ddof=1)) if count > 1 else missing
+    return Estimate(
+        value=interval.value if shown else missing,
+        lower=interval.lower if shown else missing,
+        upper=interval.upper if shown else missing,
+        confidence=confidence,
+        estimator="paired_doubly_robust",
+        effective_sample_size=effective,
+        units=count,
+        refused=refused,
+        diagnostics={
+            "standard_error": interval.standard_error if shown else missing,
+            "standard_deviation": deviation,
+            "effective_fraction": effective / count,
+            "champion_effective_fraction": champion_effective / count,
+            "largest_weight_share": largest_weight_share(by_unit),
+        },
+        assumptions=(INDEPENDENT_UNITS, KNOWN_PROPENSITIES, "the models were fitted on other episodes"),
+    )

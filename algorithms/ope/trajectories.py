@@ -1,0 +1,57 @@
+"""Logged trajectories of one evaluation, padded to the horizon: what every estimator reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectories:
+    """E units of at most H decisions, float64, zero after a unit's end.
+
+    Attributes:
+        rewards: (E, H).
+        log_ratios: (E, H), log of target over behaviour probability of the logged action;
+            0 after the end; -inf where the target never takes the action.
+        active: bool (E, H), whether the unit still ran at that step.
+        discount: discount per decision.
+        q_values: (E, H), model value of the logged action under the target, or ``None``.
+        v_values: (E, H + 1), model value of the state under the target, 0 from the end on, or ``None``.
+    """
+
+    rewards: np.ndarray
+    log_ratios: np.ndarray
+    active: np.ndarray
+    discount: float = 1.0
+    q_values: np.ndarray | None = None
+    v_values: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps, H."""
+        return self.rewards.shape[1]
+
+    @property
+    def discounts(self) -> np.ndarray:
+        """γ to the power of the step, float64 (H,)."""
+        return self.discount ** np.arange(self.horizon)
+
+    @property
+    def cumulative_weights(self) -> np.ndarray:
+        """Π of the ratios up to and with each step, (E, H); constant after the unit's end."""
+        return np.exp(np.cumsum(self.log_ratios, axis=1))
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Whole-trajectory importance weights, (E,)."""
+        return self.cumulative_weights[:, -1]
+
+    @property
+    def returns(self) -> np.ndarray:
+        """Discounted returns of the log, (E,)."""
+        return self.rewards @ self.discounts

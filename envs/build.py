@@ -1,0 +1,291 @@
+"""From the journal to a dataset: whole episodes, T + 1 observations, rewards by the declared expression.
+
+Nothing is dropped silently: :class:`BuildReport` counts what is not in the dataset, and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from envs.dataset import EMBARGO, Dataset
+from envs.declaration import specification_hash
+from envs.episodes import LoggedEpisode, gather_episodes
+from envs.errors import DataError, RecordError
+from envs.probabilities import distribution, root_rows, unfloored
+from envs.record import DecisionRecord
+from envs.scoring import Scorer
+from envs.specification import AgentSpecification
+from envs.splits import assign_splits
+
+Rule = Callable[[Any], Any]
+
+
+class HomeLike(Protocol):
+    """What is read of a home: its journal, its key and its declarations."""
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        ...
+
+    @property
+    def split_key(self) -> bytes:
+        """The key of the splits."""
+        ...
+
+    def specification(self, name: str) -> AgentSpecification:
+        """The declaration of an agent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What became of an agent's records.
+
+    Attributes:
+        records: records read.
+        decisions: decisions in the dataset.
+        episodes: episodes in the dataset, those under embargo included.
+        shadow: shadow records, never learned from.
+        open_episodes: episodes that have not ended yet.
+        open_decisions: their decisions.
+        unscored_episodes: episodes with a decision without reward (or without its worst class).
+        unscored_reason: the first such decision and what it lacks, or empty.
+        duplicated_episodes: episodes with two records for one step.
+        embargoed_episodes: episodes in the dataset that belong to no split.
+        unknown_ends: episodes in the dataset whose last observation is not known.
+        conflicting_observations: decisions whose ``next_observation`` is not the next step's observation.
+        recorded_rewards: decisions without outcome, whose reward is as recorded and not the expression's.
+        overridden: decisions whose executed action was another than the requested one.
+        known_roots: rows (decisions and ends) at which the bare rule's probabilities are known.
+    """
+
+    records: int
+    decisions: int
+    episodes: int
+    shadow: int = 0
+    open_episodes: int = 0
+    open_decisions: int = 0
+    unscored_episodes: int = 0
+    unscored_reason: str = ""
+    duplicated_episodes: int = 0
+    embargoed_episodes: int = 0
+    unknown_ends: int = 0
+    conflicting_observations: int = 0
+    recorded_rewards: int = 0
+    overridden: int = 0
+    known_roots: int = 0
+
+    def to_json(self) -> dict[str, int | str]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def build_dataset(home: HomeLike, name: str, *, rule: Rule | None = None) -> tuple[Dataset, BuildReport]:
+    """The dataset of an agent's closed episodes in a home's journal.
+
+    Args:
+        home: the home.
+        name: the agent.
+        rule: the agent's own rule, ``observation -> action`` or ``-> {action: probability}``; where
+            given it is asked at every known observation, ends included.
+
+    Returns:
+        The dataset (see :class:`~envs.dataset.Dataset`) and the count of what is not in it.
+
+    Raises:
+        SpecificationError: the agent is not declared.
+        DataError: it has no records, an episode lacks a step, or a reward is out of the declared range.
+        RecordError: a record does not fit the declaration (any more).
+    """
+    from envs.journal import Journal
+
+    specification = home.specification(name)
+    dataset, report = dataset_from_records(
+        specification, Journal(home.journal_path).read(name), home.split_key, rule=rule
+    )
+    if report.records == 0:
+        raise DataError("has no records", where=f"agent {name}", remedy=f"import a log: retrainer import {name} FILE")
+    return dataset, report
+
+
+def dataset_from_records(
+    specification: AgentSpecification,
+    records: Iterable[tuple[int, DecisionRecord]],
+    split_key: bytes,
+    *,
+    rule: Rule | None = None,
+) -> tuple[Dataset, BuildReport]:
+    """The dataset of the closed episodes among (journal position, record) pairs, in any order.
+
+    The episodes' order and the identifier do not depend on the records' order. A decision without an
+    episode terminates its own; an episode that reaches the horizon unended is truncated there.
+
+    Raises:
+        DataError, RecordError: as :func:`build_dataset`.
+    """
+    gathered = gather_episodes(records, specification)
+    scorer = Scorer(specification)
+    scored: list[tuple[LoggedEpisode, list[tuple[float, bool]]]] = []
+    unscored, reason = 0, ""
+    for episode in gathered.episodes:
+        try:
+            scored.append((episode, [scorer.score(record) for record in episode.records]))
+        except RecordError as error:
+            unscored, reason = unscored + 1, reason or str(error)
+    episodes = [episode for episode, _ in scored]
+    scores = [score for _, listed in scored for score in listed]
+    rows = [record for episode in episodes for record in episode.records]
+    offsets = np.cumsum([0, *(len(episode.records) for episode in episodes)], dtype=np.int64)
+    observations, end_known, conflicts = _observations(specification, episodes)
+    propensities, probabilities = _choices(specification, rows)
+    allowed, decision_rows = _allowed(specification, episodes, offsets)
+    roots = root_rows(specification, rows, decision_rows, observations, rule)
+    if rule is None:
+        by_rule = np.array([record.policy_version == specification.rule_version for record in rows], dtype=bool)
+        missing = by_rule & np.isnan(roots[decision_rows]).any(axis=1)
+        roots[decision_rows[missing]] = unfloored(
+            probabilities[missing], allowed[decision_rows[missing]], specification.explore
+        )
+    terminated, truncated = _ends(rows, offsets)
+    units, splits = assign_splits(
+        split_key,
+        specification.unit,
+        specification.embargo,
+        [episode.tenant for episode in episodes],
+        [episode.name for episode in episodes],
+        np.array([episode.start for episode in episodes]),
+        np.array([episode.end for episode in episodes]),
+    )
+    dataset = Dataset(
+        specification=specification,
+        identifier=_identifier(specification, rows),
+        offsets=offsets,
+        observations=observations,
+        allowed=allowed,
+        actions=np.array(specification.action_indices([record.action for record in rows]), dtype=np.int64),
+        propensities=propensities,
+        action_probabilities=probabilities,
+        root_probabilities=roots,
+        rewards=np.array([reward for reward, _ in scores], dtype=np.float64),
+        worst=np.array([worst for _, worst in scores], dtype=bool),
+        terminated=terminated,
+        truncated=truncated,
+        end_known=end_known,
+        timestamps=np.array([record.seconds for record in rows], dtype=np.float64),
+        policy_versions=np.array([record.policy_version or "" for record in rows], dtype=np.str_),
+        units=units,
+        splits=splits,
+        sequences=np.array([episode.sequence for episode in episodes], dtype=np.int64),
+    )
+    report = BuildReport(
+        records=gathered.records,
+        decisions=len(rows),
+        episodes=len(episodes),
+        shadow=gathered.shadow,
+        open_episodes=gathered.open_episodes,
+        open_decisions=gathered.open_decisions,
+        unscored_episodes=unscored,
+        unscored_reason=reason,
+        duplicated_episodes=gathered.duplicated_episodes,
+        embargoed_episodes=int((splits == EMBARGO).sum()),
+        unknown_ends=int((~end_known).sum()),
+        conflicting_observations=conflicts,
+        recorded_rewards=scorer.recorded,
+        overridden=sum(record.executed_action not in (None, record.action) for record in rows),
+        known_roots=int((~np.isnan(roots).any(axis=1)).sum()),
+    )
+    return dataset, report
+
+
+def _place(record: DecisionRecord) -> str:
+    return f"agent {record.agent}, event {record.event_id}"
+
+
+def _observations(
+    specification: AgentSpecification, episodes: list[LoggedEpisode]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Raw rows (N + E, D), whether each end is known (E,), and how many next observations conflict."""
+    encode = specification.observation.row
+    out = np.full((sum(len(item.records) + 1 for item in episodes), specification.observation.size), np.nan)
+    end_known = np.zeros(len(episodes), dtype=bool)
+    position = conflicts = 0
+    for number, episode in enumerate(episodes):
+        following: Any = None
+        for record in episode.records:
+            conflicts += following is not None and following != record.observation
+            following = record.next_observation
+            try:
+                out[position] = encode(record.observation)
+                position += 1
+                if record is episode.records[-1]:
+                    if following is not None:
+                        out[position] = encode(following)
+                        end_known[number] = True
+                    position += 1
+            except RecordError as error:
+                raise RecordError(
+                    error.problem.removeprefix(f"{error.field}: "),
+                    field=error.field,
+                    where=_place(record),
+                    remedy=error.remedy,
+                ) from None
+    return out, end_known, conflicts
+
+
+def _choices(specification: AgentSpecification, rows: list[DecisionRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """Propensities (N,) and the logging policy's probabilities (N, A), NaN where not logged."""
+    names = {str(action): index for index, action in enumerate(specification.actions)}
+    propensities = np.full(len(rows), np.nan)
+    probabilities = np.full((len(rows), len(names)), np.nan)
+    for index, record in enumerate(rows):
+        if record.action_probabilities is not None:
+            probabilities[index] = distribution(record.action_probabilities, names, _place(record))
+            propensities[index] = probabilities[index, specification.action_index(record.action)]
+        if record.propensity is not None:
+            propensities[index] = record.propensity
+    return propensities, probabilities
+
+
+def _allowed(
+    specification: AgentSpecification, episodes: list[LoggedEpisode], offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Allowed actions (N + E, A), all at an end, and the row of each decision (N,)."""
+    rows = np.arange(offsets[-1]) + np.repeat(np.arange(len(episodes)), np.diff(offsets))
+    allowed = np.ones((int(offsets[-1]) + len(episodes), len(specification.actions)), dtype=bool)
+    known: dict[tuple[Any, ...], np.ndarray] = {}
+    records = (record for episode in episodes for record in episode.records)
+    for row, record in zip(rows, records, strict=True):
+        if record.allowed_actions is not None:
+            listed = tuple(record.allowed_actions)
+            if listed not in known:
+                mask = np.zeros(len(specification.actions), dtype=bool)
+                mask[specification.action_indices(listed)] = True
+                known[listed] = mask
+            allowed[row] = known[listed]
+    return allowed, rows
+
+
+def _ends(rows: list[DecisionRecord], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    single = np.array([record.is_single for record in rows], dtype=bool)
+    terminated = np.array([record.terminated for record in rows], dtype=bool)
+    truncated = np.array([record.truncated for record in rows], dtype=bool)
+    # Nothing follows a decision without an episode, whatever its recorder left out.
+    terminated |= single & ~truncated
+    # Every other closed episode that has no flag was closed by the horizon.
+    last = offsets[1:] - 1
+    truncated[last] |= ~terminated[last]
+    return terminated, truncated & ~terminated
+
+
+def _identifier(specification: AgentSpecification, rows: list[DecisionRecord]) -> str:
+    digest = hashlib.sha256(specification_hash(specification).encode())
+    for content in sorted(record.content_hash for record in rows):
+        digest.update(content.encode())
+    return digest.hexdigest()

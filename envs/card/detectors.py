@@ -1,0 +1,177 @@
+"""Detectors: what else in a log a reader should know before believing a number from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.build import BuildReport
+from envs.card.evidence import complete_episodes
+from envs.card.findings import Finding
+from envs.dataset import Dataset
+
+# Of the steps that could show a change, this share without one is no coincidence.
+UNCHANGED = 0.999
+
+
+def detect(dataset: Dataset, report: BuildReport) -> list[Finding]:
+    """All findings that do not decide the grade.
+
+    Args:
+        dataset: the log.
+        report: what its building left out.
+    """
+    found = [
+        _static_observations(dataset),
+        _unknown_ends(dataset),
+        _untried_actions(dataset),
+        *_left_out(report),
+        *_doubtful(report),
+        _inferred(dataset),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def _static_observations(dataset: Dataset) -> Finding | None:
+    """The next observation repeats the one before, though observations differ between episodes."""
+    known = dataset.next_known
+    rows = dataset.rows[known]
+    if len(rows) < 20:
+        return None
+    before, after = dataset.observations[rows], dataset.observations[rows + 1]
+    unchanged = ((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=1).mean()
+    varied = (np.ptp(np.nan_to_num(before), axis=0) > 0.0).any()
+    if unchanged < UNCHANGED or not varied:
+        return None
+    return Finding(
+        "static_observations",
+        "warning",
+        f"in {100 * unchanged:.1f} % of the decisions the next observation equals the observation",
+        "actions seem to change nothing, and every decision is valued as if it were alone",
+        "record the observation after the action as next_observation",
+    )
+
+
+def _unknown_ends(dataset: Dataset) -> Finding | None:
+    if not dataset.episode_count:
+        return None
+    lost = ~dataset.end_known & ~complete_episodes(dataset)
+    if not lost.any():
+        return None
+    return Finding(
+        "unknown_ends",
+        "warning",
+        f"{int(lost.sum()):,} of {dataset.episode_count:,} episodes were cut before the horizon without a last "
+        "next_observation",
+        "their last decision is not trained on and they give no full return",
+        "record next_observation with the last decision",
+    )
+
+
+def _untried_actions(dataset: Dataset) -> Finding | None:
+    actions = dataset.specification.actions
+    counts = np.bincount(dataset.actions, minlength=len(actions))
+    untried = [str(action) for action, count in zip(actions, counts, strict=True) if count == 0]
+    if not untried or not len(dataset):
+        return None
+    shown = ", ".join(untried[:5]) + (", …" if len(untried) > 5 else "")
+    return Finding(
+        "untried_actions",
+        "warning",
+        f"{len(untried)} of {len(actions)} declared actions were never taken: {shown}",
+        "nothing is known about them, and no policy that takes them can be valued",
+        "explore them, or remove them from the declaration",
+    )
+
+
+def _left_out(report: BuildReport) -> list[Finding | None]:
+    return [
+        _counted(
+            report.open_episodes,
+            "open_episodes",
+            "information",
+            f"{report.open_episodes:,} episodes ({report.open_decisions:,} decisions) have not ended yet",
+            "they are in no dataset until they do",
+            "record terminated or truncated with the last decision",
+        ),
+        _counted(
+            report.duplicated_episodes,
+            "duplicated_steps",
+            "warning",
+            f"{report.duplicated_episodes:,} episodes have two records for one step",
+            "they are left out: which of the two happened cannot be told",
+            "give each run its own episode_id",
+        ),
+        _counted(
+            report.unscored_episodes,
+            "unscored_episodes",
+            "warning",
+            f"{report.unscored_episodes:,} episodes lack a reward ({report.unscored_reason})",
+            "they are left out; if rewards are lost when things go badly, every value is too high",
+            "record the outcome of every decision",
+        ),
+        _counted(
+            report.embargoed_episodes,
+            "embargoed_episodes",
+            "information",
+            f"{report.embargoed_episodes:,} episodes touch a day's edge",
+            "they belong to no split",
+            "nothing need be done",
+        ),
+        _counted(
+            report.shadow,
+            "shadow_decisions",
+            "information",
+            f"{report.shadow:,} decisions were taken in shadow mode",
+            "they are never learned from",
+            "nothing need be done",
+        ),
+    ]
+
+
+def _doubtful(report: BuildReport) -> list[Finding | None]:
+    return [
+        _counted(
+            report.conflicting_observations,
+            "conflicting_observations",
+            "warning",
+            f"{report.conflicting_observations:,} decisions name another next observation than the next step saw",
+            "the next step's observation is used",
+            "record next_observation at the end of an episode only, or find out which of the two is true",
+        ),
+        _counted(
+            report.recorded_rewards,
+            "recorded_rewards",
+            "warning",
+            f"{report.recorded_rewards:,} decisions have a recorded reward but no outcome for the declared expression",
+            "two versions of the reward may be mixed",
+            "record outcomes, or remove the expression",
+        ),
+        _counted(
+            report.overridden,
+            "overridden_decisions",
+            "information",
+            f"{report.overridden:,} decisions were executed otherwise than requested",
+            "the request is evaluated and the override counts as part of the environment",
+            "nothing need be done",
+        ),
+    ]
+
+
+def _inferred(dataset: Dataset) -> Finding | None:
+    specification = dataset.specification
+    if not specification.inferred:
+        return None
+    horizon = f" (horizon {specification.horizon})" if "horizon" in specification.inferred else ""
+    return Finding(
+        "inferred_declaration",
+        "warning",
+        f"read off the log and not confirmed: {', '.join(specification.inferred)}{horizon}",
+        "bounds that the data gave prove nothing about data to come",
+        f"check [agents.{specification.name}] in retrainer.toml and remove what is right from inferred",
+    )
+
+
+def _counted(
+    count: int, code: str, severity: str, sentence: str, consequence: str, remedy: str
+) -> Finding | None:
+    return Finding(code, severity, sentence, consequence, remedy) if count else None

@@ -1,0 +1,126 @@
+"""Everything the grade depends on, measured once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from envs.behavior import estimate_behavior
+from envs.card.advice import provable_steps
+from envs.card.determinism import predictability
+from envs.card.overlap import Overlap, measure_overlap, modal_actions, reference_ratios
+from envs.card.propensities import contradictions, martingale_residual
+from envs.card.sensitivity import tipping_factor
+from envs.dataset import EMBARGO, Dataset
+
+# A propensity above this leaves nothing to chance.
+CERTAIN = 0.999
+NEEDED_PROPENSITIES = 0.999
+LARGEST_RESIDUAL = 3.5
+# Share of decisions without chance from which a log counts as deterministic.
+DETERMINISTIC = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Figures of one log.
+
+    Attributes:
+        decisions: number of decisions.
+        episodes: number of episodes.
+        units: independent units outside embargoes.
+        complete_episodes: episodes whose return to the horizon is known.
+        actions_tried: declared actions that were taken.
+        constant_reward: whether every reward is the same.
+        logged_share: share of rows with a logged propensity.
+        smallest: the smallest logged propensity; NaN where none is logged.
+        residual: martingale residual |z| of the logged propensities; NaN where untestable.
+        contradictions: rows that state two propensities.
+        estimated: whether the propensities below are estimated.
+        certain_share: share of decisions that left nothing to chance (logged), or that could be foretold
+            (estimated).
+        overlap: the reference policy's weights; ``None`` where there is nothing to weigh (deterministic).
+        steps: (step size, effective share of units) of steps towards a candidate, where there is overlap.
+        gamma: factor by which estimated propensities may be wrong; NaN where they are logged.
+    """
+
+    decisions: int
+    episodes: int
+    units: int
+    complete_episodes: int
+    actions_tried: int
+    constant_reward: bool
+    logged_share: float = 0.0
+    smallest: float = math.nan
+    residual: float = math.nan
+    contradictions: int = 0
+    estimated: bool = False
+    certain_share: float = 0.0
+    overlap: Overlap | None = None
+    steps: tuple[tuple[float, float], ...] = ()
+    gamma: float = math.nan
+
+    @property
+    def true_propensities(self) -> bool:
+        """Whether the logged propensities can be believed."""
+        believed = not self.residual >= LARGEST_RESIDUAL and self.contradictions == 0
+        return self.logged_share >= NEEDED_PROPENSITIES and believed
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the policy that wrote the log left nothing to chance."""
+        return self.certain_share >= DETERMINISTIC
+
+
+def complete_episodes(dataset: Dataset) -> np.ndarray:
+    """Episodes whose return to the horizon is known, bool (E,): terminated, or as long as the horizon."""
+    if not dataset.episode_count:
+        return np.zeros(0, dtype=bool)
+    return np.asarray(
+        dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon)
+    )
+
+
+def gather_evidence(dataset: Dataset) -> Evidence:
+    """Measures a log.
+
+    Where fewer than 99.9 % of the rows have a propensity, or the logged ones cannot be true, the behaviour
+    policy is estimated; logged propensities that can be true are kept.
+    """
+    logged = np.isfinite(dataset.propensities)
+    basic = Evidence(
+        decisions=len(dataset),
+        episodes=dataset.episode_count,
+        units=len(np.unique(dataset.units[dataset.splits != EMBARGO])),
+        complete_episodes=int(complete_episodes(dataset).sum()),
+        actions_tried=len(np.unique(dataset.actions)),
+        constant_reward=len(dataset) > 0 and bool(np.ptp(dataset.rewards) == 0.0),
+        logged_share=float(logged.mean()) if len(dataset) else 0.0,
+        smallest=float(dataset.propensities[logged].min()) if logged.any() else math.nan,
+    )
+    if basic.units < 2 or basic.actions_tried < 2:
+        return basic
+    checked = replace(basic, residual=martingale_residual(dataset), contradictions=contradictions(dataset))
+    modal = modal_actions(dataset)
+    if checked.true_propensities:
+        propensities = dataset.propensities
+        certain = float((propensities >= CERTAIN).mean())
+    else:
+        behavior = estimate_behavior(dataset)
+        propensities = behavior[np.arange(len(dataset)), dataset.actions]
+        if not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions):
+            propensities = np.where(logged, dataset.propensities, propensities)
+        certain = predictability(dataset, behavior)
+    estimated = not checked.true_propensities
+    checked = replace(checked, estimated=estimated, certain_share=certain)
+    if checked.deterministic:
+        return checked  # the weights of a policy that is the log itself say nothing
+    overlap = measure_overlap(dataset, reference_ratios(dataset, propensities, modal))
+    return replace(
+        checked,
+        overlap=overlap,
+        steps=provable_steps(dataset, modal, propensities),
+        gamma=tipping_factor(overlap.weights, overlap.returns) if estimated else math.nan,
+    )

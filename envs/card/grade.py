@@ -1,0 +1,232 @@
+"""The grade of a log: what can be proven with it, to the declared horizon.
+
+- **A**: propensities on 99.9 % of the rows, the smallest at least .003, martingale residual |z| < 3.5,
+  and for the reference policy (½ behaviour + ½ the state's modal logged action) an effective sample size
+  of at least 200 units and 10 %, no unit with more than 5 % of the weight.
+- **A-M**: the same with marginal effective sample size and a history test. Not given yet: the estimator
+  that it admits has not passed its own coverage test, and a grade must not promise what nothing delivers.
+- **B**: stochastic with overlap, but the propensities are estimated, or fail a condition of A other than
+  the effective sample size.
+- **C**: deterministic, or without overlap at this horizon.
+- **D**: not learnable.
+
+One deviation: a detectable effect above the practical effect is a finding and leaves grade A unless it is
+ten times as large (then B). The gate itself answers "inconclusive" and says how many more decisions it
+needs; a grade that fell whenever the practical effect was declared small would say nothing about the log.
+"""
+
+from __future__ import annotations
+
+import math
+
+from envs.card.evidence import LARGEST_RESIDUAL, Evidence
+from envs.card.findings import Finding
+from envs.specification import AgentSpecification
+
+GRADES = ("A", "A-M", "B", "C", "D")
+SMALLEST_PROPENSITY = 0.003
+NEEDED_UNITS = 200
+NEEDED_FRACTION = 0.1
+LARGEST_SHARE = 0.05
+HOPELESS = 10.0
+
+MEANINGS = {
+    "A": "the gate can prove an improvement with this log and promote it",
+    "B": "a live test may start from this log, nothing is promoted automatically",
+    "C": "no other policy can be proven with this log; recommendations rest on a model alone",
+    "D": "nothing can be learned from this log",
+}
+
+
+def grade_log(evidence: Evidence, specification: AgentSpecification) -> tuple[str, list[Finding]]:
+    """The grade and the findings that decide it, the decisive one first.
+
+    Args:
+        evidence: the log's figures.
+        specification: the agent's declaration.
+    """
+    obstacles = _obstacles(evidence, specification)
+    if obstacles:
+        return "D", obstacles
+    missing = _lack_of_overlap(evidence, specification)
+    if missing:
+        return "C", [*missing, *_doubts(evidence, error=False)]
+    doubts = _doubts(evidence, error=True)
+    effect = _detectable_effect(evidence, specification)
+    hopeless = effect is not None and effect.severity == "error"
+    return ("B" if doubts or hopeless else "A"), doubts + ([effect] if effect else [])
+
+
+def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
+    """Why nothing can be learned; the grade is D."""
+    learn = "nothing can be learned"
+    found = []
+    if evidence.units < specification.minimum_units:
+        missing = specification.minimum_units - evidence.units
+        found.append(
+            Finding(
+                "too_few_units",
+                "error",
+                f"{evidence.units} independent units ({specification.unit}s) of at least {specification.minimum_units}",
+                learn,
+                f"log {missing} more, or declare a smaller minimum_units",
+            )
+        )
+    if evidence.decisions and evidence.actions_tried < 2:
+        found.append(
+            Finding(
+                "one_action",
+                "error",
+                f"every one of {evidence.decisions:,} decisions took the same action",
+                f"{learn} about any other",
+                "explore: take another action in a few per cent of the decisions",
+            )
+        )
+    if evidence.constant_reward:
+        found.append(
+            Finding(
+                "constant_reward",
+                "error",
+                "every decision has the same reward",
+                "no action looks better than another, and " + learn,
+                "check the reward expression and the recorded outcomes",
+            )
+        )
+    if evidence.episodes and not evidence.complete_episodes:
+        found.append(
+            Finding(
+                "no_complete_episode",
+                "error",
+                f"no episode terminated or reached the horizon of {specification.horizon}",
+                "no return is known, and " + learn,
+                "record terminated, or declare a shorter horizon",
+            )
+        )
+    return found
+
+
+def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
+    """Why no other policy can be proven; the grade is C."""
+    found = []
+    if evidence.deterministic:
+        how = "could be foretold from the observation" if evidence.estimated else "had a propensity of 1"
+        found.append(
+            Finding(
+                "deterministic_rule",
+                "error",
+                f"{100 * evidence.certain_share:.1f} % of the decisions {how}: the policy that wrote the log left "
+                "nothing to chance",
+                "what another action would have done is not in the log",
+                "explore: take a few per cent of the decisions at random and log the propensity",
+            )
+        )
+    overlap = evidence.overlap
+    if overlap is None or (overlap.effective >= NEEDED_UNITS and overlap.fraction >= NEEDED_FRACTION):
+        return found
+    horizon = specification.horizon
+    product = f"a {horizon}-step horizon multiplies {horizon} ratios" if horizon > 1 else "each decision has one ratio"
+    consequence = "few units carry all the weight, and an estimate for another policy is chance"
+    if overlap.fraction >= NEEDED_FRACTION:
+        consequence = "that is too few for an interval that holds"
+        remedy = f"log {units_lacking(evidence)} more units as now"
+    elif horizon > 1:
+        remedy = "declare a shorter horizon, or explore so that the usual action stays likely at every step"
+    else:
+        remedy = "give the usual action a larger probability, or log more decisions"
+    found.append(
+        Finding(
+            "low_effective_sample_size",
+            "error",
+            f"{product}: effective sample size {overlap.effective:.1f} of {overlap.units} units "
+            f"({100 * overlap.fraction:.1f} %), needed are {NEEDED_UNITS} and {100 * NEEDED_FRACTION:.0f} %",
+            consequence,
+            remedy,
+        )
+    )
+    return found
+
+
+def units_lacking(evidence: Evidence) -> int:
+    """Units still needed where only their number is lacking; 0 where overlap itself is."""
+    overlap = evidence.overlap
+    if overlap is None or overlap.fraction < NEEDED_FRACTION:
+        return 0
+    return max(math.ceil(NEEDED_UNITS / overlap.fraction) - overlap.units, 1)
+
+
+def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
+    """What keeps a log with overlap from grade A."""
+    severity = "error" if error else "warning"
+    found = []
+    if evidence.contradictions:
+        found.append(
+            Finding(
+                "contradictory_propensities",
+                severity,
+                f"{evidence.contradictions:,} decisions give the action taken a propensity that is not its probability",
+                "the propensities are not used; the behaviour policy is estimated",
+                "log the probability with which the requested action was drawn",
+            )
+        )
+    if evidence.residual >= LARGEST_RESIDUAL:
+        found.append(
+            Finding(
+                "false_propensities",
+                severity,
+                f"actions were taken more or less often than their propensities say (|z| = {evidence.residual:.1f})",
+                "the propensities are not used; the behaviour policy is estimated",
+                "log the probability of the draw, not a confidence, and after masks and limits",
+            )
+        )
+    if evidence.logged_share < 0.999:
+        found.append(
+            Finding(
+                "missing_propensities",
+                severity,
+                f"{100 * (1 - evidence.logged_share):.1f} % of the decisions have no propensity",
+                "the behaviour policy is estimated, which an unrecorded cause can mislead"
+                + (f" (by a factor of {evidence.gamma:.2f} it could undo the difference)" if error else ""),
+                'let the agent decide through Agent(..., explore=...), or log "propensity"',
+            )
+        )
+    elif evidence.smallest < SMALLEST_PROPENSITY:
+        found.append(
+            Finding(
+                "small_propensities",
+                severity,
+                f"the smallest propensity is {evidence.smallest:.2g}, below {SMALLEST_PROPENSITY}",
+                "a single decision can outweigh hundreds",
+                "raise the exploration floor, or mask actions that must not be taken",
+            )
+        )
+    if evidence.overlap is not None and evidence.overlap.largest_share > LARGEST_SHARE:
+        found.append(
+            Finding(
+                "heavy_unit",
+                severity,
+                f"one unit has {100 * evidence.overlap.largest_share:.1f} % of all weight",
+                "an estimate hangs on that unit",
+                "log more units, or explore more evenly",
+            )
+        )
+    return found
+
+
+def _detectable_effect(evidence: Evidence, specification: AgentSpecification) -> Finding | None:
+    overlap = evidence.overlap
+    if overlap is None or not math.isfinite(overlap.detectable):
+        return None
+    practical = specification.practical_effect
+    if overlap.detectable <= practical:
+        return None
+    # n grows with the square of the ratio; all splits grow together.
+    per_unit = evidence.decisions / max(overlap.units, 1)
+    more = math.ceil(overlap.units * ((overlap.detectable / practical) ** 2 - 1.0) * per_unit)
+    return Finding(
+        "detectable_effect",
+        "error" if overlap.detectable > HOPELESS * practical else "warning",
+        f"the {overlap.final_units} final units show an improvement of {100 * overlap.detectable:.1f} % or more, "
+        f"the practical effect is {100 * practical:.1f} %",
+        "a smaller improvement ends in inconclusive",
+        f"log about {more:,} more decisions, or declare the practical effect that matters",
+    )

@@ -1,0 +1,71 @@
+"""Errors made for the person who reads them.
+
+Every error that bad input can cause is a :class:`RetrainerError`: one line that says what was
+wrong, where, and what to do. The console command prints that line and exits with
+:attr:`RetrainerError.exit_code`; nothing is written before the input has been checked.
+"""
+
+from __future__ import annotations
+
+
+class RetrainerError(Exception):
+    """What was wrong, where it stands, and the remedy, in one line.
+
+    Args:
+        problem: what was wrong, naming the value.
+        where: the place (file, row, field, agent), or an empty string.
+        remedy: what the reader can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
+        self.problem = problem
+        self.where = where
+        self.remedy = remedy
+        line = f"{where}: {problem}" if where else problem
+        super().__init__(f"{line}; {remedy}" if remedy else line)
+
+
+class HomeError(RetrainerError):
+    """No home was found, or it cannot be used."""
+
+
+class SpecificationError(RetrainerError):
+    """An agent's declaration is wrong, or an agent is not declared."""
+
+
+class RecordError(RetrainerError):
+    """A decision record breaks the record contract. ``field`` names the offending field."""
+
+    def __init__(self, problem: str, *, field: str, where: str = "", remedy: str = "") -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}", where=where, remedy=remedy)
+
+
+class DuplicateRecordError(RecordError):
+    """The same ``event_id`` was recorded before with other content."""
+
+
+class JournalError(RetrainerError):
+    """The decision journal cannot be read or written."""
+
+
+class DataError(RetrainerError):
+    """The data cannot be used for what was asked (too few, not learnable)."""
+
+
+class ArtefactError(RetrainerError):
+    """A policy artefact is corrupt, of another agent, or lacks its base policy."""
+
+
+class RegistryError(RetrainerError):
+    """A reference names nothing, or the ledger forbids the move."""
+
+
+class BusyError(RetrainerError):
+    """Another process is retraining the same agent."""
+
+
+class MissingExtraError(RetrainerError):
+    """A command needs an optional dependency; the message is the install line."""

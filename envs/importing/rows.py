@@ -1,0 +1,76 @@
+"""What readers hand over, and what becomes of a row that cannot be imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from envs.errors import RecordError
+
+# What differs between two rows of the same cause: quoted values and numbers.
+VALUE = re.compile(r"'(?:[^'\\]|\\.)*['…]|\"(?:[^\"\\]|\\.)*[\"…]|\b(?:nan|inf)\b|-?\d[\d.]*(?:e[+-]?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be imported: where it stands, what is wrong with which field, and the remedy."""
+
+    file: str
+    row: int
+    field: str
+    problem: str
+    remedy: str
+
+    @property
+    def where(self) -> str:
+        """``file:row``."""
+        return f"{self.file}:{self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All rejected rows of one cause: the first one's text, their number, and the first one's place."""
+
+    cause: str
+    count: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row as it stands in its file.
+
+    Attributes:
+        file: the file as it was named.
+        row: line (JSON Lines) or row (Parquet), counted from 1.
+        content: the fields by name, or the unreadable text.
+        rejected: why it could not be read, or ``None``.
+    """
+
+    file: str
+    row: int
+    content: Any
+    rejected: RejectedRow | None = None
+
+    def reject(self, field: str, problem: str, remedy: str) -> RejectedRow:
+        """This row's place with a complaint about ``field``."""
+        return RejectedRow(self.file, self.row, field, problem, remedy)
+
+    def reject_for(self, error: RecordError) -> RejectedRow:
+        """This row's place with what the error says."""
+        return self.reject(error.field, error.problem.removeprefix(f"{error.field}: "), error.remedy)
+
+
+def grouped(rejected: Iterable[RejectedRow]) -> list[Group]:
+    """The causes, most frequent first; rows that differ only in a value have the same cause."""
+    members: dict[tuple[str, str], list[RejectedRow]] = {}
+    for row in rejected:
+        members.setdefault((VALUE.sub("", row.field), VALUE.sub("", row.problem)), []).append(row)
+    groups = []
+    for rows in members.values():
+        texts = dict.fromkeys(f"{row.field}: {row.problem}" for row in rows)
+        others = f" (and {len(texts) - 1} other values)" if len(texts) > 1 else ""
+        groups.append(Group(next(iter(texts)) + others, len(rows), rows[0].where))
+    return sorted(groups, key=lambda group: -group.count)

@@ -1,0 +1,30 @@
+"""Gymnasium environments made of a decision log. Importing this package registers them.
+
+``gymnasium.make("retrainer/EmpiricalMDP-v0", dataset=...)`` and ``gymnasium.make_vec(...)`` then work;
+``gymnasium.make("envs.offline:retrainer/EmpiricalMDP-v0", ...)`` imports and registers by itself.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+ENVIRONMENTS = {
+    "retrainer/LoggedReplay-v0": (
+        "envs.offline.logged_replay:LoggedReplayEnv",
+        "envs.offline.vector_logged_replay:LoggedReplayVectorEnv",
+    ),
+    "retrainer/EmpiricalMDP-v0": (
+        "envs.offline.empirical_mdp:EmpiricalMDPEnv",
+        "envs.offline.vector_empirical_mdp:EmpiricalMDPVectorEnv",
+    ),
+}
+
+
+def register() -> None:
+    """Register every offline environment with Gymnasium; calling it again changes nothing."""
+    for identifier, (scalar, vector) in ENVIRONMENTS.items():
+        if identifier not in gymnasium.registry:
+            gymnasium.register(identifier, entry_point=scalar, vector_entry_point=vector)
+
+
+register()

@@ -1,0 +1,265 @@
+"""The decision record: one decision of one agent, checked once and immutable afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from envs import choice, values
+from envs.canonical import canonical_text
+from envs.errors import RecordError
+from envs.values import UnfitValueError
+
+if TYPE_CHECKING:
+    from envs.specification import AgentSpecification
+
+SCHEMA_VERSION = 1
+MODES = ("live", "shadow", "logging")
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision of one agent. Build it with :meth:`from_mapping`, which checks every field.
+
+    Attributes:
+        event_id: unique over the whole journal.
+        agent: ``[a-z0-9][a-z0-9_-]{0,63}``.
+        action: what was requested: a text, an integer, or an object of numbers.
+        observation: what was known before acting: an integer, an array of numbers, or an object.
+        tenant: whose decision it was; never mixed within one episode.
+        episode_id: the episode; equal to ``event_id`` for a decision that is its own episode.
+        step: position in the episode, from 0.
+        timestamp: RFC 3339 in UTC, such as ``2026-01-31T09:30:00Z``, or ``None``.
+        allowed_actions: actions that could be requested; ``None`` means all declared ones.
+        propensity: probability (density for an action of numbers) of ``action``, or ``None``.
+        action_probabilities: probability by ``str(action)``, or an array in the declared order.
+        executed_action: what was done instead, if a person or a limit changed the request.
+        reward: the reward, or ``None`` where it is computed from ``outcome``.
+        outcome: what was known after acting: success, execution_time (s), cost, ...
+        next_observation: the observation after the action, or ``None``.
+        terminated: the episode came to its end here.
+        truncated: the episode was cut here. Both at once counts as terminated.
+        policy_version: which policy decided.
+        experiment_arm: under which arm of an experiment.
+        mode: ``live``, ``shadow`` (never learned from) or ``logging``.
+        metadata: kept, never learned from.
+    """
+
+    event_id: str
+    agent: str
+    action: Any
+    observation: Any
+    tenant: str = "default"
+    episode_id: str = ""
+    step: int = 0
+    timestamp: str | None = None
+    allowed_actions: list[Any] | None = None
+    propensity: float | None = None
+    action_probabilities: dict[str, float] | list[float] | None = None
+    executed_action: Any = None
+    reward: float | None = None
+    outcome: dict[str, Any] | None = None
+    next_observation: Any = None
+    terminated: bool = False
+    truncated: bool = False
+    policy_version: str | None = None
+    experiment_arm: str | None = None
+    mode: str = "logging"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_mapping(
+        cls, mapping: Mapping[str, Any], *, unknown: str = "error", agent: str | None = None, where: str = ""
+    ) -> DecisionRecord:
+        """A checked record from named fields; ``null`` means absent.
+
+        Args:
+            mapping: the fields, as in a JSON line or as keyword arguments.
+            unknown: ``error`` refuses fields that are not of the record, ``metadata`` keeps them there.
+            agent: the agent's name where the mapping has none; another name in the mapping is refused.
+            where: the place that an error names, such as ``log.jsonl:17``.
+
+        Raises:
+            RecordError: a field breaks the contract; names it, its value and the remedy.
+        """
+        try:
+            return cls(**_checked(mapping, unknown, agent))
+        except UnfitValueError as problem:
+            raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The fields that are present, by name; :meth:`from_mapping` gives the same record back."""
+        present = {name: value for name, value in zip(FIELD_NAMES, _VALUES(self), strict=True) if value is not None}
+        if not self.metadata:
+            del present["metadata"]
+        return present
+
+    def canonical_json(self) -> str:
+        """One text per content: sorted keys, no spaces, one spelling for each number."""
+        return canonical_text(self.to_mapping())
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of :meth:`canonical_json`, in hexadecimal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    @property
+    def is_single(self) -> bool:
+        """Whether this decision is its own episode, complete with its one step."""
+        return self.episode_id == self.event_id
+
+    @property
+    def seconds(self) -> float:
+        """The timestamp in seconds since the epoch; NaN where absent."""
+        return math.nan if self.timestamp is None else datetime.fromisoformat(self.timestamp).timestamp()
+
+    def validate_against(self, specification: AgentSpecification, *, where: str = "") -> DecisionRecord:
+        """The record as its agent declares it (see :func:`envs.validation.conform`)."""
+        from envs.validation import conform
+
+        return conform(self, specification, where=where)
+
+
+FIELD_NAMES = tuple(column.name for column in fields(DecisionRecord))
+_VALUES = attrgetter(*FIELD_NAMES)
+KNOWN_NAMES = frozenset(FIELD_NAMES) | {"schema_version"}
+
+
+def unknown_fields(mapping: Iterable[str]) -> list[str]:
+    """Names that are not of the decision record, in their order."""
+    return [name for name in mapping if name not in KNOWN_NAMES]
+
+
+def _checked(mapping: Mapping[str, Any], unknown: str, agent: str | None) -> dict[str, Any]:
+    foreign = {name: mapping[name] for name in mapping if name not in KNOWN_NAMES}
+    if foreign and unknown != "metadata":
+        first = next(iter(foreign))
+        raise UnfitValueError(
+            "is not a field of a decision record", "map it to one, or keep it in metadata", str(first)
+        )
+    if mapping.get("schema_version", SCHEMA_VERSION) not in (SCHEMA_VERSION, None):
+        problem = f"{values.shown(mapping['schema_version'])} is not known"
+        raise UnfitValueError(problem, f"this version reads {SCHEMA_VERSION}; upgrade retrainer", "schema_version")
+    out: dict[str, Any] = {"agent": _agent(mapping.get("agent"), agent)}
+    for name, check in _CHECKS:
+        value = mapping.get(name)
+        if value is not None or name in _REQUIRED:
+            try:
+                out[name] = check(value)
+            except UnfitValueError as problem:
+                raise problem.under(name) from None
+    _place_in_episode(out)
+    choice.check(out)
+    if foreign:
+        _keep_foreign(out, foreign)
+    return out
+
+
+def _agent(given: Any, expected: str | None) -> str:
+    agent = expected if given is None else given
+    if agent is None:
+        raise UnfitValueError("is missing", "name the agent", "agent")
+    if not isinstance(agent, str) or not AGENT_NAME.fullmatch(agent):
+        remedy = "use 1 to 64 lower-case letters, digits, - and _, beginning with a letter or digit"
+        raise UnfitValueError(f"{values.shown(agent)} is not an agent's name", remedy, "agent")
+    if expected is not None and agent != expected:
+        raise UnfitValueError(f"is {agent}, expected is {expected}", f"import it as {agent}, or correct it", "agent")
+    return str(agent)
+
+
+def _step(value: Any) -> int:
+    step = values.integer(value)
+    if step < 0:
+        raise UnfitValueError(f"{step} is negative", "count steps from 0")
+    return step
+
+
+def _mode(value: Any) -> str:
+    if value not in MODES:
+        raise UnfitValueError(f"{values.shown(value)} is not a mode", f"give one of {', '.join(MODES)}")
+    return str(value)
+
+
+def _outcome(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, Mapping):
+        raise UnfitValueError(f"{values.shown(value)} is not an object", "give named values")
+    return values.plain(dict(value)) or None
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    return _outcome(value) or {}
+
+
+_REQUIRED = frozenset({"action", "observation"})
+_CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("event_id", values.name),
+    ("tenant", values.name),
+    ("episode_id", values.name),
+    ("step", _step),
+    ("timestamp", values.timestamp),
+    ("observation", values.observation),
+    ("allowed_actions", choice.allowed_actions),
+    ("action", values.action),
+    ("propensity", values.number),
+    ("action_probabilities", choice.probabilities),
+    ("executed_action", values.action),
+    ("reward", values.number),
+    ("outcome", _outcome),
+    ("next_observation", values.observation),
+    ("terminated", values.boolean),
+    ("truncated", values.boolean),
+    ("policy_version", values.name),
+    ("experiment_arm", values.name),
+    ("mode", _mode),
+    ("metadata", _metadata),
+)
+
+
+def _place_in_episode(out: dict[str, Any]) -> None:
+    if "event_id" not in out:
+        out["event_id"] = uuid.uuid4().hex
+    if "episode_id" not in out:
+        if out.get("step", 0) != 0:
+            raise UnfitValueError(
+                f"is missing, but step is {out['step']}", "name the episode of the step", "episode_id"
+            )
+        out["episode_id"] = out["event_id"]
+    elif "step" not in out:
+        if out["episode_id"] != out["event_id"]:
+            raise UnfitValueError(
+                "is missing, but episode_id is given", "number the episode's decisions from 0", "step"
+            )
+        out["step"] = 0
+
+
+def _keep_foreign(out: dict[str, Any], foreign: dict[str, Any]) -> None:
+    metadata = out.setdefault("metadata", {})
+    for name, value in foreign.items():
+        if name in metadata:
+            raise UnfitValueError("is both a field and in metadata", "rename one", str(name))
+        try:
+            metadata[values.key(name)] = values.plain(value)
+        except UnfitValueError as problem:
+            raise problem.under(str(name)) from None
+
+
+_STORE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def stored_text(record: DecisionRecord) -> str:
+    """The record as the journal keeps it: JSON with the numbers' own types."""
+    return _STORE(record.to_mapping())
+
+
+def trusted(text: str) -> DecisionRecord:
+    """A record from :func:`stored_text`; it was checked when it was written and is not checked again."""
+    return DecisionRecord(**json.loads(text))

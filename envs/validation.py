@@ -1,0 +1,132 @@
+"""Decision records against their agent's declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from envs.errors import RecordError
+from envs.expression import Expression
+from envs.record import DecisionRecord
+from envs.specification import AgentSpecification
+from envs.values import shown
+
+# Sums of many costs differ in their last digits; a bound is not crossed by that.
+RANGE_TOLERANCE = 1e-9
+
+
+class Validator:
+    """Checks many records of one agent; what the declaration says is looked up once.
+
+    Args:
+        specification: the agent's declaration.
+    """
+
+    def __init__(self, specification: AgentSpecification) -> None:
+        self.specification = specification
+        self._actions = frozenset(specification.actions)
+        self._names = frozenset(map(str, specification.actions))
+        self._reward = Expression(specification.reward) if specification.reward else None
+        self._worst = Expression(specification.worst_class) if specification.worst_class else None
+        bounds = specification.reward_range
+        # A range that was only read off an earlier log is a description, not a rule.
+        self._bounds = None if bounds is None or "reward_range" in specification.inferred else bounds
+
+    def conform(self, record: DecisionRecord, *, where: str = "") -> DecisionRecord:
+        """The record in the declaration's form: an array of probabilities becomes an object by action.
+
+        Raises:
+            RecordError: the record does not fit; names the field, what is declared, and the remedy.
+        """
+        try:
+            record = self._named_probabilities(record)
+            self._check_actions(record)
+            self._check_observation(record.observation, "observation")
+            if record.next_observation is not None:
+                self._check_observation(record.next_observation, "next_observation")
+            self._check_outcome(record)
+        except RecordError as error:
+            raise RecordError(
+                error.problem.removeprefix(f"{error.field}: "),
+                field=error.field,
+                where=where or error.where or f"agent {self.specification.name}",
+                remedy=error.remedy,
+            ) from None
+        return record
+
+    def _named_probabilities(self, record: DecisionRecord) -> DecisionRecord:
+        probabilities, declared = record.action_probabilities, self.specification.actions
+        if not isinstance(probabilities, list):
+            return record
+        if "actions" in self.specification.inferred:
+            problem = "is an array, but the order of the actions is not declared"
+            raise RecordError(problem, field="action_probabilities", remedy="give an object {action: probability}")
+        if len(probabilities) != len(declared):
+            problem = f"has {len(probabilities)} entries, declared are {len(declared)} actions"
+            raise RecordError(problem, field="action_probabilities", remedy="give one per action, in declared order")
+        named = dict(zip(map(str, declared), probabilities, strict=True))
+        return DecisionRecord.from_mapping(record.to_mapping() | {"action_probabilities": named})
+
+    def _check_actions(self, record: DecisionRecord) -> None:
+        self._check_action(record.action, "action")
+        for action in record.allowed_actions or ():
+            self._check_action(action, "allowed_actions")
+        # An object lists every action that could be drawn: a missing one has probability 0.
+        if isinstance(record.action_probabilities, dict) and not self._names.issuperset(record.action_probabilities):
+            name = next(name for name in record.action_probabilities if name not in self._names)
+            self._refuse_action(name, "action_probabilities")
+
+    def _check_action(self, action: Any, field: str) -> None:
+        if isinstance(action, dict) or action not in self._actions:
+            self._refuse_action(action, field)
+
+    def _refuse_action(self, action: Any, field: str) -> None:
+        declared = self.specification.actions
+        listed = ", ".join(map(str, declared[:8])) + (", …" if len(declared) > 8 else "")
+        remedy = f"declared are {listed}; correct the row, or declare the action in retrainer.toml"
+        raise RecordError(f"{shown(action)} is not a declared action", field=field, remedy=remedy)
+
+    def _check_observation(self, observation: Any, field: str) -> None:
+        try:
+            self.specification.observation.row(observation)
+        except RecordError as error:
+            named = field + error.field.removeprefix("observation")
+            problem = error.problem.removeprefix(f"{error.field}: ")
+            raise RecordError(problem, field=named, remedy=error.remedy) from None
+
+    def _check_outcome(self, record: DecisionRecord) -> None:
+        """The reward, given or computed, lies in its range; the class of catastrophes can be told."""
+        reward = record.reward
+        if record.outcome is not None:
+            if self._worst is not None:
+                self._worst.evaluate(record.outcome)
+            if self._reward is not None:
+                reward = self._reward.evaluate(record.outcome)
+        if reward is None or self._bounds is None:
+            return
+        low, high = self._bounds
+        slack = RANGE_TOLERANCE * max(abs(low), abs(high))
+        if not low - slack <= reward <= high + slack:
+            problem = f"{reward:g} is outside the declared reward_range [{low:g}, {high:g}]"
+            raise RecordError(problem, field="reward", remedy="correct the row, or widen the range in retrainer.toml")
+
+
+def conform(record: DecisionRecord, specification: AgentSpecification, *, where: str = "") -> DecisionRecord:
+    """One record in its agent's declared form (see :meth:`Validator.conform`)."""
+    return Validator(specification).conform(record, where=where)
+
+
+def check_records(
+    records: Iterable[DecisionRecord], specification: AgentSpecification, *, where: Iterable[str] = ()
+) -> tuple[list[DecisionRecord], list[tuple[int, RecordError]]]:
+    """Many records: those that fit, in declared form, and the position and error of those that do not."""
+    validator = Validator(specification)
+    places = iter(where)
+    good: list[DecisionRecord] = []
+    bad: list[tuple[int, RecordError]] = []
+    for position, record in enumerate(records):
+        try:
+            good.append(validator.conform(record, where=next(places, "")))
+        except RecordError as error:
+            bad.append((position, error))
+    return good, bad

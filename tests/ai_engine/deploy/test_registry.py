@@ -1,0 +1,382 @@
+"""The registry: exactly one loadable champion, always; every move in the ledger; only a gate promotes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import improved, rule, version_zero
+
+from ai_engine.deploy.references import Reference, parse_reference, resolve_reference
+from ai_engine.deploy.registry import Registry
+from ai_engine.deploy.versions import Versions
+from algorithms.policy import load_policy, save_policy
+from envs.errors import ArtefactError, RegistryError
+from envs.storage import LocalStorage
+
+FORK = multiprocessing.get_context("fork")
+
+
+def opened(path: Path) -> Registry:
+    return Registry(storage=LocalStorage(path))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    registry = opened(tmp_path)
+    registry.initialise(version_zero())
+    return registry
+
+
+def passed(registry: Registry, candidate: str, decision: str = "promote", **changes: Any) -> Any:
+    looks = registry.looks("scaling")
+    settings: dict[str, Any] = {
+        "decision": decision,
+        "candidate": candidate,
+        "champion": registry.champion("scaling"),
+        "look": looks.count + 1,
+        "alpha": 0.01,
+        "final_sequence": looks.final_sequence + 100,
+        **changes,
+    }
+    return registry.record_gate("scaling", **settings)
+
+
+def promoted(registry: Registry, seed: int = 0) -> str:
+    version = registry.add_version(improved(seed=seed))
+    registry.promote("scaling", version, gate_entry=passed(registry, version))
+    return version
+
+
+def test_version_zero_is_the_first_champion_and_stays_so(tmp_path: Path) -> None:
+    registry = opened(tmp_path)
+    assert registry.initialise(version_zero()) == "0" and registry.champion("scaling") == "0"
+    assert registry.initialise(version_zero(explore=0.3)) == "0"
+    assert registry.versions("scaling") == ["0"] and len(registry.history("scaling")) == 1
+    loaded = load_policy(tmp_path / "scaling_model.json", base=rule)
+    assert (loaded.version, loaded.explore) == ("0", 0.1)
+    assert registry.agents() == ["scaling"]
+
+
+def test_versions_are_numbered_and_stamped(registry: Registry) -> None:
+    assert [registry.add_version(improved(seed=seed)) for seed in range(11)] == [str(n) for n in range(1, 12)]
+    assert registry.versions("scaling") == [str(n) for n in range(12)]
+    assert registry.version("scaling", "11").version == "11"
+    assert registry.champion("scaling") == "0", "keeping a version appoints nobody"
+
+
+def test_a_passed_gate_promotes_and_the_copy_follows(registry: Registry, tmp_path: Path) -> None:
+    version = promoted(registry)
+    assert registry.champion("scaling") == version == "1"
+    assert load_policy(tmp_path / "scaling_model.json", base=rule).version == "1"
+    assert opened(tmp_path).champion("scaling") == "1"
+    assert [entry.kind for entry in registry.history("scaling")] == ["version0", "gate", "promote"]
+    assert registry.looks("scaling").count == 1 and registry.looks("scaling").final_sequence == 100
+    assert registry.verify("scaling") == 3
+
+
+@pytest.mark.parametrize("decision", ["canary", "keep", "inconclusive", "refused"])
+def test_no_other_decision_promotes(registry: Registry, decision: str) -> None:
+    version = registry.add_version(improved())
+    entry = passed(registry, version, decision)
+    with pytest.raises(RegistryError, match=f"said {decision}"):
+        registry.promote("scaling", version, gate_entry=entry)
+    assert registry.champion("scaling") == "0"
+
+
+def test_promotion_needs_a_gate_of_this_version_and_this_champion(registry: Registry) -> None:
+    first, second = registry.add_version(improved()), registry.add_version(improved(seed=1))
+    for number in (0, 1, 7, -1):
+        with pytest.raises(RegistryError, match="is not a gate"):
+            registry.promote("scaling", first, gate_entry=number)
+    gate_first = passed(registry, first)
+    with pytest.raises(RegistryError, match="said promote of version 1"):
+        registry.promote("scaling", second, gate_entry=gate_first)
+    gate_second = passed(registry, second)
+    registry.promote("scaling", first, gate_entry=gate_first)
+    with pytest.raises(RegistryError, match="the champion became 1 after gate"):
+        registry.promote("scaling", second, gate_entry=gate_second)
+    with pytest.raises(RegistryError, match="the champion became 1"):
+        registry.promote("scaling", first, gate_entry=gate_first)
+
+
+def test_a_gate_against_a_past_champion_or_a_taken_look_is_refused(registry: Registry) -> None:
+    version = registry.add_version(improved())
+    passed(registry, version, "keep")
+    for changes in ({"look": 1}, {"look": 3}, {"final_sequence": 50}):
+        with pytest.raises(RegistryError, match="is not the next after look 1"):
+            passed(registry, version, **changes)
+    with pytest.raises(RegistryError, match="the champion became 0"):
+        passed(registry, version, champion="9")
+    with pytest.raises(RegistryError, match="names no version"):
+        passed(registry, "9")
+    passed(registry, version, "refused", look=None)
+    assert registry.looks("scaling").count == 1 and registry.looks("scaling").alpha == 0.01
+
+
+def test_rollback_bars_and_holds_until_release(registry: Registry, tmp_path: Path) -> None:
+    bad = promoted(registry)
+    registry.rollback("scaling", reason="latency")
+    assert registry.champion("scaling") == "0" and registry.held("scaling") and registry.barred("scaling") == {bad}
+    assert load_policy(tmp_path / "scaling_model.json", base=rule).version == "0"
+    good = registry.add_version(improved(seed=1))
+    entry = passed(registry, good)
+    with pytest.raises(RegistryError, match="automation is held"):
+        registry.promote("scaling", good, gate_entry=entry)
+    registry.release("scaling")
+    again = passed(registry, bad)
+    with pytest.raises(RegistryError, match="barred"):
+        registry.promote("scaling", bad, gate_entry=again)
+    registry.promote("scaling", good, gate_entry=entry)
+    assert registry.champion("scaling") == good
+    registry.override("scaling", bad, "tried again on purpose")
+    assert registry.champion("scaling") == bad, "a person may"
+
+
+def test_rollback_goes_through_the_history_and_never_bars_the_rule(registry: Registry) -> None:
+    first, second = promoted(registry, 0), promoted(registry, 1)
+    registry.rollback("scaling")
+    assert registry.champion("scaling") == first
+    with pytest.raises(RegistryError, match="barred"):
+        registry.rollback("scaling", second)
+    registry.rollback("scaling")
+    assert registry.champion("scaling") == "0"
+    with pytest.raises(RegistryError, match="no champion before 0"):
+        registry.rollback("scaling")
+    registry.override("scaling", first, "why not")
+    registry.rollback("scaling", "rule")
+    registry.override("scaling", second, "x")
+    registry.rollback("scaling", to="0")
+    assert registry.champion("scaling") == "0" and registry.barred("scaling") == {first, second}
+    with pytest.raises(RegistryError, match="the champion already"):
+        registry.rollback("scaling", "0")
+    never = registry.add_version(improved(seed=5))
+    with pytest.raises(RegistryError, match="never was champion"):
+        registry.rollback("scaling", never)
+
+
+def test_rolling_back_from_the_rule_does_not_bar_it(registry: Registry) -> None:
+    first = promoted(registry)
+    registry.override("scaling", "0", "quiet night")
+    registry.rollback("scaling")
+    assert registry.champion("scaling") == first and not registry.barred("scaling")
+
+
+def test_hold_and_override_need_a_reason(registry: Registry) -> None:
+    version = registry.add_version(improved())
+    for move in (lambda: registry.override("scaling", version, " "), lambda: registry.hold("scaling", "")):
+        with pytest.raises(RegistryError, match="needs a reason"):
+            move()
+    registry.hold("scaling", "Christmas")
+    with pytest.raises(RegistryError, match="held"):
+        registry.promote("scaling", version, gate_entry=passed(registry, version))
+    registry.release("scaling")
+    assert not registry.held("scaling") and registry.history("scaling")[1].reason == "Christmas"
+
+
+def test_a_changed_rule_is_a_new_version_zero_unless_a_champion_stands_on_the_old(registry: Registry) -> None:
+    assert registry.renew_rule(version_zero(version="rule-2"), "faster") == "1"
+    assert registry.resolve("scaling", "rule") == "1" == registry.champion("scaling")
+    promoted(registry)
+    with pytest.raises(RegistryError, match="was proven with"):
+        registry.renew_rule(version_zero(version="rule-3"), "faster still")
+
+
+def test_references(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry, 0)
+    promoted(registry, 1)
+    found = {
+        text: resolve_reference(registry, text, base=rule).version
+        for text in ("scaling", "scaling@champion", "scaling@previous", "scaling@rule", "scaling@1")
+    }
+    expected = {"scaling": "2", "scaling@champion": "2", "scaling@previous": "1", "scaling@rule": "0", "scaling@1": "1"}
+    assert found == expected
+    path = save_policy(improved(seed=4), tmp_path / "elsewhere.json")
+    assert resolve_reference(registry, str(path), base=rule).needs_base
+    assert registry.path("scaling").read_bytes() == (tmp_path / "scaling_model.json").read_bytes()
+    assert parse_reference("a@007") == Reference("a", "7") and str(parse_reference("a")) == "a@champion"
+    for wrong in ("", "@", "scaling@", "scaling@best", "Scaling", "scaling@-1", "../x", "scaling@1@2", "scaling@²"):
+        with pytest.raises((RegistryError, ArtefactError)):
+            resolve_reference(registry, wrong)
+    for wrong in ("scaling@9", "other"):
+        with pytest.raises(RegistryError):
+            resolve_reference(registry, wrong)
+
+
+def _race_to_promote(path: Path, version: str, gate: int, barrier: Any, results: Any) -> None:
+    registry = opened(path)
+    registry.champion("scaling")
+    barrier.wait()
+    try:
+        registry.promote("scaling", version, gate_entry=gate)
+        results.put(version)
+    except RegistryError as error:
+        results.put(str(error))
+
+
+def test_of_many_promotions_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    for trial in range(5):
+        path = tmp_path / str(trial)
+        registry = opened(path)
+        registry.initialise(version_zero())
+        versions = [registry.add_version(improved(seed=seed)) for seed in range(4)]
+        gates = [passed(registry, version).number for version in versions]
+        barrier, results = FORK.Barrier(4), FORK.Queue()
+        processes = [
+            FORK.Process(target=_race_to_promote, args=(path, version, gate, barrier, results))
+            for version, gate in zip(versions, gates, strict=True)
+        ]
+        for process in processes:
+            process.start()
+        answers = [results.get(timeout=30) for _ in processes]
+        for process in processes:
+            process.join()
+        winners = [answer for answer in answers if answer in versions]
+        assert len(winners) == 1 and opened(path).champion("scaling") == winners[0]
+        assert load_policy(path / "scaling_model.json", base=rule).version == winners[0]
+        assert registry.verify("scaling") == 6
+
+
+def _add_versions(path: Path, results: Any) -> None:
+    results.put([opened(path).add_version(improved(seed=seed)) for seed in range(5)])
+
+
+def test_concurrent_writers_never_share_a_version_number(registry: Registry, tmp_path: Path) -> None:
+    results = FORK.Queue()
+    processes = [FORK.Process(target=_add_versions, args=(tmp_path, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    numbers = [version for _ in processes for version in results.get(timeout=30)]
+    for process in processes:
+        process.join()
+    assert sorted(map(int, numbers)) == list(range(1, 16))
+
+
+def _initialise(path: Path, explore: float, barrier: Any) -> None:
+    registry = opened(path)
+    barrier.wait()
+    registry.initialise(version_zero(explore=explore))
+
+
+def test_of_many_initialisations_at_once_one_counts(tmp_path: Path) -> None:
+    barrier = FORK.Barrier(4)
+    processes = [FORK.Process(target=_initialise, args=(tmp_path, 0.1 * n, barrier)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    registry = opened(tmp_path)
+    assert len(registry.history("scaling")) == 1 and registry.verify("scaling") == 1
+    assert load_policy(tmp_path / "scaling_model.json", base=rule).version == registry.champion("scaling")
+
+
+def _die(*_: Any) -> None:
+    os._exit(9)
+
+
+@pytest.mark.parametrize(
+    ("where", "champion"),
+    [((LocalStorage, "create_if_absent"), "0"), ((Versions, "publish"), "1"), ((LocalStorage, "replace"), "1")],
+)
+def test_a_kill_at_any_moment_leaves_one_loadable_champion(
+    registry: Registry, tmp_path: Path, where: tuple, champion: str
+) -> None:
+    version = registry.add_version(improved())
+    gate = passed(registry, version).number
+
+    def child() -> None:
+        registry = opened(tmp_path)
+        setattr(*where, _die)
+        registry.promote("scaling", version, gate_entry=gate)
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert load_policy(tmp_path / "scaling_model.json", base=rule).version == "0", "the copy is still whole"
+    assert opened(tmp_path).champion("scaling") == champion
+    assert load_policy(tmp_path / "scaling_model.json", base=rule).version == champion, "repaired on open"
+
+
+def test_initialisation_that_died_before_its_entry_is_repeated(tmp_path: Path) -> None:
+    Versions(LocalStorage(tmp_path)).keep(version_zero(explore=0.4), "0")
+    registry = opened(tmp_path)
+    assert registry.initialise(version_zero()) == "1" and registry.version("scaling").explore == 0.1
+
+
+def entry_files(path: Path) -> list[Path]:
+    return sorted((path / "ledger" / "scaling").iterdir())
+
+
+def test_any_change_of_the_ledger_is_noticed(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry)
+    for file in entry_files(tmp_path):
+        original = file.read_bytes()
+        value = json.loads(original)
+        forged = json.dumps({**value, "version": "5"}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        for content in (original[:-2], original.replace(b"scaling", b"scalinf", 1), forged, b""):
+            file.write_bytes(content)
+            for read in (lambda: registry.verify("scaling"), lambda: opened(tmp_path).champion("scaling")):
+                with pytest.raises(RegistryError, match=rf"ledger/scaling/{file.name}"):
+                    read()
+        file.write_bytes(original)
+    assert registry.verify("scaling") == 3
+
+
+def test_an_entry_replaced_by_a_well_formed_one_breaks_the_chain(tmp_path: Path) -> None:
+    for name, explore in (("a", 0.1), ("b", 0.2)):
+        registry = opened(tmp_path / name)
+        registry.initialise(version_zero(explore=explore))
+        promoted(registry)
+    mine, other = entry_files(tmp_path / "a"), entry_files(tmp_path / "b")
+    mine[0].write_bytes(other[0].read_bytes())
+    with pytest.raises(RegistryError, match=r"00000002\.json: .*does not continue"):
+        opened(tmp_path / "a")
+
+
+def test_a_removed_entry_is_noticed_and_never_written_again(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry)
+    entry_files(tmp_path)[1].unlink()
+    with pytest.raises(RegistryError, match=r"00000002\.json.*missing"):
+        registry.hold("scaling", "x")
+    with pytest.raises(RegistryError, match=r"00000002\.json.*missing"):
+        opened(tmp_path)
+
+
+def test_an_exchanged_artefact_is_noticed(registry: Registry, tmp_path: Path) -> None:
+    version = promoted(registry)
+    other = registry.add_version(improved(seed=3))
+    path, copy = registry.path("scaling", version), tmp_path / "scaling_model.json"
+    intact = path.read_bytes()
+    path.write_bytes(registry.path("scaling", other).read_bytes())
+    with pytest.raises(ArtefactError, match="not the file that the ledger appointed"):
+        registry.verify("scaling")
+    path.write_bytes(replace(improved(seed=3), version=version).to_bytes())
+    with pytest.raises(ArtefactError, match="not the file that the ledger appointed"):
+        registry.version("scaling", version)
+    opened(tmp_path)
+    assert path.read_bytes() == intact == copy.read_bytes(), "restored from the intact copy"
+    path.unlink()
+    opened(tmp_path)
+    assert path.read_bytes() == intact
+    path.write_bytes(b"")
+    copy.write_bytes(b"")
+    with pytest.raises(ArtefactError, match=r"versions/scaling/1\.json"):
+        opened(tmp_path).version("scaling")
+
+
+def test_an_agent_without_ledger_or_with_an_impossible_name_is_named(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"'healing' has no champion yet \(known: scaling\)"):
+        registry.champion("healing")
+    assert registry.looks("healing").count == 0
+    for name in ("../scaling", "", "a/b"):
+        with pytest.raises(RegistryError, match="is not an agent name"):
+            registry.champion(name)
+    with pytest.raises(RegistryError, match="no champion yet"):
+        registry.add_version(improved("healing"))

@@ -1,0 +1,132 @@
+"""Every estimator refuses below its stated overlap, with the figures; force gives numbers marked unusable."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from algorithms.ope.importance_sampling import NO_OVERLAP
+from algorithms.ope.overlap import (
+    DOUBLY_ROBUST_RULE,
+    WEIGHTED_RULE,
+    OverlapRule,
+    effective_sample_size,
+    largest_weight_share,
+)
+from algorithms.ope.paired import paired_estimate
+from algorithms.ope.registry import ESTIMATORS, NEEDS_MODEL, estimator
+from algorithms.ope.trajectories import Trajectories
+from envs.errors import DataError
+
+REFUSING = [name for name in ESTIMATORS if name != "direct_method"]
+
+
+def decisions(weights):
+    """One decision per unit with the given weights, and a model."""
+    weights = np.asarray(weights, dtype=float)
+    rng = np.random.default_rng(0)
+    with np.errstate(divide="ignore"):
+        log_ratios = np.log(weights)[:, None]
+    column = np.ones((len(weights), 1))
+    return Trajectories(
+        rng.normal(size=column.shape), log_ratios, column > 0, 1.0, 0.1 * column, np.hstack([0.2 * column, 0 * column])
+    )
+
+
+def two_valued(units, effective):
+    """Weights 1 and 0 whose Kish size is exactly ``effective``."""
+    return decisions(np.arange(units) < effective)
+
+
+def test_kish_by_hand():
+    assert effective_sample_size(np.log([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
+    assert effective_sample_size(np.log([1e-300, 1e-300])) == pytest.approx(2)
+    assert effective_sample_size(np.array([2000.0, 2000.0, -np.inf])) == pytest.approx(2)
+    assert effective_sample_size(np.full(3, -np.inf)) == 0
+    assert largest_weight_share(np.log([1.0, 1.0, 2.0])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_refuses_below_the_fraction_with_figures(name):
+    estimate = ESTIMATORS[name](two_valued(10_000, 340))
+    assert estimate.refused == ("overlap too small: effective sample size 340 of 10,000 units (3.4 %), needs 10 %")
+    assert np.isnan([estimate.value, estimate.lower, estimate.upper]).all()
+    assert not estimate.usable
+    assert estimate.effective_sample_size == pytest.approx(340)
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_refuses_below_the_number_of_units(name):
+    needed = 100 if name == "doubly_robust" else 200
+    assert ESTIMATORS[name](two_valued(needed, needed)).usable
+    estimate = ESTIMATORS[name](two_valued(needed, needed - 1))
+    assert f"needs {needed} effective units" in estimate.refused and "%)" in estimate.refused
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_answers_at_exactly_the_stated_overlap(name):
+    assert ESTIMATORS[name](two_valued(2_000, 200)).usable
+    assert not ESTIMATORS[name](two_valued(2_001, 200)).usable
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_force_gives_numbers_and_keeps_the_reason(name):
+    forced = ESTIMATORS[name](two_valued(10_000, 340), force=True)
+    assert np.isfinite([forced.value, forced.lower, forced.upper]).all()
+    assert forced.lower < forced.value < forced.upper
+    assert "3.4 %" in forced.refused and not forced.usable
+
+
+def test_whole_trajectory_weights_need_a_quarter_beyond_one_step():
+    one = two_valued(4_000, 800)
+    two = Trajectories(*(np.repeat(a, 2, axis=1) for a in (one.rewards, one.log_ratios, one.active)))
+    for name in ("ips", "snips"):
+        assert ESTIMATORS[name](one).usable
+        assert "needs 25 %" in ESTIMATORS[name](two).refused
+    assert ESTIMATORS["weighted_pdis"](two).usable
+
+
+def test_a_policy_that_takes_no_logged_action_is_refused_even_by_force():
+    nothing = decisions(np.zeros(500))
+    for name in ("snips", "weighted_pdis"):
+        estimate = ESTIMATORS[name](nothing, force=True)
+        assert estimate.refused == NO_OVERLAP and np.isnan(estimate.value)
+    assert "effective sample size 0 of 500 units" in ESTIMATORS["doubly_robust"](nothing).refused
+
+
+def test_the_rule_is_the_callers_to_set():
+    trajectories = two_valued(10_000, 340)
+    assert ESTIMATORS["snips"](trajectories, overlap=OverlapRule(10, 0.01)).usable
+    assert ESTIMATORS["snips"](trajectories, overlap=OverlapRule(10, 0.05)).refused
+    assert (WEIGHTED_RULE.minimum_units, DOUBLY_ROBUST_RULE.minimum_units) == (200, 100)
+
+
+def test_overlap_is_counted_in_units_not_episodes():
+    """Ten episodes a day: 300 days of which 40 count are 40, although 400 episodes do."""
+    weights = np.repeat(np.arange(300) < 40, 10)
+    days = np.repeat(np.arange(300), 10).astype(str)
+    estimate = ESTIMATORS["snips"](decisions(weights), units=days)
+    assert estimate.units == 300 and estimate.effective_sample_size == pytest.approx(40)
+    assert "40 of 300 units" in estimate.refused
+
+
+def test_the_pair_is_refused_for_either_policy():
+    poor, good = two_valued(10_000, 340), two_valued(10_000, 10_000)
+    good = replace(good, rewards=poor.rewards)
+    assert paired_estimate(good, good).usable
+    assert paired_estimate(poor, good).refused.startswith("overlap too small: effective sample size 340")
+    assert paired_estimate(good, poor).refused.startswith("champion: overlap too small")
+    assert np.isfinite(paired_estimate(poor, good, force=True).value)
+
+
+def test_errors_name_the_remedy():
+    plain = replace(two_valued(300, 300), q_values=None, v_values=None)
+    for name in NEEDS_MODEL:
+        with pytest.raises(DataError, match="fit a model first"):
+            ESTIMATORS[name](plain)
+    with pytest.raises(DataError, match=r"'ipss' is no estimator; choose one of ips, snips"):
+        estimator("ipss")
+    with pytest.raises(DataError, match="no episode"):
+        ESTIMATORS["snips"](decisions(np.zeros(0)))
+    with pytest.raises(DataError, match="different episodes"):
+        paired_estimate(two_valued(300, 300), two_valued(301, 300))

@@ -1,0 +1,320 @@
+"""From records to a dataset: every decision in its place, both ends kept, nothing dropped in silence."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.build import build_dataset, dataset_from_records
+from envs.dataset import EMBARGO, Dataset
+from envs.errors import DataError, RecordError
+from envs.home import Home
+from envs.journal import Journal
+from envs.observation import ObservationField, ObservationSpecification
+from envs.record import DecisionRecord
+from envs.splits import split_of
+from tests.envs.samples import KEY, episode, numbered, record, simulated, specification
+
+
+def same(first: Dataset, second: Dataset) -> None:
+    for column in fields(Dataset):
+        one, two = getattr(first, column.name), getattr(second, column.name)
+        if isinstance(one, np.ndarray):
+            np.testing.assert_array_equal(one, two)
+        else:
+            assert one == two
+
+
+def build(records: list[DecisionRecord], **changes: Any) -> Any:
+    rule = changes.pop("rule", None)
+    return dataset_from_records(specification(**changes), numbered(records), KEY, rule=rule)
+
+
+def test_each_episode_has_one_observation_more_than_decisions() -> None:
+    end = {"load": 9.0, "queue": {"size": 8.0}}
+    dataset, report = build(episode("a", 3, terminated=True, next_observation=end) + episode("b", 2, truncated=True))
+    assert dataset.offsets.tolist() == [0, 3, 5]
+    assert dataset.observations.shape == (7, 2)
+    assert dataset.observations[:4].tolist() == [[0, 1], [1, 1], [2, 1], [9, 8]]
+    assert dataset.observations[4:6].tolist() == [[0, 1], [1, 1]] and np.isnan(dataset.observations[6]).all()
+    assert dataset.end_known.tolist() == [True, False]
+    assert dataset.terminated.tolist() == [False, False, True, False, False]
+    assert dataset.truncated.tolist() == [False, False, False, False, True]
+    assert dataset.next_known.tolist() == [True, True, True, True, False]
+    assert report.unknown_ends == 1 and report.decisions == 5 and report.episodes == 2
+
+
+def test_terminated_and_truncated_counts_as_terminated() -> None:
+    dataset, _ = build(episode("a", 1, terminated=True, truncated=True))
+    assert dataset.terminated.tolist() == [True] and dataset.truncated.tolist() == [False]
+
+
+def test_open_episodes_wait_and_are_counted() -> None:
+    dataset, report = build(episode("open", 3) + episode("closed", 2, terminated=True) + episode("full", 4))
+    assert report.open_episodes == 1 and report.open_decisions == 3 and report.records == 9
+    assert sorted(dataset.lengths.tolist()) == [2, 4]
+    # The horizon ended it: that is a truncation, which bootstraps.
+    assert dataset.truncated.sum() == 1 and dataset.terminated.sum() == 1
+
+
+def test_an_open_episode_may_lack_a_step_that_is_still_on_its_way() -> None:
+    _, report = build([record("a", 0), record("a", 2)])
+    assert report.open_episodes == 1
+
+
+def test_a_decision_without_an_episode_is_an_episode() -> None:
+    dataset, report = build([record(None, None)])
+    assert report.open_episodes == 0 and dataset.lengths.tolist() == [1]
+    assert dataset.terminated.tolist() == [True]
+
+
+def test_shadow_decisions_are_left_out_and_counted() -> None:
+    _, report = build([record("a", 0, terminated=True), record("b", 0, terminated=True, mode="shadow")])
+    assert report.shadow == 1 and report.episodes == 1
+
+
+@pytest.mark.parametrize("steps", [(0, 2), (1, 2), (0, 1, 3)])
+def test_a_missing_step_is_named(steps: tuple[int, ...]) -> None:
+    rows = [record("broken", step, **({"terminated": True} if step == steps[-1] else {})) for step in steps]
+    with pytest.raises(DataError, match=r"broken.*step . is missing"):
+        build(rows)
+
+
+def test_an_episode_that_goes_on_after_its_end_is_named() -> None:
+    with pytest.raises(DataError, match=r"broken.*after its end at step 0"):
+        build([record("broken", 0, terminated=True), record("broken", 1, terminated=True)])
+
+
+def test_an_episode_with_two_records_for_a_step_is_left_out_and_counted() -> None:
+    twice = record("a", 0, event_id="again", reward=2.0)
+    _, report = build([*episode("a", 2, terminated=True), twice, *episode("b", 2, terminated=True)])
+    assert report.duplicated_episodes == 1 and report.episodes == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_the_records_does_not_matter(random: Any) -> None:
+    declared, records = simulated(episodes=8)
+    plain, _ = dataset_from_records(declared, numbered(records), KEY)
+    pairs = numbered(records)
+    random.shuffle(pairs)
+    shuffled, _ = dataset_from_records(declared, pairs, KEY)
+    same(plain, shuffled)
+
+
+def test_without_timestamps_the_order_does_not_matter_either() -> None:
+    declared, records = simulated(episodes=8, start=None)
+    pairs = numbered(records)
+    same(dataset_from_records(declared, pairs, KEY)[0], dataset_from_records(declared, pairs[::-1], KEY)[0])
+
+
+def test_episodes_are_in_the_order_of_their_time() -> None:
+    declared, records = simulated(episodes=12)
+    dataset, _ = dataset_from_records(declared, numbered(records[::-1]), KEY)
+    assert (np.diff(dataset.timestamps) > 0).all()
+
+
+def test_the_identifier_is_that_of_the_content() -> None:
+    records = episode("a", 2, terminated=True)
+    identifiers = {
+        build(records)[0].identifier,
+        build(records, explore=0.1)[0].identifier,
+        build([*records, *episode("b", 1, terminated=True)])[0].identifier,
+        build([records[0], record("a", 1, terminated=True, reward=2.0)])[0].identifier,
+    }
+    assert len(identifiers) == 4
+    # What is still open is not in the dataset, and does not change its name.
+    assert build([*records, *episode("open", 1)])[0].identifier in identifiers
+
+
+def test_rewards_are_computed_by_the_declared_expression() -> None:
+    outcome = {"cost": 2.0, "dropped": 1}
+    dataset, report = build(
+        [record("a", 0, reward=99.0, outcome=outcome), record("a", 1, reward=7.0, terminated=True)],
+        reward="-cost - 5 * dropped",
+    )
+    assert dataset.rewards.tolist() == [-7.0, 7.0] and report.recorded_rewards == 1
+
+
+def test_the_worst_class_is_marked() -> None:
+    rows = [record("a", step, outcome={"dropped": step}, terminated=step == 1) for step in range(2)]
+    dataset, _ = build(rows, worst_class="dropped > 0")
+    assert dataset.worst.tolist() == [False, True]
+
+
+def test_an_episode_without_its_reward_is_left_out_and_counted() -> None:
+    lacking = [record("a", 0), record("a", 1, reward=None, terminated=True)]
+    dataset, report = build(lacking + episode("b", 1, terminated=True))
+    assert report.unscored_episodes == 1 and "reward" in report.unscored_reason and "a-1" in report.unscored_reason
+    assert len(dataset) == 1
+    rows = [record("a", 0, outcome={"cost": 1.0}, terminated=True)]
+    _, report = build(rows, reward="-cost - dropped")
+    assert report.unscored_episodes == 1 and "outcome.dropped" in report.unscored_reason
+
+
+def test_a_reward_outside_the_declared_range_is_refused() -> None:
+    rows = episode("a", 2, terminated=True, reward=3.0)
+    with pytest.raises(DataError, match=r"a-1.*reward 3.*range"):
+        build(rows, reward_range=(0.0, 2.0))
+    build(rows, reward_range=(0.0, 2.0), inferred=("reward_range",))
+
+
+def test_an_observation_that_does_not_fit_is_named() -> None:
+    with pytest.raises(RecordError, match=r"event a-0.*observation.load") as caught:
+        build([record("a", 0, observation={"load": "x", "queue": {"size": 1}}, terminated=True)])
+    assert caught.value.field == "observation.load" and str(caught.value).count("observation.load") == 1
+
+
+def test_an_action_that_is_not_declared_is_named() -> None:
+    with pytest.raises(RecordError, match="sideways"):
+        build([record("a", 0, action="sideways", terminated=True)])
+
+
+def test_probabilities_and_propensities_are_in_the_declared_order() -> None:
+    dataset, _ = build(
+        [
+            record("a", 0, action="up", action_probabilities={"up": 0.25, "hold": 0.75}),
+            record("a", 1, action="up", action_probabilities=[0.5, 0.2, 0.3]),
+            record("a", 2, propensity=0.4),
+            record("a", 3),
+        ]
+    )
+    np.testing.assert_allclose(dataset.action_probabilities[:2], [[0, 0.75, 0.25], [0.5, 0.2, 0.3]])
+    assert np.isnan(dataset.action_probabilities[2:]).all()
+    np.testing.assert_array_equal(dataset.propensities, [0.25, 0.3, 0.4, np.nan])
+
+
+def test_allowed_actions_are_masks_and_all_at_the_end() -> None:
+    dataset, _ = build([record("a", 0, allowed_actions=["up", "hold"]), record("a", 1, terminated=True)])
+    assert dataset.allowed.tolist() == [[False, True, True], [True] * 3, [True] * 3]
+
+
+def test_the_root_is_what_the_agent_wrote_or_the_rule_without_its_floor() -> None:
+    floored = {"down": 0.1, "hold": 0.8, "up": 0.1}
+    masked = {"hold": 0.85, "up": 0.15}
+    wrong = {"down": 0.05, "hold": 0.95}
+    common: dict[str, Any] = {"policy_version": "rule-1"}
+    dataset, report = build(
+        [
+            record("a", 0, metadata={"root_probabilities": [0, 0, 1]}, action_probabilities=floored, **common),
+            record("a", 1, action_probabilities=floored, **common),
+            record("a", 2, action_probabilities=masked, allowed_actions=["hold", "up"], **common),
+            record("a", 3, action_probabilities=wrong, **common),
+            record("b", 0, action_probabilities=floored, policy_version="policy-7", terminated=True),
+        ],
+        explore=0.3,
+    )
+    np.testing.assert_allclose(dataset.root_probabilities[:3], [[0, 0, 1], [0, 1, 0], [0, 1, 0]], atol=1e-12)
+    assert np.isnan(dataset.root_probabilities[3:]).all(), "no floor of .3, the end, and another policy"
+    assert report.known_roots == 3
+
+
+def test_a_rule_is_asked_at_every_known_observation() -> None:
+    asked = []
+
+    def rule(observation: Any) -> Any:
+        asked.append(observation)
+        return "up" if observation["load"] > 0.5 else {"down": 0.5, "hold": 0.5}
+
+    end = {"load": 0.0, "queue": {"size": 8.0}}
+    rows = episode("a", 2, terminated=True, next_observation=end) + episode("b", 1, terminated=True)
+    dataset, _ = build(rows, rule=rule)
+    assert dataset.root_probabilities[:4].tolist() == [[0.5, 0.5, 0], [0, 0, 1], [0.5, 0.5, 0], [0.5, 0.5, 0]]
+    assert np.isnan(dataset.root_probabilities[4]).all()
+    assert asked[2] == end
+
+
+@pytest.mark.parametrize("answer", ["sideways", {"up": 0.5}, {"sideways": 1.0}, None, [1, 2]])
+def test_a_rule_that_answers_nonsense_is_named(answer: Any) -> None:
+    with pytest.raises(DataError, match="rule"):
+        build(episode("a", 1, terminated=True), rule=lambda _: answer)
+
+
+def test_a_rule_that_fails_is_named() -> None:
+    with pytest.raises(DataError, match=r"rule-1.*KeyError"):
+        build(episode("a", 1, terminated=True), rule=lambda observation: observation["absent"])
+
+
+def test_splits_are_the_keyed_ones_and_the_embargo_is_counted() -> None:
+    declared, records = simulated(episodes=60)
+    dataset, _ = dataset_from_records(declared, numbered(records), KEY)
+    for unit, split in zip(dataset.units, dataset.splits, strict=True):
+        assert split == split_of(KEY, "default", str(unit).removeprefix("default/"))
+    declared = specification(unit="day", embargo=3600.0)
+    dataset, report = dataset_from_records(declared, numbered(records), KEY)
+    assert report.embargoed_episodes == (dataset.splits == EMBARGO).sum() > 0
+    assert set(dataset.units) == {"default/2024-01-01", "default/2024-01-02"}
+
+
+def test_more_records_move_no_episode_to_another_side() -> None:
+    declared, records = simulated(episodes=60)
+    few, _ = dataset_from_records(declared, numbered(records[:80]), KEY)
+    many, _ = dataset_from_records(declared, numbered(records), KEY)
+    sides = dict(zip(many.units, many.splits, strict=True))
+    assert all(sides[unit] == split for unit, split in zip(few.units, few.splits, strict=True))
+
+
+def test_conflicting_observations_and_overrides_are_counted() -> None:
+    rows = [
+        record("a", 0, next_observation={"load": 5.0, "queue": {"size": 1.0}}, executed_action="up"),
+        record("a", 1, next_observation={"load": 2, "queue": {"size": 1}}, executed_action="hold"),
+        record("a", 2, terminated=True),
+    ]
+    _, report = build(rows)
+    assert report.conflicting_observations == 1 and report.overridden == 1
+
+
+def test_nothing_closed_gives_an_empty_dataset() -> None:
+    dataset, report = build(episode("open", 2))
+    assert len(dataset) == 0 and dataset.episode_count == 0 and report.open_decisions == 2
+    assert dataset.split("train").episode_count == 0
+
+
+def test_twenty_thousand_decisions_of_a_home_take_less_than_two_seconds(tmp_path: Path) -> None:
+    names = [f"f{index}" for index in range(8)]
+    declared = specification(
+        name="big",
+        horizon=10,
+        observation=ObservationSpecification("object", tuple(ObservationField(name) for name in names)),
+    )
+    home = Home.create(tmp_path, split_key=KEY)
+    home.declare(declared)
+    random = np.random.default_rng(0).normal(size=(20_000, 8))
+    probabilities = {"down": 0.2, "hold": 0.3, "up": 0.5}
+    Journal(home.journal_path).append(
+        DecisionRecord.from_mapping(
+            {
+                "agent": "big",
+                "event_id": f"d{index}",
+                "episode_id": f"e{index // 10}",
+                "step": index % 10,
+                "timestamp": f"2024-01-01T{index // 10 % 24:02d}:{index % 10:02d}:00Z",
+                "observation": dict(zip(names, row.tolist(), strict=True)),
+                "action": "up",
+                "action_probabilities": probabilities,
+                "reward": 1.0,
+            }
+        )
+        for index, row in enumerate(random)
+    )
+    times = []
+    for _ in range(2):
+        begin = time.process_time()
+        dataset, report = build_dataset(home, "big")
+        times.append(time.process_time() - begin)
+    assert len(dataset) == report.records == 20_000 and report.episodes == 2000
+    assert min(times) < 2.0
+
+
+def test_an_agent_without_records_is_an_error(tmp_path: Path) -> None:
+    home = Home.create(tmp_path)
+    home.declare(specification())
+    with pytest.raises(DataError, match=r"scaling: has no records.*retrainer import"):
+        build_dataset(home, "scaling")

@@ -1,0 +1,106 @@
+"""Splits are permanent, keyed, of the declared shares, and know nothing of what else is in the log."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.dataset import EMBARGO, FINAL, SELECT, TRAIN
+from envs.splits import SHARES, assign_splits, block_of, in_embargo, split_of
+
+KEY = bytes(range(32))
+DAY = 86_400.0
+names = st.text(min_size=1, max_size=8)
+stamps = st.floats(0, 2e9)
+PINNED = [0, 2, 0, 2, 2, 0, 0, 0, 0, 2, 2, 2, 1, 0, 2, 0]
+
+
+def test_the_splits_of_this_version_are_those_of_every_version() -> None:
+    # Pinned: a change of the hash would move yesterday's judges into tomorrow's training.
+    found = [int(split_of(KEY, "default", f"episode-{index}")) for index in range(16)]
+    assert found == PINNED
+
+
+def test_shares_are_within_binomial_bounds() -> None:
+    count = 20_000
+    splits = np.array([split_of(KEY, "t", str(index)) for index in range(count)])
+    for side, share in zip((TRAIN, SELECT, FINAL), SHARES, strict=True):
+        assert abs((splits == side).mean() - share) < 4 * math.sqrt(share * (1 - share) / count)
+
+
+def test_another_key_is_an_independent_split() -> None:
+    one = np.array([split_of(KEY, "t", str(index)) for index in range(8000)])
+    two = np.array([split_of(bytes(32), "t", str(index)) for index in range(8000)])
+    expected = sum(share**2 for share in SHARES)
+    assert abs((one == two).mean() - expected) < 4 * math.sqrt(expected * (1 - expected) / 8000)
+
+
+def test_another_tenant_is_an_independent_split() -> None:
+    one = np.array([split_of(KEY, "a", str(index)) for index in range(4000)])
+    two = np.array([split_of(KEY, "b", str(index)) for index in range(4000)])
+    assert 0.3 < (one == two).mean() < 0.5
+
+
+def test_tenant_and_block_cannot_be_confused() -> None:
+    pairs = [(f"a{'/x' * index}", f"{'x/' * (20 - index)}b") for index in range(20)]
+    assert len({int(split_of(KEY, tenant, block)) for tenant, block in pairs}) > 1
+
+
+@given(st.lists(st.tuples(names, names, stamps), min_size=1, max_size=20, unique=True), st.data())
+def test_more_data_and_another_order_move_nothing(episodes: list[tuple[str, str, float]], data: st.DataObject) -> None:
+    unit = data.draw(st.sampled_from(["episode", "day", "tenant"]))
+    some = data.draw(st.permutations(episodes))[: data.draw(st.integers(1, len(episodes)))]
+
+    def sides(chosen: list[tuple[str, str, float]]) -> dict[tuple[str, str, float], tuple[str, int]]:
+        tenants, ids, starts = zip(*chosen, strict=True)
+        units, splits = assign_splits(KEY, unit, 600.0, tenants, ids, np.array(starts), np.array(starts) + 60)
+        return {item: (str(name), int(side)) for item, name, side in zip(chosen, units, splits, strict=True)}
+
+    everything = sides(episodes)
+    assert sides(some) == {item: everything[item] for item in some}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), names, stamps), min_size=2, max_size=20, unique=True))
+def test_one_unit_is_on_one_side(episodes: list[tuple[str, str, float]]) -> None:
+    tenants, ids, starts = zip(*episodes, strict=True)
+    for unit in ("episode", "day", "tenant"):
+        units, splits = assign_splits(KEY, unit, 0.0, tenants, ids, np.array(starts), np.array(starts))
+        for name in set(units):
+            assert len(set(splits[units == name])) == 1
+        assert EMBARGO not in splits
+
+
+def test_the_block_is_the_declared_unit() -> None:
+    noon = datetime(2024, 2, 29, 12, tzinfo=UTC).timestamp()
+    assert block_of("episode", "t", "e", noon) == "e"
+    assert block_of("tenant", "t", "e", noon) == "t"
+    assert block_of("day", "t", "e", noon) == "2024-02-29"
+    assert block_of("day", "t", "e", noon + DAY) == "2024-03-01"
+    assert block_of("day", "t", "e", math.nan) == "e"
+
+
+@given(st.floats(0, 2 * DAY), st.floats(0, DAY), st.floats(1, 4000))
+def test_the_embargo_keeps_episodes_of_two_days_apart(start: float, length: float, embargo: float) -> None:
+    touched = in_embargo("day", embargo, start, start + length)
+    day = start // DAY
+    inside = start >= day * DAY + embargo and start + length <= (day + 1) * DAY - embargo
+    assert touched is not inside or abs(start + length - (day + 1) * DAY + embargo) < 1e-6
+    assert not in_embargo("day", 0.0, start, start + length)
+    assert not in_embargo("episode", embargo, start, start + length)
+    assert not in_embargo("day", embargo, math.nan, math.nan)
+
+
+def test_episodes_of_different_blocks_are_two_embargoes_apart() -> None:
+    random = np.random.default_rng(0)
+    starts = np.sort(random.uniform(0, 40 * DAY, 3000))
+    ends = starts + random.uniform(0, 3600, 3000)
+    ids = [str(index) for index in range(3000)]
+    units, splits = assign_splits(KEY, "day", 900.0, ["t"] * 3000, ids, starts, ends)
+    kept = splits != EMBARGO
+    assert 0 < (~kept).mean() < 0.1
+    change = units[kept][1:] != units[kept][:-1]
+    assert (starts[kept][1:] - ends[kept][:-1])[change].min() >= 1800.0

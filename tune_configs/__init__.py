@@ -1,0 +1,1 @@
+"""Search spaces, schedulers, per-agent defaults, the trial, and the gate's statistics."""

@@ -1,0 +1,161 @@
+"""What the gate is asked and what it answers: plain numbers in, one decision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from algorithms.ope.estimate import Estimate
+from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
+from envs.errors import DataError
+from tune_configs.gate.asymptotic import DRAWS
+from tune_configs.gate.betting import BoundedDifferences
+from tune_configs.gate.guardrails import Guardrail
+from tune_configs.gate.tail import TailEvidence
+
+PROMOTE, CANARY, KEEP, INCONCLUSIVE, REFUSED = "promote", "canary", "keep", "inconclusive", "refused"
+GRADES = ("A", "A-M", "B", "C", "D")
+MAXIMUM_FINALISTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """How fast the log grows, for saying what an open question still needs.
+
+    Attributes:
+        decisions_per_unit: mean number of decisions in a unit.
+        units_per_second: present rate of new units of all splits; ``None`` where unknown.
+        final_share: share of new units that falls into ``final``.
+        explore: the log's exploration share; ``None`` where unknown.
+    """
+
+    decisions_per_unit: float = 1.0
+    units_per_second: float | None = None
+    final_share: float = 0.35
+    explore: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What would settle an open question; ``None`` where more of it does not help or the rate is unknown.
+
+    Attributes:
+        decisions: new decisions to log (of all splits) before the next gate.
+        seconds: time that takes at the present rate.
+        explore: exploration share that would shorten it.
+    """
+
+    decisions: int | None = None
+    seconds: float | None = None
+    explore: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateRequest:
+    """One gate: K finalists, chosen on ``select`` before, and n units of ``final`` never read before.
+
+    Attributes:
+        differences: float64 (K, n), paired differences to the champion, unit by unit.
+        effective_sample_sizes: float64 (K,), each finalist's (the smaller of its own and the champion's).
+        tail: returns and worst-class units, for the tail condition.
+        grade: of the log: ``A``, ``A-M``, ``B``, ``C`` or ``D``.
+        look: j, the number of this gate in the agent's life, from 1.
+        practical_effect: absolute gain worth having, > 0: plans and messages only.
+        minimum_gain: δ_min, the largest gain that the null allows.
+        alpha: lifetime budget of the agent.
+        bounded: differences of the finite-sample leg; ``None`` where its bounds are not exact.
+        guardrails: measures that must not get worse.
+        barred: per finalist, why it cannot be proven for reasons known before (such as a failed
+            history test); empty strings, or an empty tuple, where there is none.
+        unpaid: why no look can be paid for (such as no new unit since the last gate), or empty.
+        model_estimate: model-based gain of the recommendation, where no finalist has overlap.
+        overlap: smallest overlap at which the asymptotic leg tests a finalist.
+        planning: the log's rate.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    differences: np.ndarray
+    effective_sample_sizes: np.ndarray
+    tail: TailEvidence
+    grade: str
+    look: int
+    practical_effect: float
+    minimum_gain: float = 0.0
+    alpha: float = 0.05
+    bounded: BoundedDifferences | None = None
+    guardrails: tuple[Guardrail, ...] = ()
+    barred: tuple[str, ...] = ()
+    unpaid: str = ""
+    model_estimate: Estimate | None = None
+    overlap: OverlapRule = DOUBLY_ROBUST_RULE
+    planning: Planning = field(default_factory=Planning)
+    draws: int = DRAWS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.differences.ndim != 2:
+            raise DataError(f"differences have {self.differences.ndim} axes", where="gate", remedy="give (K, n)")
+        count, units = self.differences.shape
+        if count > MAXIMUM_FINALISTS:
+            raise DataError(
+                f"{count} finalists", where="gate", remedy=f"choose at most {MAXIMUM_FINALISTS} on the select split"
+            )
+        if self.grade not in GRADES:
+            raise DataError(f"grade {self.grade!r}", where="gate", remedy=f"give one of {', '.join(GRADES)}")
+        if not self.practical_effect > 0:
+            raise DataError(
+                f"practical effect {self.practical_effect}", where="gate", remedy="declare a positive practical_effect"
+            )
+        shapes: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
+            ("effective_sample_sizes", np.shape(self.effective_sample_sizes), (count,)),
+            ("tail.returns", np.shape(self.tail.returns), (units,)),
+        ]
+        if self.tail.worst is not None:
+            shapes.append(("tail.worst", np.shape(self.tail.worst), (units,)))
+        if self.tail.weights is not None:
+            shapes.append(("tail.weights", np.shape(self.tail.weights), (count, units)))
+        if self.bounded is not None:
+            shapes.append(("bounded.differences", np.shape(self.bounded.differences), (count, units)))
+        if self.barred:
+            shapes.append(("barred", (len(self.barred),), (count,)))
+        shapes += [(f"guardrail {rail.name}", np.shape(rail.differences), (count, units)) for rail in self.guardrails]
+        for name, shape, expected in shapes:
+            if shape != expected:
+                raise DataError(f"{name} has shape {shape}, expected {expected}", where="gate", remedy="align them")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateDecision:
+    """The gate's answer.
+
+    Attributes:
+        decision: ``promote``, ``canary``, ``keep``, ``inconclusive`` or ``refused``.
+        reason: one sentence.
+        winner: index of the finalist promoted or proposed for a live test, else ``None``.
+        leg: ``asymptotic`` or ``finite-sample``, which one rejected for the winner; else empty.
+        estimates: per finalist the gain over the champion. Intervals are simultaneous over the
+            finalists at 1 - α_j, α_j / 2 on each side, so that ``lower > minimum_gain`` is a
+            rejection; finalists without overlap are refused, unless the finite-sample leg speaks.
+        alpha: what this gate spent of the lifetime budget; 0 where no outcome was read.
+        look: j of the request.
+        needs: what would settle it.
+    """
+
+    decision: str
+    reason: str
+    winner: int | None
+    leg: str
+    estimates: tuple[Estimate, ...]
+    alpha: float
+    look: int
+    needs: Needs
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The winner's estimate, or without one the usable estimate of the largest lower bound."""
+        if self.winner is not None and self.winner < len(self.estimates):
+            return self.estimates[self.winner]
+        usable = [estimate for estimate in self.estimates if estimate.usable]
+        return max(usable, key=lambda estimate: estimate.lower) if usable else None

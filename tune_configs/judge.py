@@ -1,0 +1,132 @@
+"""What a policy is worth on ``select``: the paired difference to the champion, and what a model says.
+
+The judge holds everything that all variants share (champion, model classes, folds), so that every
+difference is taken between two numbers of the same estimator, model class and folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from algorithms.ope.cross_fitting import cross_fit
+from algorithms.ope.direct_method import direct_method
+from algorithms.ope.doubly_robust import doubly_robust
+from algorithms.ope.estimate import Estimate
+from algorithms.ope.model_classes import evaluation_models
+from algorithms.ope.padding import trajectories_from
+from algorithms.ope.paired import paired_difference, paired_estimate
+from algorithms.ope.trajectories import Trajectories
+from envs.dataset import SPLIT_NAMES, Dataset
+
+FOLDS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What is known of one policy.
+
+    Attributes:
+        value: expected return under the policy, doubly robust where the log reaches it, else the model's.
+        gain: paired difference to the champion, refused where the log does not reach the policy.
+        model_gain: smallest difference to the champion over the model classes and folds, from models alone.
+        deviation: standard deviation of the paired difference over units.
+    """
+
+    value: Estimate
+    gain: Estimate
+    model_gain: float
+    deviation: float
+
+    @property
+    def score(self) -> float:
+        """What recommends a policy: the proven gain where there is one, the models' cautious one elsewhere."""
+        return self.gain.lower if self.gain.usable else self.model_gain
+
+
+class Judge:
+    """Judges policies against one champion on the chosen episodes of a dataset.
+
+    Args:
+        dataset: all episodes that may be read (never ``final``, unless the gate asks).
+        champion: float64 (N + E, A), the champion's probabilities at all rows, floor included.
+        evaluated: bool (E,), episodes that the numbers are taken on.
+        fitted: bool (E,), episodes that models are always fitted on.
+        folds: cross-fitting folds over the evaluated episodes; 0 fits on ``fitted`` alone.
+        propensities: float64 (N,), estimated ones where the log has none.
+        seed: of folds and cells.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        champion: np.ndarray,
+        *,
+        evaluated: np.ndarray,
+        fitted: np.ndarray,
+        folds: int = FOLDS,
+        propensities: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.dataset, self.evaluated, self.fitted, self.folds, self.seed = dataset, evaluated, fitted, folds, seed
+        self.models = evaluation_models(dataset, fitted, seed=seed)
+        self.subset = dataset.select_episodes(evaluated)
+        chosen = evaluated[dataset.episode_index]
+        self.rows = dataset.rows[chosen]
+        self.propensities_of = propensities
+        self.propensities = None if propensities is None else propensities[chosen]
+        unit_is_episode = dataset.specification.unit == "episode"
+        self.units = None if unit_is_episode else self.subset.units
+        self.champion = self.trajectories(champion)
+
+    def trajectories(self, probabilities: np.ndarray) -> dict[str, Trajectories]:
+        """The evaluated episodes under a policy (N + E, A), once for each model class."""
+        found = {}
+        for name, model in self.models.items():
+            q, v = cross_fit(
+                model,
+                self.dataset,
+                probabilities[None],
+                evaluated=self.evaluated,
+                always=self.fitted,
+                folds=self.folds,
+                seed=self.seed,
+            )
+            found[name] = trajectories_from(
+                self.subset, probabilities[self.rows], q=q[0], v=v[0], propensities=self.propensities
+            )
+        return found
+
+    def judge(self, probabilities: np.ndarray) -> Judgement:
+        """Value and gain of a policy with probabilities (N + E, A), floor included."""
+        candidate = self.trajectories(probabilities)
+        first = next(iter(self.models))
+        gain = paired_estimate(candidate[first], self.champion[first], units=self.units)
+        value = doubly_robust(candidate[first], units=self.units)
+        if value.refused:
+            reason = value.refused
+            value = replace(direct_method(candidate[first], units=self.units), refused="")
+            value.diagnostics["log_refused"] = float(bool(reason))
+        return Judgement(value, gain, self._model_gain(candidate), gain.diagnostics["standard_deviation"])
+
+    def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, Trajectories]:
+        """D of each unit (U,) by the first model class, and the candidate's trajectories."""
+        first = next(iter(self.models))
+        candidate = self.trajectories(probabilities)[first]
+        return paired_difference(candidate, self.champion[first], units=self.units), candidate
+
+    def _model_gain(self, candidate: dict[str, Trajectories]) -> float:
+        fold = np.random.default_rng(self.seed).permutation(self.subset.episode_count) % max(self.folds, 1)
+        gains = []
+        for name, champion in self.champion.items():
+            ours, theirs = candidate[name].v_values, champion.v_values
+            assert ours is not None and theirs is not None
+            difference = ours[:, 0] - theirs[:, 0]
+            gains += [float(difference[fold == k].mean()) for k in range(max(self.folds, 1)) if (fold == k).any()]
+        return min(gains)
+
+
+def episodes_in(dataset: Dataset, *names: str) -> np.ndarray:
+    """Mask (E,) of the episodes of the named splits."""
+    return np.isin(dataset.splits, [SPLIT_NAMES[name] for name in names])

@@ -1,0 +1,62 @@
+"""Train one variant's algorithm to the end of its budget, in the process that asks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from algorithms.policy.components import Component
+from tune_configs.variant import VariantSpecification
+
+ITERATIONS = {"tabular_q": 12, "behavior_cloning": 12}
+"""Calls of ``train()`` at most; what each does is the algorithm's own budget in updates."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedComponent:
+    """What an algorithm learned.
+
+    Attributes:
+        component: the policy's new layer.
+        statistics: figures of the last iteration.
+        hyperparameters: as resolved, defaults included.
+    """
+
+    component: Component
+    statistics: dict[str, float]
+    hyperparameters: dict[str, Any]
+
+
+def train_component(
+    dataset: Path, champion: Path | None, variant: VariantSpecification, *, splits: tuple[str, ...] = ("train",)
+) -> TrainedComponent:
+    """Build the variant's RLlib algorithm, train it, and take its component.
+
+    Args:
+        dataset: folder of the dataset's columns.
+        champion: artefact file of the present champion, the anchor of anchored algorithms; ``None`` where there is none yet.
+        variant: what to train; the first of its seeds.
+        splits: whose episodes are learned from.
+    """
+    from algorithms.registry import configuration
+
+    config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
+    config.offline(dataset=str(dataset), splits=splits, champion=str(champion) if champion else None)
+    algorithm = config.build_algo()
+    try:
+        figures: dict[str, float] = {}
+        for _ in range(ITERATIONS[variant.algorithm]):
+            figures = {
+                name: float(value)
+                for name, value in algorithm.train().items()
+                if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            }
+            if figures.get("converged", 0.0):
+                break
+        algorithm.check_parity()
+        return TrainedComponent(algorithm.export_component(), figures, algorithm.hyperparameters())
+    finally:
+        algorithm.stop()
+
