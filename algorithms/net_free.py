@@ -32,8 +32,16 @@ from envs.opening import open_dataset
 # RLlib warns about its own migration at every configuration.
 logging.getLogger("ray.rllib").setLevel(logging.ERROR)
 NOT_PROVIDED: Any = NotProvided
+_GROUPS = [
+    "env_runner_group",
+    "eval_env_runner_group",
+    "learner_group",
+    "offline_data",
+    "offline_eval_runner_group",
+    "_aggregator_actor_manager",
+]
 # What RLlib itself adds to a configuration on its way through Tune and checkpoints.
-_PASSING = {"class", "callbacks", "_is_frozen", "algo_class"}
+_PASSING = {"class", "callbacks"}
 
 
 def given(**settings: Any) -> dict[str, Any]:
@@ -97,6 +105,7 @@ class NetFreeConfig(AlgorithmConfig):
         super().validate()
         where = type(self).__name__
         unknown = sorted(set(vars(self)) - set(vars(type(self)())) - _PASSING)
+        unknown = [name for name in unknown if not name.startswith("_")]
         if unknown:
             raise SpecificationError(f"{unknown[0]!r} is not a setting", where=where, remedy="see its attributes")
         if self.dataset is None:
@@ -139,6 +148,9 @@ class NetFreeAlgorithm(Algorithm):
     data: Dataset
     random: np.random.Generator
 
+    def __repr__(self) -> str:
+        return type(self).__name__
+
     def build(self) -> None:
         """Make the untrained model from :attr:`data` and the configuration."""
         raise NotImplementedError
@@ -164,12 +176,8 @@ class NetFreeAlgorithm(Algorithm):
     ) -> np.ndarray:
         """Probabilities (N, A) of the learned layer on raw rows (N, D), without floor.
 
-        Computed by the algorithm's own path, to be compared with the artefact's.
-
-        Args:
-            rows: float64 (N, D).
-            allowed: bool (N, A); all by default.
-            base: probabilities (N, A) of what is improved; needed where the layer is relative.
+        Computed by the algorithm's own path, to be compared with the artefact's. ``allowed`` is bool (N, A), all
+        by default; ``base`` (N, A) is what is improved, needed where the layer is relative.
         """
         raise NotImplementedError
 
@@ -206,10 +214,7 @@ class NetFreeAlgorithm(Algorithm):
         """Build from the dataset instead of environments and learners."""
         classes = self.config.callbacks_class
         self.callbacks = [each() for each in (classes if isinstance(classes, list) else [classes])]
-        for group in (
-            *("env_runner_group", "eval_env_runner_group", "learner_group"),
-            *("offline_data", "offline_eval_runner_group", "_aggregator_actor_manager"),
-        ):
+        for group in _GROUPS:
             setattr(self, group, None)
         self.evaluation_config = self.config
         self._set_up_metrics()

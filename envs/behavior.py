@@ -23,7 +23,7 @@ from envs.observation import ObservationSpecification
 METHODS = ("auto", "counts", "logistic")
 # Weight, in decisions, of the overall action frequencies in a state's own.
 PRIOR_STRENGTH = 2.0
-MAXIMUM_ROWS = 20_000
+MAXIMUM_ROWS = 8000
 
 
 def estimate_behavior(

@@ -18,7 +18,7 @@ def fit_logistic(
     allowed: np.ndarray,
     *,
     ridge: float = 1.0,
-    iterations: int = 100,
+    iterations: int = 60,
 ) -> np.ndarray:
     """Weights that minimise the mean negative log-likelihood plus ``ridge`` / (2 N) times their squares.
 

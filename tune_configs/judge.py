@@ -6,7 +6,7 @@ difference is taken between two numbers of the same estimator, model class and f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from algorithms.ope.direct_method import direct_method
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
+from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
 from algorithms.ope.padding import trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
 
 FOLDS = 3
+SELECT_RULE = OverlapRule(DOUBLY_ROBUST_RULE.minimum_units * 0.15 / 0.35, DOUBLY_ROBUST_RULE.minimum_fraction)
+"""Overlap on ``select`` of a policy that the gate will be able to judge on ``final``, by the splits' shares."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,12 +105,10 @@ class Judge:
         """Value and gain of a policy with probabilities (N + E, A), floor included."""
         candidate = self.trajectories(probabilities)
         first = next(iter(self.models))
-        gain = paired_estimate(candidate[first], self.champion[first], units=self.units)
-        value = doubly_robust(candidate[first], units=self.units)
+        gain = paired_estimate(candidate[first], self.champion[first], overlap=SELECT_RULE, units=self.units)
+        value = doubly_robust(candidate[first], overlap=SELECT_RULE, units=self.units)
         if value.refused:
-            reason = value.refused
-            value = replace(direct_method(candidate[first], units=self.units), refused="")
-            value.diagnostics["log_refused"] = float(bool(reason))
+            value = direct_method(candidate[first], units=self.units)
         return Judgement(value, gain, self._model_gain(candidate), gain.diagnostics["standard_deviation"])
 
     def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, Trajectories]:

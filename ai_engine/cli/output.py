@@ -145,15 +145,15 @@ def quiet_libraries(folder: Path | None = None, *, show: bool = False) -> Iterat
 
 def is_our_failure(error: BaseException) -> bool:
     """Whether it is neither the user's input nor the user's wish that stopped us."""
-    return isinstance(error, Exception) and getattr(error, "exit_code", 1) == 1 and not isinstance(error, ImportError)
+    return isinstance(error, Exception) and getattr(error, "exit_code", 1) == 1
 
 
-def _open_log(folder: Path | None) -> tuple[int, Path]:
+def _open_log(folder: Path | None) -> tuple[int, Path | None]:
     for place in (folder, None):
         with suppress(OSError):
             descriptor, name = tempfile.mkstemp(prefix="output-", suffix=".log", dir=place)
             return descriptor, Path(name)
-    return os.open(os.devnull, os.O_WRONLY), Path(os.devnull)
+    return os.open(os.devnull, os.O_WRONLY), None
 
 
 def _real_terminal(stream: TextIO | None) -> tuple[TextIO, bool]:

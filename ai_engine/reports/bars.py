@@ -63,7 +63,8 @@ def step_bars(
             add(mark, "text", f"η {name}", class_="label", x=0.0, y=y + 15)
             end = scale.at(share or 0.0)
             add(mark, "rect", x=left, y=y + 4, width=max(end - left, 1.0), height=14.0, rx=2.0)
-            add(mark, "text", percent(share), class_="value", x=end + 8, y=y + 15)
+            crossed = end <= scale.at(needed) < end + 50
+            add(mark, "text", percent(share), class_="value", x=(scale.at(needed) if crossed else end) + 8, y=y + 15)
         line = scale.at(needed)
         add(root, "line", class_="zero", x1=line, y1=top - 4, x2=line, y2=height)
         drawings.append(markup(root))
@@ -72,6 +73,6 @@ def step_bars(
 
 def _text_label(root: Element, name: str, layout: Layout, y: float) -> None:
     if layout.stacked:
-        add(root, "text", shorten(name, layout.characters + 16), class_="label", x=0.0, y=y)
+        add(root, "text", shorten(name, layout.characters), class_="label", x=0.0, y=y)
     else:
         add(root, "text", shorten(name, layout.characters), class_="label", x=layout.left - 12, y=y, text_anchor="end")

@@ -25,6 +25,7 @@ from ai_engine.reports.drawing import (
 from ai_engine.reports.formats import shorten
 
 RADIUS = 5.0
+CHARACTER = 7.2  # width of a character, on the safe side
 EDGE = 10.0  # room for a mark at either end of an axis
 
 
@@ -127,6 +128,8 @@ def _gain(root: Element, scale: Scale, row: GainRow, y: float) -> None:
 
 def _whisker(parent: Element, scale: Scale, lower: float | None, upper: float | None, y: float) -> None:
     """An interval: a bar where it ends on the axis, an arrow where it goes on."""
+    if (lower is not None and lower > scale.high) or (upper is not None and upper < scale.low):
+        return  # nothing of it is on the axis; the point's own arrow shows where it went
     ends = []
     for value, end, direction in ((lower, scale.low, -1), (upper, scale.high, 1)):
         if value is None or direction * (value - end) > 0:
@@ -147,7 +150,7 @@ def truth_plot(rows: Sequence[TruthRow], identifier: str, title: str, descriptio
     low, high = axis_range(truths, [(row.lower, row.upper) for row in rows])
     drawings = []
     for layout in LAYOUTS:
-        pitch, top = (58.0 if layout.stacked else 46.0), 4.0
+        pitch, top = (56.0 if layout.stacked else 46.0), 4.0
         height = top + pitch * len(rows)
         root = canvas(layout, height + 26, identifier, title, description)
         scale = _scale(layout, low, high)
@@ -182,7 +185,9 @@ def _truth(root: Element, scale: Scale, row: TruthRow, y: float) -> None:
             arrow(mark, scale.at(value), place, 1 if value > scale.high else -1, "head")
             continue
         if error:
-            add(mark, "line", class_="error", x1=scale.at(value - error), y1=place, x2=scale.at(value + error), y2=place)
+            add(
+                mark, "line", class_="error", x1=scale.at(value - error), y1=place, x2=scale.at(value + error), y2=place
+            )
         add(mark, "circle", class_=kind, cx=scale.at(value), cy=place, r=4.0)
 
 
@@ -197,9 +202,11 @@ def _labels(
     kind = "label marked" if marked else "label"
     short = shorten(label, layout.characters)
     if layout.stacked:
+        room = layout.width - CHARACTER * len(text)
+        short = shorten(label, max(int(room / CHARACTER) - 1, 6))
         add(root, "text", short, class_=kind, x=0.0, y=top + 13)
         add(root, "text", text, class_="value", x=layout.width, y=top + 13, text_anchor="end")
-        return top + pitch - 16
+        return top + 31
     middle = top + pitch / 2
     if note:
         add(root, "text", short, class_=kind, x=0.0, y=middle - 2)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ai_engine.reports.formats import fixed, number
 
 WIDE_INTERVAL = 4.0  # an interval wider than so many median ones may be cut
-FAR_POINT = 25.0  # a point further away than so many typical distances may be cut
+FAR_POINT = 8.0  # a point further away than so many typical distances may be cut
 WORTH_CUTTING = 3.0  # nothing is cut unless the axis would be so many times longer
 _CONTROL = {code: None for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0xD800, 0xE000))}
 
@@ -46,7 +46,7 @@ class Layout:
 
 
 WIDE = Layout("wide", 880.0, 232.0, 204.0, 30, 6)
-NARROW = Layout("narrow", 360.0, 0.0, 0.0, 24, 4)
+NARROW = Layout("narrow", 360.0, 0.0, 0.0, 40, 5)
 LAYOUTS = (WIDE, NARROW)
 
 
@@ -70,10 +70,10 @@ class Scale:
         return self.low <= value <= self.high
 
     def ticks(self, count: int) -> list[tuple[float, str]]:
-        """Round values on the axis, at most about ``count``, and their labels."""
-        rough = (self.high - self.low) / max(count, 1)
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * power for size in (1.0, 2.0, 5.0, 10.0) if size * power >= rough * 0.999)
+        """Round values on the axis, about ``count``, and their labels."""
+        extent = self.high - self.low
+        power = 10.0 ** math.floor(math.log10(extent / count))
+        step = min((size * power for size in (1.0, 2.0, 5.0, 10.0)), key=lambda step: abs(extent / step - count))
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         write = fixed if 1e-5 < step < 1e7 else lambda value, _: number(value)
@@ -156,7 +156,12 @@ def horizontal_axis(root: Element, scale: Scale, layout: Layout, top: float, bot
 def arrow(root: Element, x: float, y: float, direction: int, kind: str) -> None:
     """A head that says: this goes on beyond the axis."""
     back = x - 7.0 * direction
-    add(root, "path", class_=kind, d=f"M{_text(back)} {_text(y - 4.5)}L{_text(x)} {_text(y)}L{_text(back)} {_text(y + 4.5)}")
+    add(
+        root,
+        "path",
+        class_=kind,
+        d=f"M{_text(back)} {_text(y - 4.5)}L{_text(x)} {_text(y)}L{_text(back)} {_text(y + 4.5)}",
+    )
 
 
 def _text(value: float) -> str:

@@ -45,30 +45,33 @@ def fixed(value: Any, decimals: int, *, signed: bool = False) -> str:
     return _sign(value, signed) + text
 
 
-def decimals_of(spread: Any, digits: int = DIGITS) -> int | None:
-    """Decimals at which a width shows ``digits`` significant digits; ``None`` for no width."""
-    if not known(spread) or spread <= 0:
+def decimals_of(error: Any) -> int | None:
+    """Decimals at which an uncertainty shows two significant digits; ``None`` where there is none."""
+    if not known(error) or error <= 0:
         return None
-    return max(digits - 1 - math.floor(math.log10(spread)), 0)
+    return max(1 - math.floor(math.log10(error)), 0)
 
 
 def common_decimals(estimates: Iterable[Mapping[str, Any] | None]) -> int:
-    """The decimals that suit a column of estimates: those of its median interval."""
-    widths = [width(estimate) for estimate in estimates if estimate]
-    found = [decimals for decimals in map(decimals_of, widths) if decimals is not None]
+    """The decimals that suit a column of estimates: those of its median uncertainty."""
+    errors = [half_width(estimate) for estimate in estimates if estimate]
+    found = [decimals for decimals in map(decimals_of, errors) if decimals is not None]
     return median_low(found) if found else DIGITS - 1
 
 
-def width(estimate: Mapping[str, Any]) -> float | None:
-    """Upper minus lower, where both are known."""
-    lower, upper = estimate.get("lower"), estimate.get("upper")
-    return float(upper) - float(lower) if known(lower) and known(upper) else None  # type: ignore[arg-type]
+def half_width(estimate: Mapping[str, Any]) -> float | None:
+    """Half of an interval, or the side of it that is bounded; ``None`` where nothing is."""
+    lower, value, upper = (estimate.get(key) for key in ("lower", "value", "upper"))
+    if known(lower) and known(upper):
+        return float(upper / 2 - lower / 2)
+    ends = [abs(end - value) for end in (lower, upper) if known(end) and known(value)]
+    return float(ends[0]) if ends else None
 
 
 def estimate_decimals(estimate: Mapping[str, Any], column: int) -> int:
-    """The column's decimals, moved by at most one from what this interval deserves."""
-    own = decimals_of(width(estimate))
-    return column if own is None else min(max(column, own - 1), own + 1)
+    """The column's decimals where they suit this interval: at most one more than it deserves, never fewer."""
+    own = decimals_of(half_width(estimate))
+    return column if own is None else min(max(column, own), own + 1)
 
 
 def interval(lower: Any, upper: Any, decimals: int, *, signed: bool = False) -> str:
@@ -89,10 +92,10 @@ def plus_minus(value: Any, error: Any) -> str:
     """``value ± error`` with the digits that the error allows."""
     if not known(value):
         return DASH
-    decimals = decimals_of(error, 2)
+    decimals = decimals_of(error)
     if decimals is None:
         return number(value)
-    return f"{fixed(value, decimals)} ± {fixed(error, decimals)}"
+    return f"{fixed(value, decimals)}{SPACE}±{SPACE}{fixed(error, decimals)}"
 
 
 def duration(seconds: Any) -> str:

@@ -9,6 +9,7 @@ from ai_engine.reports.bars import share_bars, step_bars
 from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
 from ai_engine.reports.formats import (
     DASH,
+    SPACE,
     common_decimals,
     estimate_decimals,
     fixed,
@@ -41,6 +42,7 @@ GRADES = {
     "D": "Not learnable as it is.",
 }
 SEVERITIES = {"error": "bad", "warning": "warn"}
+LONGEST_TEXT = 32  # beside a mark; what is longer is in the table only
 BY_LOG, BY_MODEL = "The log itself speaks", "Only a model speaks"
 
 
@@ -90,7 +92,7 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
                 "version": _version(row),
                 "algorithm": row.get("algorithm") or DASH,
                 "hyperparameters": [(k, setting(v)) for k, v in (row.get("hyperparameters") or {}).items()],
-                "seeds": ", ".join(str(seed) for seed in row.get("seeds") or []) or DASH,
+                "seeds": f",{SPACE}".join(str(seed) for seed in row.get("seeds") or []) or DASH,
                 "step": number(row.get("step")),
                 "gain": _estimate_view(gain, gain_decimals, signed=True),
                 "estimate": _estimate_view(estimate, value_decimals),
@@ -168,7 +170,7 @@ def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:
         truths = [
             row.get(key) if known(row.get(key)) else None for key in ("pool", "pool_error", "unseen", "unseen_error")
         ]
-        text = f"{shown['estimate']} · truth {shown['pool'].partition(' ±')[0]}"
+        text = f"{shown['estimate']} · truth {shown['pool'].partition(f'{SPACE}±')[0]}"
         note = "a model's estimate" if hollow else ""
         chart.append(TruthRow(shown["policy"], note, *numbers, hollow, *truths, text))
     description = "; ".join(
@@ -199,7 +201,8 @@ def _gain_row(row: Data, shown: Data) -> GainRow:
     name = f"{shown['version']} {shown['algorithm']} η {shown['step']}"
     point, lower, upper = (gain.get(key) for key in ("value", "lower", "upper"))
     if proven:
-        text = f"{shown['gain']['value']} ({shown['gain']['interval']})" if shown["gain"]["interval"] else ""
+        text = f"{shown['gain']['value']} ({shown['gain']['interval']})"
+        text = text if shown["gain"]["interval"] and len(text) <= LONGEST_TEXT else shown["gain"]["value"]
     else:
         if gain.get("refused") or not known(point):
             lower = upper = None
@@ -212,7 +215,7 @@ def _gain_row(row: Data, shown: Data) -> GainRow:
         lower=lower if known(lower) else None,
         upper=upper if known(upper) else None,
         hollow=not proven,
-        text=text or shown["gain"]["value"],
+        text=text,
         group=BY_LOG if proven else BY_MODEL,
         marked=shown["recommended"],
     )

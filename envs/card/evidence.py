@@ -10,7 +10,7 @@ import numpy as np
 from envs.behavior import estimate_behavior
 from envs.card.advice import provable_steps
 from envs.card.determinism import predictability
-from envs.card.overlap import Overlap, measure_overlap, modal_actions, reference_ratios
+from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
 from envs.card.sensitivity import tipping_factor
 from envs.dataset import EMBARGO, Dataset
@@ -33,7 +33,7 @@ class Evidence:
         units: independent units outside embargoes.
         complete_episodes: episodes whose return to the horizon is known.
         actions_tried: declared actions that were taken.
-        constant_reward: whether every reward is the same.
+        constant_reward: whether every reward and every return is the same.
         logged_share: share of rows with a logged propensity.
         smallest: the smallest logged propensity; NaN where none is logged.
         residual: martingale residual |z| of the logged propensities; NaN where untestable.
@@ -96,7 +96,7 @@ def gather_evidence(dataset: Dataset) -> Evidence:
         units=len(np.unique(dataset.units[dataset.splits != EMBARGO])),
         complete_episodes=int(complete_episodes(dataset).sum()),
         actions_tried=len(np.unique(dataset.actions)),
-        constant_reward=len(dataset) > 0 and bool(np.ptp(dataset.rewards) == 0.0),
+        constant_reward=len(dataset) > 0 and not np.ptp(dataset.rewards) and not np.ptp(episode_returns(dataset)),
         logged_share=float(logged.mean()) if len(dataset) else 0.0,
         smallest=float(dataset.propensities[logged].min()) if logged.any() else math.nan,
     )

@@ -87,7 +87,7 @@ def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Fi
             Finding(
                 "constant_reward",
                 "error",
-                "every decision has the same reward",
+                "every decision has the same reward, and every episode the same return",
                 "no action looks better than another, and " + learn,
                 "check the reward expression and the recorded outcomes",
             )
@@ -137,7 +137,7 @@ def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> l
         Finding(
             "low_effective_sample_size",
             "error",
-            f"{product}: effective sample size {overlap.effective:.1f} of {overlap.units} units "
+            f"{product}: effective sample size {overlap.effective:,.1f} of {overlap.units:,} units "
             f"({100 * overlap.fraction:.1f} %), needed are {NEEDED_UNITS} and {100 * NEEDED_FRACTION:.0f} %",
             consequence,
             remedy,
@@ -225,7 +225,7 @@ def _detectable_effect(evidence: Evidence, specification: AgentSpecification) ->
     return Finding(
         "detectable_effect",
         "error" if overlap.detectable > HOPELESS * practical else "warning",
-        f"the {overlap.final_units} final units show an improvement of {100 * overlap.detectable:.1f} % or more, "
+        f"the {overlap.final_units:,} final units show an improvement of {100 * overlap.detectable:.1f} % or more, "
         f"the practical effect is {100 * practical:.1f} %",
         "a smaller improvement ends in inconclusive",
         f"log about {more:,} more decisions, or declare the practical effect that matters",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 
-from envs.behavior import state_counts
+from envs.behavior import state_counts, unit_folds
 from envs.dataset import Dataset
 
 # A cell enters the test where other units took the action so often: support, judged without looking.
 MINIMUM_COUNT = 5
+# Fewer effective hits than this say nothing about the spread of 1 / p.
+MINIMUM_HITS = 30
 # Below this relative difference a residual is no contradiction, however many rows make it significant.
 NEGLIGIBLE = 0.05
 
@@ -19,13 +24,15 @@ def martingale_residual(dataset: Dataset) -> float:
     """The largest standardised residual |z| over the actions; NaN where nothing can be tested.
 
     Under the policy that acted, what happened less what was likely is a martingale difference, whatever
-    the observations, however sticky the log. With the probabilities of all actions the residual of a' is
-    Σ (1{a = a'} - p(a')) over the root of Σ p(a') (1 - p(a')). With the taken action's propensity alone
-    it is Σ (1{a = a'} / p - 1), over rows where a' was allowed and other units took it in the same state
-    (elsewhere it may have had no probability at all), over the root of its sum of squares: the harmonic
-    mean test of Li, Kim & Zitouni (2015), "Toward predicting the outcome of an A/B experiment for search
-    relevance", as used by Lefortier et al. (2016), "Large-scale validation of counterfactual learning
-    methods". This second form counts only where the sum is 5 % off.
+    the observations, however sticky the log. The residual of a' is Σ (1{a = a'} - p(a')) over the root of
+    Σ p(a') (1 - p(a')) where the probabilities of all actions are logged. With the taken action's
+    propensity alone it is Σ (1{a = a'} / p - 1), over rows where a' was allowed and other units took it in
+    the same state (elsewhere it may have had no probability at all), over the root of its sum of squares:
+    the harmonic mean test of Li, Kim & Zitouni (2015), "Toward predicting the outcome of an A/B experiment
+    for search relevance", as used by Lefortier et al. (2016), "Large-scale validation of counterfactual
+    learning methods". This second form counts only where the sum is 5 % off.
+
+    The largest of several residuals is given as the one residual that is as rare (Šidák).
 
     Args:
         dataset: the log.
@@ -37,20 +44,42 @@ def martingale_residual(dataset: Dataset) -> float:
         variance = (probabilities * (1.0 - probabilities)).sum(axis=0)
         total = (taken[known] - probabilities).sum(axis=0)
         # An action with probability 0 or 1 throughout has neither variance nor residual.
-        return float(np.max(np.abs(total) / np.sqrt(np.maximum(variance, 1e-6))))
-    rows = np.isfinite(dataset.propensities)
-    if not rows.any() or len(np.unique(dataset.units)) < 2:
+        return _rarity(list(np.abs(total) / np.sqrt(np.maximum(variance, 1e-6))))
+    if not np.isfinite(dataset.propensities).any() or len(np.unique(dataset.units)) < 2:
         return math.nan
-    testable = rows[:, None] & dataset.allowed[dataset.rows] & (state_counts(dataset) >= MINIMUM_COUNT)
-    largest = 0.0
-    for action in range(taken.shape[1]):
-        chosen = testable[:, action]
-        if chosen.sum() < 50:
+    return _rarity(_harmonic_residuals(dataset, taken))
+
+
+def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
+    """|z| of each action in each half of the units, where it can be tested; 0 where it is negligible."""
+    # One half of the units says where there is support, the other is tested there, and the other way round:
+    # a row that helped to choose where it is tested would be tested where it occurred too often.
+    half = unit_folds(dataset.units, 2)[dataset.episode_index]
+    testable = np.isfinite(dataset.propensities)[:, None] & dataset.allowed[dataset.rows]
+    testable &= state_counts(dataset, folds=2) >= MINIMUM_COUNT
+    found = []
+    for action, part in product(range(taken.shape[1]), range(2)):
+        chosen = testable[:, action] & (half == part)
+        weights = taken[chosen, action] / dataset.propensities[chosen]
+        if weights.sum() ** 2 < MINIMUM_HITS * (weights**2).sum() or not weights.any():
             continue
-        residual = taken[chosen, action] / dataset.propensities[chosen] - 1.0
-        if abs(float(residual.mean())) >= NEGLIGIBLE:
-            largest = max(largest, abs(float(residual.sum())) / math.sqrt(float((residual**2).sum())))
-    return largest
+        residual = weights - 1.0
+        noticeable = abs(float(residual.mean())) >= NEGLIGIBLE
+        found.append(abs(float(residual.sum())) / math.sqrt(float((residual**2).sum())) if noticeable else 0.0)
+    return found
+
+
+def _rarity(residuals: Sequence[float]) -> float:
+    """The |z| of a single test that is as rare as the largest of these; NaN without any."""
+    if not residuals:
+        return math.nan
+    largest = float(max(residuals))
+    if largest > 8.0:  # beyond the precision of the normal tail, and of any doubt
+        return largest
+    normal = NormalDist()
+    alone = 2.0 * normal.cdf(-largest)
+    together = -math.expm1(len(residuals) * math.log1p(-alone)) if alone < 1.0 else 1.0
+    return -normal.inv_cdf(together / 2.0)
 
 
 def contradictions(dataset: Dataset) -> int:

@@ -21,8 +21,8 @@ class KMeansStates:
     """A row's state is the centroid nearest to its features.
 
     Seeding by Arthur & Vassilvitskii (2007), "k-means++: the advantages of careful seeding";
-    iteration by Lloyd (1982). Distances are summed feature by feature, not by a matrix product, whose
-    rounding depends on how many rows are asked at once: the served state is the trained state.
+    iteration by Lloyd (1982). The state of a row does not depend on how many rows are asked at once: the
+    served state is the trained state.
 
     Attributes:
         encoder: the features.
@@ -98,16 +98,34 @@ class KMeansStates:
 def nearest(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """Index of the nearest centroid (the first of equals), int64 (N,), -1 for a point that is not finite."""
     out = np.full(len(points), -1, dtype=np.int64)
+    scale = float((centroids**2).sum(axis=1).max())
     for start in range(0, len(points), ROWS_AT_ONCE):
         chunk = points[start : start + ROWS_AT_ONCE]
-        distance = np.zeros((len(chunk), len(centroids)))
-        for feature in range(points.shape[1]):
-            difference = chunk[:, feature, None] - centroids[None, :, feature]
-            difference *= difference
-            distance += difference
         finite = np.isfinite(chunk).all(axis=1)
-        out[start : start + ROWS_AT_ONCE] = np.where(finite, distance.argmin(axis=1), -1)
+        chunk = chunk[finite]
+        distance = _fast_distances(chunk, centroids)
+        # A matrix product rounds differently for one row and for many. It decides where it can do so beyond
+        # its rounding; close calls are computed exactly.
+        slack = 1e-10 * ((chunk**2).sum(axis=1) + scale) + 1e-300
+        found = distance.argmin(axis=1)
+        close = (distance <= distance.min(axis=1, initial=np.inf)[:, None] + slack[:, None]).sum(axis=1) > 1
+        if close.any():
+            found[close] = _exact_distances(chunk[close], centroids).argmin(axis=1)
+        out[start : start + ROWS_AT_ONCE][finite] = found
     return out
+
+
+def _fast_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    squares, others = (points**2).sum(axis=1), (centroids**2).sum(axis=1)
+    return np.asarray(squares[:, None] - 2.0 * points @ centroids.T + others[None, :])
+
+
+def _exact_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    distance = np.zeros((len(points), len(centroids)))
+    for feature in range(points.shape[1]):
+        difference = points[:, feature, None] - centroids[None, :, feature]
+        distance += difference * difference
+    return distance
 
 
 def _seeds(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
@@ -125,12 +143,9 @@ def _seeds(points: np.ndarray, count: int, random: np.random.Generator) -> np.nd
 
 
 def _lloyd(points: np.ndarray, centroids: np.ndarray, iterations: int) -> np.ndarray:
-    squares = (points**2).sum(axis=1)
     states = np.full(len(points), -1)
     for _ in range(iterations):
-        # The fast form of the distance is good enough to move centroids.
-        distance = squares[:, None] - 2.0 * points @ centroids.T + (centroids**2).sum(axis=1)[None, :]
-        found = distance.argmin(axis=1)
+        found = _fast_distances(points, centroids).argmin(axis=1)
         if (found == states).all():
             break
         states = found

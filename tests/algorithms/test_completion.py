@@ -66,7 +66,7 @@ def test_completion_equals_a_plain_loop(seed: int, neighbours: int) -> None:
             return int(values[counts.argmax()])
 
         for s in set(range(states)) - set(seen):
-            near = sorted(seen, key=lambda o: (abs(o - s), o))[:neighbours]  # noqa: B023
+            near = sorted(seen, key=lambda o: (abs(o - s), o))[:neighbours]
             values, counts = np.unique([leads_to(o) - o for o in near], return_counts=True)
             target = s + int(values[counts.argmax()])
             means = [transitions.rewards[(state == o) & (action == b)].mean() for o in near]

@@ -142,7 +142,9 @@ def test_a_termination_does_not_bootstrap_and_a_floor_is_valued() -> None:
     )
     values, table = np.array([[4.0, 8.0]]), np.array([[0.0, 1.0]])
     np.testing.assert_allclose(targets_of(transitions, values, table, 0.5), [5.0, 1.0])
-    np.testing.assert_allclose(targets_of(transitions, values, table, 0.5, floor=0.2), [1 + 0.5 * (0.8 * 8 + 0.2 * 6), 1])
+    np.testing.assert_allclose(
+        targets_of(transitions, values, table, 0.5, floor=0.2), [1 + 0.5 * (0.8 * 8 + 0.2 * 6), 1]
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

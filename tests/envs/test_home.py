@@ -48,7 +48,7 @@ def test_the_split_key_never_changes(tmp_path: Path) -> None:
     home.journal_path.touch()
     (home.data_path / "split_key").write_text("abc")
     for _ in range(2):
-        with pytest.raises(HomeError, match="split_key: is lost or damaged.*restore it from a backup"):
+        with pytest.raises(HomeError, match=r"split_key: is lost or damaged.*restore it from a backup"):
             home.split_key  # noqa: B018
         (home.data_path / "split_key").unlink(missing_ok=True)
     assert not (home.data_path / "split_key").exists()
@@ -75,7 +75,7 @@ def test_search_order(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.Monke
     with pytest.raises(HomeError, match="retrainer init --home"):
         Home.find(tmp_path / "nowhere")
     monkeypatch.setenv("RETRAINER_HOME", str(tmp_path / "typo"))
-    with pytest.raises(HomeError, match="RETRAINER_HOME=.*typo"):
+    with pytest.raises(HomeError, match=r"RETRAINER_HOME=.*typo"):
         Home.find(create=True)
     assert Home.find(tmp_path / "new", create=True).path == tmp_path / "new"
 
@@ -149,7 +149,7 @@ def test_a_table_with_only_a_mapping_declares_nothing(tmp_path: Path) -> None:
 def test_a_broken_configuration_is_one_line(tmp_path: Path, text: str) -> None:
     home = Home.create(tmp_path)
     home.configuration_path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(HomeError, match="retrainer.toml") as error:
+    with pytest.raises(HomeError, match=r"retrainer\.toml") as error:
         home.agents()
     assert "\n" not in str(error.value)
 

@@ -51,11 +51,16 @@ def decide(request: GateRequest) -> GateDecision:
     if not len(eligible) and bounded is None:
         return _without_overlap(request, reasons)
     level = leg_level(request.look, request.alpha)
-    asymptotic = (
-        step_down(request.differences[eligible], request.minimum_gain, level, draws=request.draws, seed=request.seed)
-        if len(eligible)
-        else None
-    )
+    asymptotic = None
+    if len(eligible):
+        asymptotic = step_down(
+            request.differences[eligible],
+            request.minimum_gain,
+            level,
+            reference=None if request.reference is None else request.reference[eligible],
+            draws=request.draws,
+            seed=request.seed,
+        )
     bets = bet(bounded, request.minimum_gain, level) if bounded is not None else None
     estimates = _estimates(request, reasons, eligible, asymptotic, level)
     return _judge(request, reasons, eligible, asymptotic, bets, estimates)
@@ -178,6 +183,7 @@ def _estimates(
                     units=units,
                     diagnostics={
                         "standard_deviation": float(asymptotic.deviations[at]),
+                        "skewness": float(asymptotic.skewness[at]),
                         "statistic": float(asymptotic.statistics[at]),
                         "critical_value": asymptotic.critical,
                     },

@@ -62,6 +62,9 @@ class GateRequest:
         grade: of the log: ``A``, ``A-M``, ``B``, ``C`` or ``D``.
         look: j, the number of this gate in the agent's life, from 1.
         practical_effect: absolute gain worth having, > 0: plans and messages only.
+        reference: float64 (K, m), the finalists' paired differences on units that are not tested
+            (select, or train and select): it may raise the spread and deepen the skewness by which
+            they are judged, never the reverse. Give it wherever outcomes are skewed.
         minimum_gain: δ_min, the largest gain that the null allows.
         alpha: lifetime budget of the agent.
         bounded: differences of the finite-sample leg; ``None`` where its bounds are not exact.
@@ -82,6 +85,7 @@ class GateRequest:
     grade: str
     look: int
     practical_effect: float
+    reference: np.ndarray | None = None
     minimum_gain: float = 0.0
     alpha: float = 0.05
     bounded: BoundedDifferences | None = None
@@ -118,6 +122,8 @@ class GateRequest:
             shapes.append(("tail.weights", np.shape(self.tail.weights), (count, units)))
         if self.bounded is not None:
             shapes.append(("bounded.differences", np.shape(self.bounded.differences), (count, units)))
+        if self.reference is not None:
+            shapes.append(("reference", np.shape(self.reference), (count, np.shape(self.reference)[-1])))
         if self.barred:
             shapes.append(("barred", (len(self.barred),), (count,)))
         shapes += [(f"guardrail {rail.name}", np.shape(rail.differences), (count, units)) for rail in self.guardrails]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ai_engine.deploy.registry import Registry
 from algorithms.policy import BaseReference, ImprovementMap, Policy, ProbabilityTable
 from envs.encoding import QuantileGrid
 from envs.observation import ObservationField, ObservationSpecification
 from envs.specification import AgentSpecification
+from envs.storage import LocalStorage
 
 ACTIONS = ("down", "hold", "up")
 OBSERVATION = ObservationSpecification(
@@ -47,3 +50,27 @@ def whole(agent: str = "scaling", action: int = 0) -> Policy:
     certain = np.eye(3)[action]
     table = ProbabilityTable(encoder, np.tile(certain, (encoder.count, 1)), certain)
     return version_zero(agent).with_layer(table, 1.0)
+
+
+def opened(path: Path) -> Registry:
+    return Registry(storage=LocalStorage(path))
+
+
+def passed(registry: Registry, candidate: str, decision: str = "promote", **changes: Any) -> Any:
+    looks = registry.looks("scaling")
+    settings: dict[str, Any] = {
+        "decision": decision,
+        "candidate": candidate,
+        "champion": registry.champion("scaling"),
+        "look": looks.count + 1,
+        "alpha": 0.01,
+        "final_sequence": looks.final_sequence + 100,
+        **changes,
+    }
+    return registry.record_gate("scaling", **settings)
+
+
+def promoted(registry: Registry, seed: int = 0) -> str:
+    version = registry.add_version(improved(seed=seed))
+    registry.promote("scaling", version, gate_entry=passed(registry, version))
+    return version

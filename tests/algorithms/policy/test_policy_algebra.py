@@ -116,9 +116,9 @@ def test_base_probabilities_may_be_given_in_place_of_the_rule() -> None:
 
 
 def test_drawn_actions_have_the_stated_propensity() -> None:
-    """Chi-square of 40,000 draws against the stated probabilities; 99.9 % quantile with 3 degrees of freedom."""
+    """Chi-square of 10,000 draws against the stated probabilities; 99.9 % quantile with 3 degrees of freedom."""
     policy, source = samples()["stack"], random.Random(5)
-    observation, draws = OBSERVATION.value(ROWS[0]), 40_000
+    observation, draws = OBSERVATION.value(ROWS[0]), 10_000
     counts = dict.fromkeys(ACTIONS, 0)
     for _ in range(draws):
         decision = policy.act(observation, rng=source)

@@ -105,6 +105,12 @@ def one_gate(rng, look, *, effect=0.0, select_on_final=False, rule=None, finalis
     candidates = [under(log, final, policies[k], functions, k) for k in order]
     span = (-COST * HORIZON, EFFECT * HORIZON)
     pairs = [logger_difference(candidate, span) for candidate in candidates]
+    reference = np.stack(
+        [
+            paired_difference(under(log, chosen_on, policies[k], early, k), under(log, chosen_on, RULE, early, 0))
+            for k in order
+        ]
+    )
     on_select = [logger_difference(under(log, chosen_on, policies[k], early, k), span)[0].std() for k in order]
     overlap = {} if rule is None else {"overlap": rule}
     return [
@@ -116,6 +122,7 @@ def one_gate(rng, look, *, effect=0.0, select_on_final=False, rule=None, finalis
                 "A",
                 j,
                 practical_effect=0.1,
+                reference=reference,
                 bounded=BoundedDifferences(
                     np.stack([d for d, _ in pairs]), np.array([c for _, c in pairs]), np.array(on_select)
                 ),

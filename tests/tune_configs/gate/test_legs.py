@@ -57,7 +57,8 @@ def test_power_is_80_percent_at_the_stated_multiple(look):
 
 
 def test_one_finalist_is_students_t():
-    differences = np.random.default_rng(0).normal(size=(1, 37)) + 0.3
+    half = np.random.default_rng(0).normal(size=18)
+    differences = np.concatenate([half, -half, [0.0]])[None] + 0.3  # without skewness, which would be corrected
     outcome = step_down(differences, 0.1, 0.02)
     assert outcome.statistics[0] == pytest.approx(stats.ttest_1samp(differences[0], 0.1).statistic)
     assert outcome.critical == pytest.approx(stats.t.isf(0.02, 36))
@@ -84,6 +85,48 @@ def test_critical_values_lie_between_one_test_and_bonferroni():
     apart = step_down(rng.normal(size=(5, 500)), 0.0, 0.01)
     assert stats.t.isf(0.01, 499) < alike.critical + 0.3 < apart.critical + 0.3
     assert apart.critical <= stats.t.isf(0.01 / 5, 499) + 1e-12
+
+
+def skewed(rng, count, units):
+    """Costs with a heavy tail: mean 0, skewness about -4."""
+    return np.exp(0.5 * 0.8**2) - rng.lognormal(0.0, 0.8, (count, units))
+
+
+def test_skewness_of_untested_units_keeps_the_level():
+    """Plain t promotes far too often; the tested units' own skewness does not see it; the reference does."""
+    rng = np.random.default_rng(11)
+    runs, units, level = 6_000, 300, leg_level(3)
+    by_t = corrected = 0
+    for _ in range(runs):
+        differences, reference = skewed(rng, 1, units), skewed(rng, 1, 200)
+        statistic = np.sqrt(units) * differences.mean() / differences.std(ddof=1)
+        by_t += statistic > stats.t.isf(level, units - 1)
+        corrected += step_down(differences, 0.0, level, reference=reference).rejected[0]
+    assert not at_most(by_t, runs, 2 * level)
+    assert at_most(corrected, runs, 2 * level)  # both legs share α_j, and this one alone may not exceed it
+
+
+def test_the_corrections_only_ever_forbid():
+    rng = np.random.default_rng(12)
+    for sign in (-1, 1):
+        differences = sign * skewed(rng, 2, 200) + 0.3
+        plain = step_down(differences, 0.0, 0.01)
+        for reference in (skewed(rng, 2, 100), 10 * skewed(rng, 2, 100), -skewed(rng, 2, 100), 0.01 * differences):
+            judged = step_down(differences, 0.0, 0.01, reference=reference)
+            assert np.all(judged.statistics <= plain.statistics + 1e-12)
+            assert np.all(judged.lower <= plain.lower + 1e-12) and np.all(judged.upper >= plain.upper - 1e-12)
+        student = np.sqrt(200) * differences.mean(axis=1) / differences.std(axis=1, ddof=1)
+        assert np.all(plain.statistics <= student + 1e-12)
+
+
+def test_the_lower_bound_is_the_test_inverted():
+    rng = np.random.default_rng(13)
+    differences = skewed(rng, 3, 150)
+    lower = step_down(differences, 0.0, 0.02).lower
+    for k in range(3):
+        for shift, expected in ((-1e-6, True), (1e-6, False)):
+            outcome = step_down(differences, lower[k] + shift, 0.02)
+            assert (outcome.statistics[k] > outcome.critical) == expected
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,73 @@
+"""What an import did, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ai_engine.text import table
+
+if TYPE_CHECKING:  # its module reads Parquet, and this one is loaded before libraries are looked for
+    from envs.importing.importer import ImportReport
+
+SHOWN_CAUSES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """An :class:`ImportReport` that can be printed."""
+
+    report: ImportReport
+
+    def to_json(self) -> dict[str, Any]:
+        """One document; of the rejected rows the causes, each with its first row."""
+        report = self.report
+        return {
+            "schema_version": 1,
+            "agent": report.agent,
+            "rows": report.rows,
+            "added": report.added,
+            "duplicates": report.duplicates,
+            "rejected": len(report.rejected),
+            "causes": [asdict(group) for group in report.groups],
+            "proposed_mapping": report.proposed_mapping,
+            "rejected_path": str(report.rejected_path) if report.rejected_path else None,
+            "inferred": report.inferred,
+            "unlearned": dict(report.unlearned),
+            "dry_run": report.dry_run,
+        }
+
+    def to_text(self) -> str:
+        """Causes of errors, a mapping to paste, and one sentence."""
+        report = self.report
+        parts: list[str] = []
+        if report.groups:
+            rows = [(f"{group.count:,}", group.first, group.cause) for group in report.groups[:SHOWN_CAUSES]]
+            more = len(report.groups) - SHOWN_CAUSES
+            parts.append(table(("rows", "first", "cause"), rows) + (f"\nand {more} more causes" if more > 0 else ""))
+        if report.proposed_mapping:
+            parts.append(
+                f"To give foreign fields a place, paste into retrainer.toml:\n\n{report.proposed_mapping.rstrip()}\n"
+            )
+        if report.unlearned:
+            kept = ", ".join(f"{name} ({count:,})" for name, count in sorted(report.unlearned.items()))
+            parts.append(f"Kept as metadata, not learned from: {kept}")
+        if report.rejected_path:
+            parts.append(f"The rejected rows are in {report.rejected_path}")
+        if report.inferred and not report.dry_run:
+            parts.append(f"[agents.{report.agent}] in retrainer.toml is a draft read off this log: confirm it.")
+        return "\n".join([*parts, self._sentence()])
+
+    def _sentence(self) -> str:
+        report = self.report
+        done = "would be imported" if report.dry_run else "imported"
+        also = [f"{report.duplicates:,} already there"] if report.duplicates else []
+        also += [f"{len(report.rejected):,} rejected"] if report.rejected else []
+        rest = f" ({', '.join(also)})" if also else ""
+        nothing = "; nothing was written" if report.dry_run else ""
+        return f"{report.added:,} of {report.rows:,} rows {done} into {report.agent}{rest}{nothing}."
+
+
+def presentable(report: Any) -> Any:
+    """The report itself where it can be printed, else in this form."""
+    return report if hasattr(report, "to_text") else ImportResult(report)

@@ -1,0 +1,119 @@
+"""``train``, ``tune``, ``evaluate``, ``compare``: policies, and what the log says of them."""
+
+from __future__ import annotations
+
+import click
+
+from ai_engine.cli.options import Options, command, refuse
+from ai_engine.cli.running import perform
+from ai_engine.cli.runs import runs
+from ai_engine.cli.values import Duration, Moment, Names, Setting, Share, Value, Whole
+
+seed_option = click.option("--seed", type=Whole(0, 0), default=0, show_default=True, help="Decides what is random.")
+refit_option = click.option(
+    "--refit-all", is_flag=True, help="Learn from all rows; such a version can never pass the gate."
+)
+
+
+@command("train", "retrainer train scaling --algorithm tabular_q --set resolution=8 --step 0.25")
+@click.argument("name")
+@click.option("--algorithm", required=True, help="Such as tabular_q or behavior_cloning.")
+@click.option("--set", "settings", type=Setting(), multiple=True, help="A hyperparameter; may be repeated.")
+@click.option("--step", type=Share(0.25, one=True), help="How far to go from the champion to what is learned.  [1]")
+@seed_option
+@click.option("--until", type=Moment(), help="Learn from episodes that began before this time.")
+@click.option("--fields", type=Names(), help="Fields of the observation to learn from; all by default.")
+@refit_option
+def train(
+    options: Options,
+    name: str,
+    algorithm: str,
+    settings: tuple[tuple[str, Value], ...],
+    step: float | None,
+    seed: int,
+    until: str | None,
+    fields: tuple[str, ...] | None,
+    refit_all: bool,
+) -> None:
+    """Train one algorithm on an agent's log and keep the result as a version."""
+    perform(
+        options,
+        "train",
+        name,
+        home=options.home,
+        algorithm=algorithm,
+        hyperparameters=_hyperparameters(settings, fields),
+        step=step,
+        seed=seed,
+        until=until,
+        refit_all=refit_all,
+        busy=f"training {name}",
+    )
+
+
+@command("tune", "retrainer tune scaling --trials 16 --time-budget 4m")
+@click.argument("name")
+@click.option("--trials", type=Whole(1, 16), help="How many variants; 16 where no time budget is given.")
+@click.option("--time-budget", type=Duration(), help="How long in all, such as 90s, 4m or 2h.")
+@seed_option
+@refit_option
+def tune(
+    options: Options, name: str, trials: int | None, time_budget: float | None, seed: int, refit_all: bool
+) -> None:
+    """Try variants on an agent's log; recommend one and name the finalists for the gate."""
+    perform(
+        options,
+        "tune",
+        name,
+        home=options.home,
+        trials=trials,
+        time_budget=time_budget,
+        seed=seed,
+        refit_all=refit_all,
+        busy=f"tuning {name}",
+        progress=True,
+    )
+
+
+@command("evaluate", "retrainer evaluate scaling@champion --on scaling")
+@click.argument("reference", metavar="REF")
+@click.option("--on", required=True, metavar="NAME", help="The agent whose log is the evidence.")
+@click.option("--force", is_flag=True, help="Print an interval that cannot be trusted, marked unusable.")
+@click.option("--confidence", type=Share(0.95, one=False), help="Of the interval.  [0.95]")
+def evaluate(options: Options, reference: str, on: str, force: bool, confidence: float | None) -> None:
+    """Estimate what a policy would earn, from the log of another."""
+    perform(
+        options,
+        "evaluate",
+        reference,
+        on=on,
+        home=options.home,
+        force=force,
+        confidence=confidence,
+        busy=f"evaluating {reference}",
+    )
+
+
+@command("compare", "retrainer compare scaling@champion scaling@14")
+@click.argument("references", metavar="REF REF...", nargs=-1, required=True)
+def compare(options: Options, references: tuple[str, ...]) -> None:
+    """Compare policies of one agent, side by side on the same log."""
+    if len(references) < 2:
+        refuse("one policy cannot be compared; name a second, such as NAME@champion")
+    perform(options, "compare", *references, home=options.home, busy="comparing")
+
+
+def _hyperparameters(
+    settings: tuple[tuple[str, Value], ...], fields: tuple[str, ...] | None
+) -> dict[str, Value] | None:
+    """All settings by name, ``None`` where there are none."""
+    given: list[tuple[str, Value]] = [*settings, *([("fields", fields)] if fields else [])]
+    found: dict[str, Value] = {}
+    for name, value in given:
+        if name in found:
+            refuse(f"{name} is set twice; leave one of them out")
+        found[name] = value
+    return found or None
+
+
+COMMANDS: tuple[click.Command, ...] = (train, tune, evaluate, compare, runs)

@@ -1,0 +1,40 @@
+"""``runs``: what is running, what ran, and what can go on."""
+
+from __future__ import annotations
+
+import click
+
+from ai_engine.cli.options import Options, command
+from ai_engine.cli.running import perform
+
+
+@click.group("runs", epilog="\b\nExample:\n  retrainer runs list")
+def runs() -> None:
+    """List, show, resume and stop runs."""
+
+
+@command("list", "retrainer runs list", group=runs)
+def list_(options: Options) -> None:
+    """List the runs of a home, oldest first."""
+    perform(options, "runs_list", home=options.home)
+
+
+@command("show", "retrainer runs show scaling-20260131-120000-ab12", group=runs)
+@click.argument("run")
+def show(options: Options, run: str) -> None:
+    """Show one run and its result."""
+    perform(options, "runs_show", run, home=options.home)
+
+
+@command("resume", "retrainer runs resume scaling-20260131-120000-ab12", group=runs)
+@click.argument("run")
+def resume(options: Options, run: str) -> None:
+    """Finish an interrupted run without repeating what it has finished."""
+    perform(options, "runs_resume", run, home=options.home, busy=f"resuming {run}", progress=True)
+
+
+@command("stop", "retrainer runs stop scaling-20260131-120000-ab12", group=runs)
+@click.argument("run")
+def stop(options: Options, run: str) -> None:
+    """Interrupt a run; what it has finished is kept and can be resumed."""
+    perform(options, "runs_stop", run, home=options.home)
