@@ -11,7 +11,7 @@ from ai_engine.workspace import open_workspace
 from envs.build import BuildReport
 from envs.card import DataCard
 from envs.home import Home
-from envs.importing import ImportReport, import_files
+from envs.importing.importer import ImportReport, import_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,6 @@ from envs.opening import open_dataset
 # RLlib warns about its own migration at every configuration.
 logging.getLogger("ray.rllib").setLevel(logging.ERROR)
 NOT_PROVIDED: Any = NotProvided
-_GROUPS = [
-    "env_runner_group",
-    "eval_env_runner_group",
-    "learner_group",
-    "offline_data",
-    "offline_eval_runner_group",
-    "_aggregator_actor_manager",
-]
 # What RLlib itself adds to a configuration on its way through Tune and checkpoints.
 _PASSING = {"class", "callbacks"}
 
@@ -214,8 +206,9 @@ class NetFreeAlgorithm(Algorithm):
         """Build from the dataset instead of environments and learners."""
         classes = self.config.callbacks_class
         self.callbacks = [each() for each in (classes if isinstance(classes, list) else [classes])]
-        for group in _GROUPS:
-            setattr(self, group, None)
+        nothing: Any = None
+        self.env_runner_group = self.eval_env_runner_group = self.learner_group = self.offline_data = nothing
+        self.offline_eval_runner_group = self._aggregator_actor_manager = nothing
         self.evaluation_config = self.config
         self._set_up_metrics()
         self._begin()

@@ -56,7 +56,7 @@ class World:
         """The declaration that fits this world."""
         high = float(self.state_count - 1)
         if self.vector:
-            fields = (
+            fields: tuple[ObservationField, ...] = (
                 ObservationField("position", "number", 0.0, high),
                 ObservationField("depth", "number", -0.5 * high, 0.0),
             )

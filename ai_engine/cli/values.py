@@ -14,6 +14,7 @@ Value = str | int | float | bool | None | tuple[Any, ...]
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
+SHORT_NUMBER = re.compile(r"[+-]?(\.\d+|\d+\.)([eE][+-]?\d+)?", re.ASCII)  # .5 and 5., not known to JSON
 WORDS: dict[str, Value] = {"true": True, "false": False, "null": None, "none": None}
 
 
@@ -151,7 +152,7 @@ def hyperparameter(text: str) -> Value:
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     try:
-        value = json.loads(text)
+        value = float(text) if SHORT_NUMBER.fullmatch(text) else json.loads(text)
     except ValueError:
         parts = [part.strip() for part in text.split(",")]
         value = [hyperparameter(part) for part in parts] if len(parts) > 1 and all(parts) else text

@@ -77,6 +77,7 @@ def forest_plot(rows: Sequence[GainRow], identifier: str, title: str, descriptio
     """Gains with their intervals and the line of no gain; hollow where only a model speaks."""
     points = [0.0, *(row.point for row in rows if row.point is not None)]
     low, high = axis_range(points, [(row.lower, row.upper) for row in rows if not _alone(row)])
+    low, high = min(low, 0.0), max(high, 0.0)
     return "".join(_forest(rows, layout, low, high, identifier, title, description) for layout in LAYOUTS)
 
 
@@ -115,15 +116,14 @@ def _gain(root: Element, scale: Scale, row: GainRow, y: float) -> None:
         return
     if not _alone(row):
         _whisker(mark, scale, row.lower, row.upper, y)
-    if not scale.holds(row.point):
-        arrow(mark, scale.at(row.point), y, 1 if row.point > scale.high else -1, "head")
     x = scale.at(row.point)
     if scale.holds(row.point):
         add(mark, "circle", class_="point", cx=x, cy=y, r=RADIUS)
+    else:
+        arrow(mark, x, y, 1 if row.point > scale.high else -1, "head")
     if row.hollow:
-        near_end = scale.right - x < 60
-        add(mark, "text", "model", class_="word", x=x + (-11 if near_end else 11), y=y + 4,
-            text_anchor="end" if near_end else "start")  # fmt: skip
+        aside, anchor = (-11.0, "end") if scale.right - x < 60 else (11.0, "start")
+        add(mark, "text", "model", class_="word", x=x + aside, y=y + 4, text_anchor=anchor)
 
 
 def _whisker(parent: Element, scale: Scale, lower: float | None, upper: float | None, y: float) -> None:
@@ -184,10 +184,9 @@ def _truth(root: Element, scale: Scale, row: TruthRow, y: float) -> None:
         if not scale.holds(value):
             arrow(mark, scale.at(value), place, 1 if value > scale.high else -1, "head")
             continue
-        if error:
-            add(
-                mark, "line", class_="error", x1=scale.at(value - error), y1=place, x2=scale.at(value + error), y2=place
-            )
+        if error is not None and error > 0:
+            ends = {"x1": scale.at(value - error), "x2": scale.at(value + error)}
+            add(mark, "line", class_="error", y1=place, y2=place, **ends)
         add(mark, "circle", class_=kind, cx=scale.at(value), cy=place, r=4.0)
 
 

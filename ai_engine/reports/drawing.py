@@ -13,7 +13,7 @@ from ai_engine.reports.formats import fixed, number
 WIDE_INTERVAL = 4.0  # an interval wider than so many median ones may be cut
 FAR_POINT = 8.0  # a point further away than so many typical distances may be cut
 WORTH_CUTTING = 3.0  # nothing is cut unless the axis would be so many times longer
-_CONTROL = {code: None for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0xD800, 0xE000))}
+_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0xD800, 0xE000)))
 
 Element = ElementTree.Element
 Span = tuple[float | None, float | None]

@@ -20,6 +20,11 @@ def known(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
+def finite(value: Any) -> float | None:
+    """``value`` as a float where it is a finite number, else ``None``."""
+    return float(value) if known(value) else None
+
+
 def number(value: Any, digits: int = DIGITS, *, signed: bool = False) -> str:
     """A number with about ``digits`` significant digits, never rounding away whole ones."""
     if not known(value):
@@ -52,20 +57,25 @@ def decimals_of(error: Any) -> int | None:
     return max(1 - math.floor(math.log10(error)), 0)
 
 
-def common_decimals(estimates: Iterable[Mapping[str, Any] | None]) -> int:
-    """The decimals that suit a column of estimates: those of its median uncertainty."""
-    errors = [half_width(estimate) for estimate in estimates if estimate]
-    found = [decimals for decimals in map(decimals_of, errors) if decimals is not None]
-    return median_low(found) if found else DIGITS - 1
+def common_decimals(estimates: Iterable[Mapping[str, Any] | None], otherwise: Iterable[Any] = ()) -> int:
+    """The decimals that suit a column of estimates: those of its median uncertainty.
+
+    Args:
+        estimates: the column.
+        otherwise: numbers whose three significant digits decide where no estimate has an interval.
+    """
+    found = [decimals_of(half_width(estimate)) for estimate in estimates if estimate]
+    found += [] if any(decimals is not None for decimals in found) else [decimals_of(_tenth(v)) for v in otherwise]
+    return median_low([decimals for decimals in found if decimals is not None] or [DIGITS - 1])
 
 
 def half_width(estimate: Mapping[str, Any]) -> float | None:
     """Half of an interval, or the side of it that is bounded; ``None`` where nothing is."""
-    lower, value, upper = (estimate.get(key) for key in ("lower", "value", "upper"))
-    if known(lower) and known(upper):
-        return float(upper / 2 - lower / 2)
-    ends = [abs(end - value) for end in (lower, upper) if known(end) and known(value)]
-    return float(ends[0]) if ends else None
+    lower, value, upper = (finite(estimate.get(key)) for key in ("lower", "value", "upper"))
+    if lower is not None and upper is not None:
+        return upper / 2 - lower / 2
+    ends = [abs(end - value) for end in (lower, upper) if end is not None and value is not None]
+    return ends[0] if ends else None
 
 
 def estimate_decimals(estimate: Mapping[str, Any], column: int) -> int:
@@ -145,6 +155,10 @@ def label(name: str) -> str:
 def shorten(text: str, characters: int) -> str:
     """``text`` cut to so many characters, the last one an ellipsis."""
     return text if len(text) <= characters else text[: max(characters - 1, 0)].rstrip() + "…"
+
+
+def _tenth(value: Any) -> float | None:
+    return abs(value) / 10.0 if known(value) else None
 
 
 def _scientific(value: float, signed: bool) -> str:

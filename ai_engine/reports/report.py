@@ -7,9 +7,10 @@ policy forbids the rest, whatever the document's texts contain.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_engine.reports import formats
 from ai_engine.reports.document import ReportDocument
@@ -17,6 +18,9 @@ from ai_engine.reports.drawing import clean
 from ai_engine.reports.views import action_view, card_view, gate_view, outcome_view, truth_view, variants_view
 from envs.errors import MissingExtraError
 from envs.storage import LocalStorage
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 FILTERS: Mapping[str, Callable[..., str]] = {
     "number": formats.number,
@@ -34,20 +38,7 @@ def render_report(document: ReportDocument) -> str:
     Raises:
         MissingExtraError: jinja2 is not installed; the message is the install line.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        remedy = 'install it with: pip install "retrainer[train]"'
-        raise MissingExtraError("writing a report needs jinja2", where="report", remedy=remedy) from None
-    here = files("ai_engine.reports")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(FILTERS)
-    # Drawings are built as element trees, which escape every text that they hold.
-    environment.filters["drawing"] = Markup
-    template = environment.from_string(here.joinpath("template.html").read_text("utf-8"))
-    page = template.render(style=Markup(here.joinpath("style.css").read_text("utf-8")), **_context(document))
-    return clean(page)
+    return clean(_template().render(_context(document)))
 
 
 def write_report(document: ReportDocument, path: str | Path) -> None:
@@ -59,6 +50,23 @@ def write_report(document: ReportDocument, path: str | Path) -> None:
     target = Path(path)
     page = render_report(document).encode("utf-8")
     LocalStorage(target.parent).replace(target.name, page)
+
+
+@cache
+def _template() -> Template:
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        remedy = 'install it with: pip install "retrainer[train]"'
+        raise MissingExtraError("writing a report needs jinja2", where="report", remedy=remedy) from None
+    here = files("ai_engine.reports")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters.update(FILTERS)
+    # Drawings are built as element trees, which escape every text that they hold.
+    environment.filters["drawing"] = Markup
+    environment.globals["style"] = Markup(here.joinpath("style.css").read_text("utf-8"))
+    return environment.from_string(here.joinpath("template.html").read_text("utf-8"))
 
 
 def _context(document: ReportDocument) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ai_engine.reports.formats import (
     SPACE,
     common_decimals,
     estimate_decimals,
+    finite,
     fixed,
     interval,
     known,
@@ -42,6 +43,7 @@ GRADES = {
     "D": "Not learnable as it is.",
 }
 SEVERITIES = {"error": "bad", "warning": "warn"}
+MOST_ACTIONS = 24  # in the drawing; the table has all
 LONGEST_TEXT = 32  # beside a mark; what is longer is in the table only
 BY_LOG, BY_MODEL = "The log itself speaks", "Only a model speaks"
 
@@ -72,7 +74,7 @@ def card_view(card: Data) -> dict[str, Any]:
         "kind": grade[:1].lower() if grade in GRADES else "unknown",
         "meaning": card.get("meaning") or GRADES.get(grade, ""),
         "findings": findings,
-        "figures": card.get("figures") or {},
+        "figures": {**({"horizon": card["horizon"]} if "horizon" in card else {}), **(card.get("figures") or {})},
         "needed": needed,
         "steps": drawing,
         "advice": card.get("exploration_advice") or "",
@@ -82,9 +84,10 @@ def card_view(card: Data) -> dict[str, Any]:
 def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
     """All variants, the provable ones first, each group best first, and their forest plot."""
     ranked = sorted(variants, key=_rank)
-    gains, values = ([row.get(key) for row in ranked] for key in ("gain", "estimate"))
-    gain_decimals, value_decimals = common_decimals(gains), common_decimals(values)
-    rows = []
+    gains, values = ([row.get(key) or {} for row in ranked] for key in ("gain", "estimate"))
+    gain_decimals = common_decimals(gains, [row.get("model_gain") for row in ranked])
+    value_decimals = common_decimals(values, [value.get("value") for value in values])
+    rows: list[dict[str, Any]] = []
     for row in ranked:
         gain, estimate = row.get("gain") or {}, row.get("estimate") or {}
         rows.append(
@@ -117,13 +120,13 @@ def gate_view(gate: Data | None) -> dict[str, Any] | None:
     if gate is None:
         return None
     estimate = gate.get("estimate") or {}
-    decimals = estimate_decimals(estimate, common_decimals([estimate]))
+    decimals = common_decimals([estimate], [estimate.get("value")])
     return {
         "version": gate.get("version"),
         "reason": gate.get("reason") or "",
         "look": gate.get("look"),
         "alpha": gate.get("alpha"),
-        "needs": gate.get("needs") or {},
+        "needs": {key: finite((gate.get("needs") or {}).get(key)) for key in ("decisions", "seconds", "explore")},
         "estimate": _estimate_view(estimate, decimals, signed=True) if estimate else None,
     }
 
@@ -138,22 +141,28 @@ def action_view(actions: Data) -> dict[str, Any] | None:
         f"{policy}: " + ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
         for policy, shares in series
     )
-    drawing = share_bars(names, series, "actions", "Share of the decisions by action and policy", description)
+    drawn: Sequence[int] = range(len(names))
+    if len(names) > MOST_ACTIONS:
+        drawn = sorted(sorted(drawn, key=lambda index: -_difference(series, index))[:MOST_ACTIONS])
+    few = [names[index] for index in drawn], [(policy, [shares[index] for index in drawn]) for policy, shares in series]
+    drawing = share_bars(*few, "actions", "Share of the decisions by action and policy", description)
     rows = [(name, [percent(shares[index]) for _, shares in series]) for index, name in enumerate(names)]
-    return {"policies": [policy for policy, _ in series], "rows": rows, "drawing": drawing}
+    return {"policies": [policy for policy, _ in series], "rows": rows, "drawing": drawing, "drawn": len(drawn)}
 
 
 def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:
     """Truth beside estimate, where a testbed knows the truth."""
     if not reveal:
         return None
-    decimals = common_decimals(reveal)
+    decimals = common_decimals(reveal, [row.get("estimate") for row in reveal])
     rows, chart = [], []
     for row in reveal:
         own = estimate_decimals(row, decimals)
-        lower, upper, pool = row.get("lower"), row.get("upper"), row.get("pool")
+        keys = ("estimate", "lower", "upper", "pool", "pool_error", "unseen", "unseen_error")
+        at = {key: finite(row.get(key)) for key in keys}
+        lower, upper, pool = at["lower"], at["upper"], at["pool"]
         inside = DASH
-        if known(lower) and known(upper) and known(pool):
+        if lower is not None and upper is not None and pool is not None:
             inside = "yes" if lower <= pool <= upper else "no"
         shown = {
             "policy": str(row.get("policy") or DASH),
@@ -166,13 +175,9 @@ def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:
         }
         rows.append(shown)
         hollow = row.get("evidence") == "model"
-        numbers = [row.get(key) if known(row.get(key)) else None for key in ("estimate", "lower", "upper")]
-        truths = [
-            row.get(key) if known(row.get(key)) else None for key in ("pool", "pool_error", "unseen", "unseen_error")
-        ]
         text = f"{shown['estimate']} · truth {shown['pool'].partition(f'{SPACE}±')[0]}"
-        note = "a model's estimate" if hollow else ""
-        chart.append(TruthRow(shown["policy"], note, *numbers, hollow, *truths, text))
+        note = "a model’s estimate" if hollow else ""
+        chart.append(TruthRow(label=shown["policy"], note=note, hollow=hollow, text=text, **at))
     description = "; ".join(
         f"{row['policy']}: estimate {row['estimate']} ({row['interval']}), truth {row['pool']}, unseen {row['unseen']}"
         for row in rows
@@ -199,21 +204,21 @@ def _gain_row(row: Data, shown: Data) -> GainRow:
     marks = [word for word in ("recommended", "finalist") if shown[word]]
     note = " · ".join([*marks, *(f"{key} {value}" for key, value in shown["hyperparameters"])])
     name = f"{shown['version']} {shown['algorithm']} η {shown['step']}"
-    point, lower, upper = (gain.get(key) for key in ("value", "lower", "upper"))
+    point, lower, upper = (finite(gain.get(key)) for key in ("value", "lower", "upper"))
+    model_gain = finite(row.get("model_gain"))
+    text = f"model {shown['model_gain']}"
     if proven:
         text = f"{shown['gain']['value']} ({shown['gain']['interval']})"
         text = text if shown["gain"]["interval"] and len(text) <= LONGEST_TEXT else shown["gain"]["value"]
-    else:
-        if gain.get("refused") or not known(point):
-            lower = upper = None
-        point = row["model_gain"] if known(row.get("model_gain")) else point
-        text = f"model {shown['model_gain']}"
+    elif gain.get("refused") or model_gain is not None:
+        lower = upper = None  # an interval belongs to its own point and evidence
+        point = point if model_gain is None else model_gain
     return GainRow(
         label=name,
         note=note,
-        point=point if known(point) else None,
-        lower=lower if known(lower) else None,
-        upper=upper if known(upper) else None,
+        point=point,
+        lower=lower,
+        upper=upper,
         hollow=not proven,
         text=text,
         group=BY_LOG if proven else BY_MODEL,
@@ -233,6 +238,11 @@ def _estimate_view(estimate: Data, column: int, *, signed: bool = False) -> dict
         "refused": str(estimate.get("refused") or ""),
     }
     return {**shown, "method": _method(shown)}
+
+
+def _difference(series: Sequence[tuple[str, Sequence[Any]]], index: int) -> float:
+    shares = [finite(shares[index]) or 0.0 for _, shares in series]
+    return max(shares) - min(shares)
 
 
 def _step(item: Any) -> tuple[str, float | None]:

@@ -28,6 +28,7 @@ def predictability(dataset: Dataset, behavior: np.ndarray) -> float:
 
 
 def _neighbor_agreement(dataset: Dataset) -> float:
+    """Share of decisions that near neighbours foretell; 0 where too few pairs can be formed."""
     rows = dataset.observations[dataset.rows]
     chosen = np.arange(len(rows))[:: -(-len(rows) // SAMPLE)]
     features = StandardFeatures.fit(rows[chosen], dataset.specification.observation).features(rows[chosen])
@@ -45,7 +46,9 @@ def _neighbor_agreement(dataset: Dataset) -> float:
     if len(closest) < 100:
         return 0.0
     actions = dataset.actions[chosen]
-    return float((actions[closest] == actions[neighbor[closest]]).mean())
+    agreement = float((actions[closest] == actions[neighbor[closest]]).mean())
+    # Two draws differ twice as often as one differs from the usual action.
+    return (1.0 + agreement) / 2.0
 
 
 def _repeat_agreement(dataset: Dataset) -> float:

@@ -107,8 +107,8 @@ def test_a_fit_in_two_parts_is_a_fit_in_one() -> None:
     begin = initial_network(np.random.default_rng(1), (3, 8, 3))
     whole, _ = fit_network(begin, features, actions, None, np.random.default_rng(2), updates=20, **options)
     source = np.random.default_rng(2)
-    half, first = fit_network(begin, features, actions, None, source, updates=10, **options)
-    parts, second = fit_network(half, features, actions, None, source, updates=10, **options)
+    half, _ = fit_network(begin, features, actions, None, source, updates=10, **options)
+    parts, _ = fit_network(half, features, actions, None, source, updates=10, **options)
     assert whole.step == parts.step == 20
     for pair, other in zip(whole.weights + whole.second, parts.weights + parts.second, strict=True):
         np.testing.assert_array_equal(pair[0], other[0])

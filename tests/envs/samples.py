@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -72,31 +74,37 @@ def simulated(
     """
     random = np.random.default_rng(seed)
     declared = declared or specification(horizon=horizon)
+    loads = random.normal(size=(episodes, horizon + 1))
+    draws, noise = random.random((episodes, horizon)), random.normal(size=(episodes, horizon)) / 4
+    # The two distributions that the rule with its exploration has, by its choice.
+    tables = {rule: np.full(3, explore / 3) + (1 - explore) * np.eye(3)[rule] for rule in (1, 2)}
+    named = {rule: dict(zip(ACTIONS, table.tolist(), strict=True)) for rule, table in tables.items()}
+    first = None if start is None else datetime.fromisoformat(start)
     out = []
-    for number in range(episodes):
-        loads = random.normal(size=horizon + 1)
-        for step in range(horizon):
-            rule = 2 if loads[step] > 0.0 else 1
-            probabilities = np.full(3, explore / 3) + (1 - explore) * np.eye(3)[rule]
-            action = int(random.choice(3, p=probabilities))
-            fields: dict[str, Any] = {}
-            if logged == "probabilities":
-                fields["action_probabilities"] = dict(zip(ACTIONS, probabilities.tolist(), strict=True))
-            elif logged == "propensity":
-                fields["propensity"] = float(probabilities[action])
-            if start is not None:
-                moment = np.datetime64(start) + np.timedelta64(30 * number, "m") + np.timedelta64(5 * step, "m")
-                fields["timestamp"] = f"{moment}:00Z"
-            if step == horizon - 1:
-                fields |= {"truncated": True, "next_observation": _seen(loads[horizon])}
-            reward = -abs(loads[step] - (action - 1)) + random.normal() / 4 + 10.0
-            out.append(
-                record(
-                    f"e{number}", step, action=ACTIONS[action], reward=reward, observation=_seen(loads[step]), **fields
-                )
+    for number, step in product(range(episodes), range(horizon)):
+        load, rule = float(loads[number, step]), 2 if loads[number, step] > 0.0 else 1
+        action = min(int(np.searchsorted(np.cumsum(tables[rule]), draws[number, step], side="right")), 2)
+        last = step == horizon - 1
+        moment = None if first is None else first + timedelta(minutes=30 * number + 5 * step)
+        # Built directly: what a test of the dataset or the card needs is valid, and there is much of it.
+        out.append(
+            DecisionRecord(
+                event_id=f"e{number}-{step}",
+                episode_id=f"e{number}",
+                step=step,
+                agent=declared.name,
+                observation=_seen(load),
+                action=ACTIONS[action],
+                reward=-abs(load - (action - 1)) + float(noise[number, step]) + 10.0,
+                propensity=None if logged == "nothing" else float(tables[rule][action]),
+                action_probabilities=named[rule] if logged == "probabilities" else None,
+                timestamp=None if moment is None else f"{moment.isoformat()}Z",
+                truncated=last,
+                next_observation=_seen(float(loads[number, horizon])) if last else None,
             )
+        )
     return declared, out
 
 
 def _seen(load: float) -> dict[str, Any]:
-    return {"load": float(load), "queue": {"size": float(max(load, 0.0))}}
+    return {"load": load, "queue": {"size": max(load, 0.0)}}

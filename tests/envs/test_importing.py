@@ -4,62 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
-import tomllib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from envs.errors import DataError, RecordError, RetrainerError, SpecificationError
+from envs.errors import DataError, RecordError, SpecificationError
 from envs.home import Home
 from envs.importing.importer import ImportReport, import_files
-from envs.importing.mapping import apply_mapping, propose_mapping
 from envs.importing.reader_jsonl import MAXIMUM_LINE
-from envs.journal import Journal
-from envs.observation import ObservationField, ObservationSpecification
-from envs.record import DecisionRecord
-from envs.specification import AgentSpecification
-
-SPECIFICATION = AgentSpecification(
-    "scaling",
-    ObservationSpecification("vector", (ObservationField("load"), ObservationField("queue"))),
-    ("down", "hold", "up"),
-    reward_range=(-10.0, 10.0),
-    horizon=4,
-)
-
-
-def rows(count: int = 12, **changes: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "event_id": f"e{index}",
-            "episode_id": f"episode {index // 4}",
-            "step": index % 4,
-            "timestamp": f"2026-01-31T09:30:{index % 60:02}Z",
-            "observation": [index / 2, 1.0],
-            "action": ("down", "hold", "up")[index % 3],
-            "propensity": 0.5,
-            "reward": float(index % 5),
-            "terminated": index % 4 == 3,
-            **changes,
-        }
-        for index in range(count)
-    ]
-
-
-def jsonl(path: Path, content: list[Any]) -> Path:
-    path.write_text("".join((item if isinstance(item, str) else json.dumps(item)) + "\n" for item in content))
-    return path
+from tests.envs.import_samples import SPECIFICATION, jsonl, refused, rows, snapshot, stored
 
 
 @pytest.fixture
@@ -67,26 +24,6 @@ def home(tmp_path: Path) -> Home:
     home = Home.create(tmp_path / "home", split_key=bytes(32))
     home.declare(SPECIFICATION)
     return home
-
-
-def snapshot(home: Home) -> dict[str, bytes]:
-    return {str(path.relative_to(home.path)): path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
-
-
-def stored(home: Home, agent: str = "scaling") -> list[DecisionRecord]:
-    with Journal(home.journal_path) as journal:
-        return [record for _, record in journal.read(agent)]
-
-
-def refused(home: Home, *paths: Path, agent: str = "scaling", **options: Any) -> str:
-    """The error's line; nothing may have been written, with --dry-run neither."""
-    before = snapshot(home)
-    with pytest.raises(RetrainerError) as caught:
-        import_files(home, agent, list(paths), **options)
-    assert snapshot(home) == before
-    line = str(caught.value)
-    assert "\n" not in line and caught.value.exit_code == 2 and caught.value.remedy
-    return line
 
 
 def test_import_and_import_again(home: Home, tmp_path: Path) -> None:
@@ -99,41 +36,6 @@ def test_import_and_import_again(home: Home, tmp_path: Path) -> None:
     again = import_files(home, "scaling", [path])
     assert (again.added, again.duplicates) == (0, 12)
     assert sorted(record.event_id for record in stored(home)) == sorted(item["event_id"] for item in content)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_what_is_imported_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Through JSON Lines and through Parquet the same records come in, and each is the other's duplicate."""
-    folder = tmp_path_factory.mktemp("round")
-    number = st.floats(-1e6, 1e6) | st.integers(-1000, 1000)
-    content = []
-    for index in range(data.draw(st.integers(1, 6))):
-        row: dict[str, Any] = {
-            "observation": data.draw(st.lists(number, min_size=2, max_size=2)),
-            "action": data.draw(st.integers(0, 3)),
-        }
-        row |= {"event_id": f"e{index}", "propensity": data.draw(st.floats(0.01, 1)), "reward": data.draw(number)}
-        row |= {"outcome": {"cost": data.draw(number), "kind": data.draw(st.text('aé"\\', max_size=3))}}
-        row["timestamp"] = data.draw(st.datetimes(datetime(1980, 1, 1), datetime(2050, 1, 1))).isoformat() + "+01:00"
-        content.append(row)
-    lines = jsonl(folder / "log.jsonl", content)
-    columns: dict[str, Any] = {name: [row[name] for row in content] for name in ("event_id", "action", "outcome")}
-    for name in ("propensity", "reward"):
-        columns[name] = pa.array([float(row[name]) for row in content])
-    columns["observation"] = pa.array(
-        [[float(item) for item in row["observation"]] for row in content], pa.list_(pa.float64())
-    )
-    columns["outcome"] = pa.array([{**row["outcome"], "cost": float(row["outcome"]["cost"])} for row in content])
-    moments = [datetime.fromisoformat(row["timestamp"]) for row in content]
-    columns["timestamp"] = pa.array(moments, pa.timestamp("us", "Europe/Berlin"))
-    pq.write_table(pa.table(columns), folder / "log.parquet")
-    home = Home.create(folder / "home")
-    assert import_files(home, "taxi", [lines]).added == len(content)
-    for record, row in zip(stored(home, "taxi"), content, strict=True):
-        assert record == DecisionRecord.from_mapping({**row, "agent": "taxi"})
-    report = import_files(home, "taxi", [folder / "log.parquet"])
-    assert (report.added, report.duplicates) == (0, len(content))
 
 
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
@@ -301,184 +203,6 @@ def test_rows_without_event_id_are_imported_once(home: Home, tmp_path: Path) -> 
     assert single.is_single and single.event_id.startswith("import-")
 
 
-def test_unknown_fields_can_be_kept_unlearned(home: Home, tmp_path: Path) -> None:
-    content = rows(4, colour="red")
-    content[0]["shape"] = {"corners": 3}
-    path = jsonl(tmp_path / "log.jsonl", content)
-    report = import_files(home, "scaling", [path], unknown="metadata")
-    assert report.unlearned == {"colour": 4, "shape": 1} and report.added == 4
-    assert stored(home)[0].metadata == {"colour": "red", "shape": {"corners": 3}}
-
-
-def test_a_mapping_is_proposed_and_applied(tmp_path: Path) -> None:
-    home = Home.create(tmp_path / "home")
-    content = [
-        {"item_id": index % 3, "click": index % 2, "propensity_score": 1 / 3, "user_age": index,
-         "user_kind": "ab"[index % 2], "confidence": 0.9, "latency": 0.25, "done": True, "ts": f"2026-01-31T09:{index:02}:00Z"}
-        for index in range(20)
-    ]  # fmt: skip
-    path = jsonl(tmp_path / "log.jsonl", content)
-    assert "are not fields of a decision record; map them in retrainer.toml (--dry-run prints a mapping)" in refused(
-        home, path, agent="bandit"
-    )
-    report = import_files(home, "bandit", [path], dry_run=True)
-    assert [group.count for group in report.groups] == [20]
-    proposed = tomllib.loads(report.proposed_mapping)["agents"]["bandit"]["mapping"]
-    assert proposed == {
-        "action": "item_id", "reward": "click", "propensity": "propensity_score", "timestamp": "ts",
-        "terminated": "done", "observation": ["user_age", "user_kind"], "outcome": ["latency"], "metadata": ["confidence"],
-    }  # fmt: skip
-    home.configuration_path.write_text(report.proposed_mapping)
-    done = import_files(home, "bandit", [path])
-    assert done.added == 20 and done.inferred and done.proposed_mapping == ""
-    record = stored(home, "bandit")[1]
-    assert record.observation == {"user_age": 1, "user_kind": "b"} and record.metadata == {"confidence": 0.9}
-    assert record.outcome == {"latency": 0.25} and record.reward == 1.0 and record.action == 1 and record.terminated
-    assert home.mapping("bandit") == proposed and home.specification("bandit").actions == (0, 1, 2)
-
-
-def test_a_confidence_is_never_proposed_as_propensity() -> None:
-    proposed = tomllib.loads(propose_mapping("a", ["confidence", "success"], ["observation", "action"], {}))
-    assert proposed["agents"]["a"]["mapping"] == {"metadata": ["confidence"], "outcome": ["success"]}
-
-
-@pytest.mark.parametrize("line", ['rewards = "r"', "reward = 3", 'reward = ["a", "b"]', "observation = [1]"])
-def test_a_wrong_mapping_is_named(home: Home, tmp_path: Path, line: str) -> None:
-    with open(home.configuration_path, "a") as file:
-        file.write(f"[agents.scaling.mapping]\n{line}\n")
-    key = line.split(" ")[0]
-    assert f"agent scaling: mapping.{key}: " in refused(home, jsonl(tmp_path / "log.jsonl", rows()))
-
-
-@given(st.dictionaries(st.sampled_from("abc"), st.integers()))
-def test_an_empty_mapping_changes_nothing(content: dict[str, Any]) -> None:
-    assert apply_mapping(content, {}) == content
-
-
-def test_an_undeclared_agent_gets_a_draft(tmp_path: Path) -> None:
-    home = Home.create(tmp_path / "home")
-    path = jsonl(tmp_path / "log.jsonl", rows())
-    before = snapshot(home)
-    assert import_files(home, "scaling", [path], dry_run=True).inferred
-    assert snapshot(home) == before
-    report = import_files(home, "scaling", [path])
-    draft = home.specification("scaling")
-    assert report.inferred and draft.inferred and draft.actions == ("down", "hold", "up") and draft.horizon == 4
-    assert not import_files(home, "scaling", [path]).inferred
-    bad = jsonl(tmp_path / "bad.jsonl", [*rows(4), "{"])
-    refused(home, bad, agent="other")
-    assert home.agents() == ["scaling"]
-
-
-UNLIKE: dict[str, tuple[dict[str, Any], str, str]] = {
-    "shape": ({"observation": [1, 2, 3]}, "observation", "is an array of 3 numbers, most rows have an array of 2"),
-    "kind": ({"observation": 4}, "observation", "is an integer, most rows have an array of 2 numbers"),
-    "next": ({"next_observation": [1]}, "next_observation", "is an array of 1 numbers, most"),
-    "action": ({"action": 3}, "action", "3 is a number, most rows have a text"),
-    "continuous": ({"action": {"cpu": 1}}, "action", "is an object of numbers"),
-    "probabilities": ({"action_probabilities": [0.5, 0.5]}, "action_probabilities", "is an array, but the order"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", UNLIKE)
-def test_rows_of_an_undeclared_agent_must_be_alike(tmp_path: Path, case: str) -> None:
-    home = Home.create(tmp_path / "home")
-    change, field, problem = UNLIKE[case]
-    content = rows()
-    content[5] = content[5] | change
-    path = jsonl(tmp_path / "log.jsonl", content)
-    line = refused(home, path)
-    assert line.startswith(f"{path}:6: {field}: ") and problem in line
-    assert import_files(home, "scaling", [path], keep_good=True).added == 11
-    assert home.agents() == ["scaling"]
-
-
-def test_fields_of_object_observations_must_be_alike(tmp_path: Path) -> None:
-    home = Home.create(tmp_path / "home")
-    content = [row | {"observation": {"load": index, "raw": {"zone": "a"}}} for index, row in enumerate(rows())]
-    for position, observation, field in (
-        (3, {"load": "3", "raw": {"zone": "a"}}, "observation.load"),
-        (4, {"load": 3, "raw": {"zone": 1}}, "observation.raw.zone"),
-        (5, {"load": 3, "raw": {"zone": ["a"]}}, "observation.raw.zone"),
-    ):
-        spoilt = [*content]
-        spoilt[position] = content[position] | {"observation": observation}
-        path = jsonl(tmp_path / "log.jsonl", spoilt)
-        assert refused(home, path).startswith(f"{path}:{position + 1}: {field}: ")
-
-
-def table(**changes: Any) -> pa.Table:
-    content = rows()
-    columns: dict[str, Any] = {name: [row[name] for row in content] for name in content[0]}
-    columns["timestamp"] = pa.array(
-        [datetime.fromisoformat(item) for item in columns["timestamp"]], pa.timestamp("ns", "UTC")
-    )
-    return pa.table({name: value for name, value in (columns | changes).items() if value is not None})
-
-
-def test_parquet_columns_of_all_kinds(home: Home, tmp_path: Path) -> None:
-    probabilities = [{"down": 0.5, "hold": 0.5, "up": None}, {"down": None, "hold": 0.5, "up": 0.5}] * 6
-    actions = ["down", "up"] * 6
-    pq.write_table(
-        table(
-            action=pa.array(actions).dictionary_encode(),
-            allowed_actions=[["down", "hold"], ["hold", "up"]] * 6,
-            action_probabilities=probabilities,
-            observation=pa.array([[1.0, index] for index in range(12)], pa.list_(pa.float32(), 2)),
-            outcome=pa.array([[("cost", 1.0)]] * 12, pa.map_(pa.string(), pa.float64())),
-            metadata=[{"when": timedelta(0).total_seconds(), "tags": ["a"]}] * 12,
-            reward=pa.array([None] * 11 + [2.0]),
-            step=pa.array([index % 4 for index in range(12)], pa.int8()),
-        ),
-        tmp_path / "log.parquet",
-    )
-    report = import_files(home, "scaling", [tmp_path / "log.parquet"])
-    assert report.added == 12
-    first, *_, last = stored(home)
-    assert first.action_probabilities == {"down": 0.5, "hold": 0.5} and first.allowed_actions == ["down", "hold"]
-    assert first.timestamp == "2026-01-31T09:30:00Z" and first.outcome == {"cost": 1.0} and first.reward is None
-    assert last.reward == 2.0 and last.observation == [1.0, 11.0] and last.metadata == {"when": 0.0, "tags": ["a"]}
-    assert type(last.step) is int and type(last.observation[0]) is float
-
-
-def test_bad_parquet_rows(home: Home, tmp_path: Path) -> None:
-    path = tmp_path / "log.parquet"
-    naive = pa.array([datetime(2026, 1, 31)] * 12, pa.timestamp("us"))
-    for change, row, field in (
-        ({"timestamp": naive}, 1, "timestamp"),
-        ({"reward": pa.array([1.0] * 5 + [float("nan")] * 7)}, 6, "reward"),
-        ({"propensity": pa.array([0.5] * 11 + [0.0])}, 12, "propensity"),
-        ({"observation": pa.array([[1.0, 2.0]] * 3 + [[1.0]] * 9)}, 4, "observation"),
-    ):
-        pq.write_table(table(**change), path)
-        assert refused(home, path).startswith(f"{path}:{row}: {field}: ")
-    assert refused(home, path, keep_good=False).count("more in 1 cause;") == 1
-
-
-def test_damaged_parquet_is_named_by_row(home: Home, tmp_path: Path) -> None:
-    path = tmp_path / "log.parquet"
-    big = [
-        row | {"event_id": f"x{index}", "episode_id": f"y{index}", "step": 0} for index, row in enumerate(rows(9000))
-    ]
-    whole = pa.Table.from_pylist(big)
-    pq.write_table(whole, path, row_group_size=3000, compression="gzip", use_dictionary=False)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    line = refused(home, path)
-    assert line.startswith(f"{path}:1: row: cannot be read (") and "copy the file again" in line
-    path.write_bytes(content)
-    column = pq.ParquetFile(path).metadata.row_group(1).column(4)
-    start = column.data_page_offset
-    path.write_bytes(
-        content[:start] + bytes(column.total_compressed_size) + content[start + column.total_compressed_size :]
-    )
-    line = refused(home, path)
-    assert line.startswith(f"{path}:3001: row: cannot be read (")
-    assert import_files(home, "scaling", [path], keep_good=True).added == 3000
-    path.write_bytes(b"not parquet")
-    assert refused(home, path).startswith(f"{path}:1: row: cannot be read (")
-
-
 def test_files_that_hold_nothing(home: Home, tmp_path: Path) -> None:
     empty = jsonl(tmp_path / "empty.jsonl", [])
     assert refused(home, tmp_path / "absent.jsonl").startswith(f"{tmp_path}/absent.jsonl: does not exist; ")
@@ -507,7 +231,8 @@ def test_twenty_thousand_rows_in_three_seconds(home: Home, tmp_path: Path) -> No
     generator = np.random.default_rng(0)
     content = [
         row | {"observation": generator.random(2).tolist(), "propensity": None}
-        | {"action_probabilities": {"down": 0.25, "hold": 0.5, "up": 0.25}, "outcome": {"cost": 0.5, "dropped": 0}, "policy_version": "rule-1"}
+        | {"action_probabilities": {"down": 0.25, "hold": 0.5, "up": 0.25}}
+        | {"outcome": {"cost": 0.5, "dropped": 0}, "policy_version": "rule-1"}
         for row in rows(20_000)
     ]  # fmt: skip
     path = jsonl(tmp_path / "log.jsonl", content)
@@ -520,13 +245,6 @@ def test_twenty_thousand_rows_in_three_seconds(home: Home, tmp_path: Path) -> No
         needed.append(time.process_time() - started)
         assert isinstance(report, ImportReport) and report.added == 20_000
     assert min(needed) < 3.0
-
-
-def test_the_importer_loads_parquet_support_only_for_parquet() -> None:
-    check = (
-        "import sys, envs.importing.importer; assert not {'pyarrow', 'ray', 'torch', 'deltalake'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", check], check=True)
 
 
 def test_errors_have_their_classes(home: Home, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,7 @@ import ai_engine
 import ai_engine.cli.diagnosis
 import ai_engine.cli.ledger
 from ai_engine.cli.application import retrainer
-
-from .fakes import PUBLIC, Calls
-
-Run = Callable[..., Result]
+from tests.ai_engine.cli.fakes import PUBLIC, Calls, Run
 
 
 @pytest.fixture

@@ -6,10 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import click.testing
+
 PUBLIC = (
-    "init import_log inspect train tune evaluate compare gate promote rollback hold release status "
-    "runs_list runs_show runs_resume runs_stop demo"
-).split()
+    *("init", "import_log", "inspect", "train", "tune", "evaluate", "compare", "demo"),
+    *("gate", "promote", "rollback", "hold", "release"),
+    *("status", "runs_list", "runs_show", "runs_resume", "runs_stop"),
+)
+
+
+Run = Callable[..., click.testing.Result]
+"""Runs a command line: its words, one by one."""
 
 
 @dataclass

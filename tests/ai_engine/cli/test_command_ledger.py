@@ -1,0 +1,116 @@
+"""The commands that have a body of their own: history, verify, doctor, and how an import is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ai_engine.cli.imported import ImportResult, presentable
+from ai_engine.deploy.registry import Registry
+from algorithms.policy import BaseReference, Policy
+from envs.home import Home
+from envs.importing.importer import ImportReport
+from envs.importing.rows import Group, RejectedRow
+from envs.observation import ObservationField, ObservationSpecification
+from tests.ai_engine.cli.fakes import Result, Run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home whose agent has a champion and was held once."""
+    found = Home.create(tmp_path / "home")
+    observation = ObservationSpecification("object", (ObservationField("load"),))
+    registry = Registry(found)
+    registry.initialise(Policy("scaling", "", observation, ("down", "up"), 0.1, BaseReference("rule-1")))
+    registry.hold("scaling", "sale on Friday")
+    return found
+
+
+def test_history_lists_every_entry(run: Run, home: Home) -> None:
+    document = json.loads(run("history", "scaling", "--home", str(home.path), "--json").stdout)
+    assert document["schema_version"] == 1 and document["agent"] == "scaling"
+    assert [entry["kind"] for entry in document["entries"]] == ["version0", "hold"]
+    assert [entry["number"] for entry in document["entries"]] == [1, 2]
+    text = run("history", "scaling", "--home", str(home.path)).stdout
+    assert "sale on Friday" in text
+    assert text.splitlines()[-1] == "The champion is scaling@0."
+
+
+def test_history_of_an_unknown_agent_is_an_error(run: Run, home: Home) -> None:
+    answer = run("history", "scalling", "--home", str(home.path))
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith("error: ") and "scaling" in answer.stderr
+
+
+def test_verify_passes_what_is_intact_and_names_what_is_not(run: Run, home: Home) -> None:
+    answer = run("verify", "scaling", "--home", str(home.path), "--json")
+    assert json.loads(answer.stdout) == {
+        "schema_version": 1,
+        "agent": "scaling",
+        "entries": 2,
+        "versions": 1,
+        "intact": True,
+    }
+    (entry,) = home.models_path.glob("ledger/scaling/00000001.json")
+    entry.write_bytes(entry.read_bytes().replace(b"version0", b"promote"))
+    answer = run("verify", "scaling", "--home", str(home.path))
+    assert answer.exit_code == 2
+    assert "00000001.json" in answer.stderr and answer.stderr.count("\n") == 1
+
+
+def test_doctor_looks_at_the_home(run: Run, home: Home) -> None:
+    document = json.loads(run("doctor", "--home", str(home.path), "--json").stdout)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert checks["home"]["good"] and str(home.path) in checks["home"]["detail"]
+    assert checks["training extra"]["good"]
+    nowhere = json.loads(run("doctor", "--json").stdout)
+    assert nowhere["good"] is False
+    assert "retrainer init" in next(check["detail"] for check in nowhere["checks"] if check["name"] == "home")
+
+
+def _report(**changes: object) -> ImportReport:
+    settings: dict[str, object] = {
+        "agent": "scaling",
+        "rows": 1200,
+        "added": 1000,
+        "duplicates": 50,
+        "rejected": [RejectedRow("log.jsonl", row, "propensity", "0 is not above 0", "give it") for row in range(150)],
+        "groups": [Group("propensity: 0 is not above 0", 150, "log.jsonl:3")],
+        "proposed_mapping": '[agents.scaling.mapping]\naction = "verb"\n',
+        "rejected_path": Path("data/rejected/scaling-1.jsonl"),
+        "inferred": True,
+        "unlearned": {"host": 1200},
+        "dry_run": False,
+    }
+    return ImportReport(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
+    text = ImportResult(_report()).to_text()
+    assert "150" in text and "log.jsonl:3" in text and "propensity: 0 is not above 0" in text
+    assert '[agents.scaling.mapping]\naction = "verb"' in text
+    assert "host (1,200)" in text and "data/rejected/scaling-1.jsonl" in text and "draft" in text
+    assert text.splitlines()[-1] == ("1,000 of 1,200 rows imported into scaling (50 already there, 150 rejected).")
+    document = ImportResult(_report()).to_json()
+    assert json.loads(json.dumps(document)) == document
+    assert (document["added"], document["rejected"]) == (1000, 150)
+    assert document["causes"] == [{"cause": "propensity: 0 is not above 0", "count": 150, "first": "log.jsonl:3"}]
+
+
+def test_a_dry_run_says_that_nothing_was_written() -> None:
+    last = ImportResult(_report(dry_run=True, rejected_path=None)).to_text().splitlines()[-1]
+    assert "would be imported" in last and last.endswith("nothing was written.")
+
+
+def test_a_clean_import_is_one_sentence() -> None:
+    report = _report(
+        rejected=[], groups=[], proposed_mapping="", rejected_path=None, inferred=False, unlearned={}, duplicates=0
+    )
+    assert ImportResult(report).to_text() == "1,000 of 1,200 rows imported into scaling."
+
+
+def test_a_report_that_can_print_itself_is_left_alone() -> None:
+    result = Result()
+    assert presentable(result) is result
