@@ -44,6 +44,10 @@ class ProgressLine:
                 self._print_last()
             self._last = line
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune stores a copy of all that its callbacks hold; a copy has no terminal.
+        return ProgressLine, (io.StringIO(),)
+
     def transient(self, text: str) -> None:
         """Show ``text`` on a terminal only: it says that work goes on, and nothing that a log needs."""
         if self._interactive:

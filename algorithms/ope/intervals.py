@@ -62,6 +62,15 @@ def unit_values(values: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     return mean + len(counts) / len(values) * residual
 
 
+def unit_any(flags: np.ndarray, units: np.ndarray | None) -> np.ndarray:
+    """Whether any episode of each unit is flagged, bool (U,), in the order of :func:`unit_values`."""
+    flags = np.asarray(flags, dtype=bool)
+    if units is None:
+        return flags
+    _, code = np.unique(_labels(flags, units), return_inverse=True)
+    return np.bincount(code, weights=flags) > 0
+
+
 def unit_log_weights(log_weights: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     """Log of each unit's summed weight, float64 (U,), in the order of :func:`unit_values`."""
     log_weights = np.asarray(log_weights, dtype=np.float64)

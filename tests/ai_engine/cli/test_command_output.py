@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
@@ -89,6 +90,15 @@ def test_a_terminal_that_went_away_does_not_stop_the_work() -> None:
     stream.close()
     line("variants 1 of 2")
     line.done()
+
+
+def test_a_copy_that_travels_to_another_process_is_silent() -> None:
+    stream = io.StringIO()
+    line = ProgressLine(stream, interactive=True)
+    line("variants 1 of 2")
+    shown = stream.getvalue()
+    copy.deepcopy(line)("variants 2 of 2")  # by the protocol that pickling uses
+    assert stream.getvalue() == shown
 
 
 def _noise() -> None:

@@ -9,6 +9,7 @@ from algorithms.ope.intervals import (
     betting_interval,
     empirical_bernstein,
     student_t,
+    unit_any,
     unit_log_weights,
     unit_values,
 )
@@ -100,3 +101,11 @@ def test_finite_sample_value_of_one_decision():
     assert interval.upper - interval.lower < 0.3
     with pytest.raises(DataError, match="leave the stated range"):
         ips_finite_sample(trajectories, reward_range=(-5, -4), largest_weight=1.0)
+
+
+def test_a_unit_is_flagged_when_any_of_its_episodes_is():
+    """Not the sign of unit_values, which is positive for a small unit without any."""
+    flags, units = np.array([True, False, False, False]), np.array(["b", "b", "c", "a"])
+    assert unit_any(flags, units).tolist() == [False, True, False]
+    assert unit_any(flags, None).tolist() == flags.tolist()
+    assert (unit_values(flags, units) > 0).tolist() != [False, True, False]
