@@ -12,7 +12,7 @@ import numpy as np
 
 from algorithms.tabular_solver import Transitions
 
-PENALTY = 1.0
+PENALTY = 3.0
 """Reward taken off a completed pair, in units of :func:`reward_scale`: what is imagined is worth less."""
 
 

@@ -70,7 +70,7 @@ class TabularQConfig(NetFreeConfig):
         self.expected: bool = True
         self.completion: str = "none"
         self.neighbours: int = 3
-        self.temperature: float = 3.0
+        self.temperature: float = 6.0
 
     def training(
         self,

@@ -114,7 +114,7 @@ def search_space(specification: AgentSpecification) -> SearchSpace:
 def _integer_space() -> SearchSpace:
     build = _Builder()
     tabular = {"discretizer": "integer"}
-    build.add("tabular_q", 1.0, **tabular, anchored=False, completion="nearest", temperature=3.0)
+    build.add("tabular_q", 1.0, **tabular, anchored=False, completion="nearest")
     build.add("behavior_cloning", 1.0, model="table", discretizer="integer", temperature=0.0)
     build.add("tabular_q", 0.1, **tabular, anchored=True)
     build.add("tabular_q", 1.0, **tabular, anchored=True)
@@ -129,7 +129,7 @@ def _integer_space() -> SearchSpace:
             "anchored": (True, False),
             "pessimism": (0.0, 0.5, 1.0, 2.0),
             "completion": ("none", "nearest"),
-            "temperature": (1.0, 3.0, 10.0),
+            "temperature": (3.0, 6.0, 10.0),
         },
     )
     return SearchSpace(tuple(build.portfolio), (space,))
@@ -145,18 +145,18 @@ def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> Search
     }
     coarse: dict[str, Value] = {**grid, "resolution": resolutions[0]}
     cells: dict[str, Value] = {**grid, "discretizer": "kmeans", "resolution": 96}
-    build.add("tabular_q", 0.25, **grid, anchored=True)
-    build.add("tabular_q", 1.0, **grid, anchored=True)
-    build.add("tabular_q", 0.1, **grid, anchored=True)
-    build.add("tabular_q", 0.25, **grid, anchored=False)
-    build.add("behavior_cloning", 1.0, model="network", hidden=(), temperature=0.0)
-    build.add("tabular_q", 0.5, **grid, anchored=True)
-    build.add("tabular_q", 0.25, **coarse, anchored=True)
     build.add("tabular_q", 0.25, **cells, anchored=True)
     build.add("tabular_q", 1.0, **cells, anchored=True)
-    build.add("tabular_q", 1.0, **grid, anchored=False)
-    build.add("behavior_cloning", 1.0, model="network", hidden=(32,), temperature=1.0)
-    build.add("tabular_q", 0.25, **grid, anchored=True, pessimism=2.0)
+    build.add("tabular_q", 0.1, **cells, anchored=True)
+    build.add("tabular_q", 0.25, **grid, anchored=True)
+    build.add("tabular_q", 0.25, **cells, anchored=False)
+    build.add("behavior_cloning", 1.0, model="network", hidden=(32,), temperature=0.0)
+    build.add("tabular_q", 0.5, **cells, anchored=True)
+    build.add("tabular_q", 0.1, **grid, anchored=True)
+    build.add("tabular_q", 0.25, **coarse, anchored=True)
+    build.add("tabular_q", 1.0, **grid, anchored=True)
+    build.add("tabular_q", 1.0, **cells, anchored=False)
+    build.add("tabular_q", 0.25, **cells, anchored=True, pessimism=2.0)
     space = Space(
         "tabular_q",
         {

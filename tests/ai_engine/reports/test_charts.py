@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from pages import REASON, Page, document, estimate, variant
 
 from ai_engine.reports import render_report
 from ai_engine.reports.drawing import WIDE, Scale, axis_range
+from tests.ai_engine.reports.pages import REASON, Page, document, estimate, variant
 
 
 def drawn(html: str, kind: str) -> list[str]:
@@ -54,7 +54,7 @@ def test_variants_are_sorted_by_their_lower_end_and_the_models_follow() -> None:
 shown = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(-1.0, 1.0))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(
     gains=st.lists(st.tuples(shown, shown, shown, shown, st.booleans()), max_size=8),
     truths=st.lists(st.tuples(*[shown] * 7), max_size=4),

@@ -1,0 +1,116 @@
+"""CartPole-v1 from the log of a hand-written controller with 30, 60 and 90 % uniform noise in turn.
+
+A 500-step horizon multiplies 500 ratios: the card says grade C, nothing is promoted automatically,
+and ``recommended``, played greedily, is what the models' cautious word is worth.
+
+    python -m benchmarks.cartpole [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+
+import ai_engine
+from ai_engine.deploy import load_policy
+from ai_engine.deploy.registry import Registry
+from benchmarks.rows import Row, arguments, publish
+
+DECISIONS = 20_000
+NOISE = (0.3, 0.6, 0.9)
+
+
+def controller(state: np.ndarray) -> int:
+    """Push towards where the pole is falling."""
+    position, velocity, angle, angular_velocity = state
+    return int(angle + 0.5 * angular_velocity + 0.05 * position + 0.1 * velocity > 0)
+
+
+def write_log(path: Path, seed: int) -> None:
+    """The controller's log as JSON Lines."""
+    environment = gym.make("CartPole-v1")
+    rng = np.random.default_rng(seed)
+    written = episode = 0
+    with path.open("w", encoding="utf-8") as file:
+        while written < DECISIONS:
+            noise = NOISE[episode % 3]
+            state, _ = environment.reset(seed=seed * 100_000 + episode)
+            done, step = False, 0
+            while not done:
+                intended = controller(state)
+                action = int(rng.integers(2)) if rng.random() < noise else intended
+                following, reward, terminated, truncated, _ = environment.step(action)
+                done = terminated or truncated
+                record = {
+                    "episode_id": f"e{episode}",
+                    "step": step,
+                    "observation": [float(value) for value in state],
+                    "action": ("left", "right")[action],
+                    "propensity": noise / 2 + (1 - noise) * (action == intended),
+                    "reward": float(reward),
+                    "terminated": bool(terminated),
+                    "truncated": bool(truncated),
+                }
+                if done:
+                    record["next_observation"] = [float(value) for value in following]
+                file.write(json.dumps(record) + "\n")
+                state, step, written = following, step + 1, written + 1
+            episode += 1
+
+
+def greedy_return(path: Path, episodes: int, seed: int = 10_000) -> float:
+    """Mean return of a policy's greedy decisions in the environment."""
+    policy = load_policy(path)
+    environment = gym.make("CartPole-v1")
+    total = 0.0
+    for episode in range(episodes):
+        state, _ = environment.reset(seed=seed + episode)
+        done = False
+        while not done:
+            action = policy.act([float(value) for value in state], greedy=True).action
+            state, reward, terminated, truncated, _ = environment.step(("left", "right").index(str(action)))
+            total += float(reward)
+            done = terminated or truncated
+    return total / episodes
+
+
+def main() -> None:
+    """Measure."""
+    options = arguments(__doc__)
+    seeds = range(1 if options.quick else 5)
+    needed = 1 if options.quick else 4
+    returns, grades, decisions, overridden = [], [], [], []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            log, home = Path(folder) / "cartpole.jsonl", Path(folder) / "home"
+            write_log(log, seed)
+            ai_engine.import_log("cartpole", [log], home=home)
+            tuned = ai_engine.tune("cartpole", trials=4 if options.quick else 8, seed=seed, home=home)
+            grades.append(tuned.grade)
+            decisions.append(ai_engine.gate("cartpole", home=home).decision)
+            path = Registry(home).path("cartpole", tuned.recommended.rpartition("@")[2])
+            returns.append(greedy_return(path, 5 if options.quick else 100))
+            ai_engine.promote(tuned.recommended, home=home, override=True, reason="shown in the environment")
+            overridden.append(Registry(home).champion("cartpole") == tuned.recommended.rpartition("@")[2])
+    reached = sum(value >= 300 for value in returns)
+    rows = [
+        Row(f"seed {seed}", "mean greedy return", "", value, "goal", 300.0,
+            f"at least 300 in {needed} of {len(seeds)} seeds", reached >= needed)
+        for seed, value in zip(seeds, returns, strict=True)
+    ]
+    count = float(len(returns))
+    for metric, found, goal in (
+        ("logs of grade C", grades.count("C"), "a 500-step horizon is grade C"),
+        ("gates that promoted nothing", sum(d != "promote" for d in decisions), "nothing is promoted automatically"),
+        ("overrides that took effect", sum(overridden), "a person may promote"),
+    ):
+        rows.append(Row("all seeds", metric, "", float(found), "seeds", count, goal, found == count))
+    publish("cartpole", rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
