@@ -9,7 +9,7 @@ import numpy as np
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.intervals import unit_log_weights, unit_values
+from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE
 from algorithms.ope.padding import pad, trajectories_from
 from algorithms.ope.paired import paired_overlap
@@ -77,18 +77,26 @@ def ask(workspace: Workspace, question: Question) -> Answer:
             planning=planning,
         )
         return Answer(decide(request), 0, newest)
+    selected = episodes_in(dataset, "select") & (dataset.sequences > question.since)
+    propensities = behavior_propensities(dataset)
     judge = Judge(
         dataset,
         champion,
         evaluated=fresh,
         fitted=episodes_in(dataset, "train", "select"),
         folds=0,
-        propensities=behavior_propensities(dataset),
+        propensities=propensities,
     )
-    judged = [judge.differences(probabilities) for probabilities in candidates]
-    differences = np.stack([item[0] for item in judged])
-    trajectories = [item[1] for item in judged]
-    base = next(iter(judge.champion.values()))
+    differences, trajectories = judge.differences(np.stack(candidates))
+    earlier = Judge(
+        dataset,
+        champion,
+        evaluated=selected,
+        fitted=episodes_in(dataset, "train", "select") & ~selected,
+        propensities=propensities,
+    )
+    reference, _ = earlier.differences(np.stack(candidates))
+    base = judge.champion[judge.first][0]
     returns = unit_values(base.returns, judge.units)
     reached = min(paired_overlap(base, units=judge.units), float(len(returns)))
     request = GateRequest(
@@ -99,7 +107,8 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         look=looks.count + 1,
         practical_effect=max(specification.practical_effect * abs(float(returns.mean())), 1e-12),
         minimum_gain=specification.minimum_gain,
-        bounded=_bounded(judge, champion, candidates, question.since),
+        bounded=_bounded(judge, champion, candidates, selected),
+        reference=reference,
         model_estimate=_model_estimate(question.tuned),
         planning=planning,
     )
@@ -121,13 +130,13 @@ def _tail(
     if not specification.worst_class:
         return TailEvidence(returns=returns)
     worst = pad(judge.subset, judge.subset.worst, specification.horizon).any(axis=1)
-    by_unit = unit_values(worst.astype(float), judge.units) > 0
+    by_unit = unit_any(worst, judge.units)
     weights = [np.exp(unit_log_weights(t.log_ratios.sum(axis=1), judge.units)) for t in trajectories]
     return TailEvidence(returns=returns, worst=by_unit, weights=np.stack(weights))
 
 
 def _bounded(
-    judge: Judge, champion: np.ndarray, candidates: list[np.ndarray], since: int
+    judge: Judge, champion: np.ndarray, candidates: list[np.ndarray], selected: np.ndarray
 ) -> BoundedDifferences | None:
     """Differences of the finite-sample leg; only where bounds are declared and the unit is the episode.
 
@@ -136,7 +145,6 @@ def _bounded(
     specification = judge.dataset.specification
     if specification.reward_range is None or "reward_range" in specification.inferred or judge.units is not None:
         return None
-    selected = episodes_in(judge.dataset, "select") & (judge.dataset.sequences > since)
     bets = [
         _exact_differences(judge.dataset, judge.evaluated, champion, candidate, judge.propensities_of)
         for candidate in candidates
@@ -173,7 +181,10 @@ def _exact_differences(
     )
     if specification.horizon == 1:
         floor = specification.explore / len(specification.actions)
-        return single_decision_difference(ours, theirs, (low, high), 1.0 / floor) if floor > 0 else None
+        lowest = dataset.propensities[of].min()
+        if not 0 < floor <= lowest:  # some policy of the log explored less: its weights have no declared bound
+            return None
+        return single_decision_difference(ours, theirs, (low, high), 1.0 / floor)
     if not np.allclose(theirs.log_ratios, 0.0):
         return None  # the champion is not the logger: no exact bound of the weights
     total = float(ours.discounts.sum())

@@ -110,7 +110,8 @@ class ObservationSpecification:
         Raises:
             RecordError: the observation does not fit the declaration; names the field.
         """
-        return np.array([field.encode(value) for field, value in zip(self.fields, self._values(observation), strict=True)])
+        values = self._values(observation)
+        return np.array([field.encode(value) for field, value in zip(self.fields, values, strict=True)])
 
     def rows(self, observations: Sequence[Any]) -> np.ndarray:
         """The raw rows of several observations, float64 of shape (N, D)."""

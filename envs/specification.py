@@ -62,7 +62,7 @@ class AgentSpecification:
             RecordError: the action is not declared; names it and the declared ones.
         """
         try:
-            return self.actions.index(action)  # type: ignore[arg-type]
+            return self.actions.index(action)
         except ValueError:
             shown = ", ".join(map(str, self.actions[:8])) + (", …" if len(self.actions) > 8 else "")
             raise RecordError(

@@ -74,6 +74,7 @@ class Judge:
     ) -> None:
         self.dataset, self.evaluated, self.fitted, self.folds, self.seed = dataset, evaluated, fitted, folds, seed
         self.models = evaluation_models(dataset, fitted, seed=seed)
+        self.first = next(iter(self.models))
         self.subset = dataset.select_episodes(evaluated)
         chosen = evaluated[dataset.episode_index]
         self.rows = dataset.rows[chosen]
@@ -81,47 +82,47 @@ class Judge:
         self.propensities = None if propensities is None else propensities[chosen]
         unit_is_episode = dataset.specification.unit == "episode"
         self.units = None if unit_is_episode else self.subset.units
-        self.champion = self.trajectories(champion)
+        self.champion = self.trajectories(champion[None])
 
-    def trajectories(self, probabilities: np.ndarray) -> dict[str, Trajectories]:
-        """The evaluated episodes under a policy (N + E, A), once for each model class."""
+    def trajectories(self, probabilities: np.ndarray) -> dict[str, list[Trajectories]]:
+        """The evaluated episodes under each of P policies (P, N + E, A), for each model class."""
         found = {}
         for name, model in self.models.items():
             q, v = cross_fit(
                 model,
                 self.dataset,
-                probabilities[None],
+                probabilities,
                 evaluated=self.evaluated,
                 always=self.fitted,
                 folds=self.folds,
                 seed=self.seed,
             )
-            found[name] = trajectories_from(
-                self.subset, probabilities[self.rows], q=q[0], v=v[0], propensities=self.propensities
-            )
+            found[name] = [
+                trajectories_from(self.subset, each[self.rows], q=q_each, v=v_each, propensities=self.propensities)
+                for each, q_each, v_each in zip(probabilities, q, v, strict=True)
+            ]
         return found
 
     def judge(self, probabilities: np.ndarray) -> Judgement:
         """Value and gain of a policy with probabilities (N + E, A), floor included."""
-        candidate = self.trajectories(probabilities)
-        first = next(iter(self.models))
-        gain = paired_estimate(candidate[first], self.champion[first], overlap=SELECT_RULE, units=self.units)
-        value = doubly_robust(candidate[first], overlap=SELECT_RULE, units=self.units)
+        found = self.trajectories(probabilities[None])
+        candidate, champion = found[self.first][0], self.champion[self.first][0]
+        gain = paired_estimate(candidate, champion, overlap=SELECT_RULE, units=self.units)
+        value = doubly_robust(candidate, overlap=SELECT_RULE, units=self.units)
         if value.refused:
-            value = direct_method(candidate[first], units=self.units)
-        return Judgement(value, gain, self._model_gain(candidate), gain.diagnostics["standard_deviation"])
+            value = direct_method(candidate, units=self.units)
+        return Judgement(value, gain, self._model_gain(found), gain.diagnostics["standard_deviation"])
 
-    def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, Trajectories]:
-        """D of each unit (U,) by the first model class, and the candidate's trajectories."""
-        first = next(iter(self.models))
-        candidate = self.trajectories(probabilities)[first]
-        return paired_difference(candidate, self.champion[first], units=self.units), candidate
+    def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, list[Trajectories]]:
+        """D (P, U) of P policies (P, N + E, A) by the first model class, and their trajectories."""
+        candidates, champion = self.trajectories(probabilities)[self.first], self.champion[self.first][0]
+        return np.stack([paired_difference(each, champion, units=self.units) for each in candidates]), candidates
 
-    def _model_gain(self, candidate: dict[str, Trajectories]) -> float:
+    def _model_gain(self, found: dict[str, list[Trajectories]]) -> float:
         fold = np.random.default_rng(self.seed).permutation(self.subset.episode_count) % max(self.folds, 1)
         gains = []
         for name, champion in self.champion.items():
-            ours, theirs = candidate[name].v_values, champion.v_values
+            ours, theirs = found[name][0].v_values, champion[0].v_values
             assert ours is not None and theirs is not None
             difference = ours[:, 0] - theirs[:, 0]
             gains += [float(difference[fold == k].mean()) for k in range(max(self.folds, 1)) if (fold == k).any()]

@@ -71,8 +71,10 @@ def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
             continue
         residual = weights - 1.0
         noticeable = abs(float(residual.mean())) >= NEGLIGIBLE
-        variance = float((residual**2).sum()) + UNSEEN_TERMS * float(largest[action]) ** 2
-        found.append(abs(float(residual.sum())) / math.sqrt(variance) if noticeable else 0.0)
+        total, variance = float(residual.sum()), float((residual**2).sum())
+        if total < 0.0:
+            variance += UNSEEN_TERMS * float(largest[action]) ** 2
+        found.append(abs(total) / math.sqrt(variance) if noticeable else 0.0)
     return found
 
 

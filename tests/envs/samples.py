@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from envs.build import BuildReport, dataset_from_records
+from envs.dataset import Dataset
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
@@ -108,3 +111,10 @@ def simulated(
 
 def _seen(load: float) -> dict[str, Any]:
     return {"load": load, "queue": {"size": max(load, 0.0)}}
+
+
+@cache
+def built(**options: Any) -> tuple[Dataset, BuildReport]:
+    """The dataset of a simulated log, kept because nothing writes to one."""
+    declared, records = simulated(**options)
+    return dataset_from_records(declared, numbered(records), KEY)

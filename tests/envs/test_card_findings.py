@@ -1,0 +1,116 @@
+"""What else the card finds in a log, and how it says it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from envs.build import BuildReport, dataset_from_records
+from envs.card import DataCard, build_card
+from envs.card.evidence import Evidence
+from envs.dataset import Dataset
+from envs.record import DecisionRecord
+from tests.envs.samples import ACTIONS, KEY, built, numbered, record, simulated, specification
+
+
+def card_of(records: list[DecisionRecord], **changes: Any) -> DataCard:
+    return build_card(*dataset_from_records(specification(**changes), numbered(records), KEY))
+
+
+def codes(card: DataCard) -> list[str]:
+    return [finding.code for finding in card.findings]
+
+
+# Detectors.
+
+
+def test_repeated_observations_are_found() -> None:
+    rows = []
+    for number in range(60):
+        for step in range(4):
+            observation = {"load": float(number), "queue": {"size": 1.0}}
+            rows.append(record(f"e{number}", step, observation=observation))
+    assert "static_observations" in codes(card_of(rows))
+    assert "static_observations" not in codes(build_card(*built(episodes=60)))
+
+
+def test_unknown_ends_are_found_only_where_they_cost_something() -> None:
+    def cut(**end: Any) -> list[str]:
+        return codes(card_of([record(f"e{n}", s, **(end if s == 1 else {})) for n in range(30) for s in range(2)]))
+
+    assert "unknown_ends" in cut(truncated=True)
+    assert "unknown_ends" not in cut(truncated=True, next_observation={"load": 1.0, "queue": {"size": 1.0}})
+    assert "unknown_ends" not in cut(terminated=True)
+
+
+def test_untried_actions_are_named() -> None:
+    wider = specification(actions=(*ACTIONS, "restart"))
+    declared, records = simulated(episodes=400, declared=wider)
+    dataset, report = dataset_from_records(declared, numbered(records), KEY)
+    finding = next(finding for finding in build_card(dataset, report).findings if finding.code == "untried_actions")
+    assert finding.sentence.endswith("never taken: restart")
+
+
+@pytest.mark.parametrize(
+    ("count", "code"),
+    [
+        ("duplicated_episodes", "duplicated_steps"),
+        ("unscored_episodes", "unscored_episodes"),
+        ("open_episodes", "open_episodes"),
+        ("embargoed_episodes", "embargoed_episodes"),
+        ("shadow", "shadow_decisions"),
+        ("conflicting_observations", "conflicting_observations"),
+        ("recorded_rewards", "recorded_rewards"),
+        ("overridden", "overridden_decisions"),
+    ],
+)
+def test_what_was_left_out_is_told(count: str, code: str) -> None:
+    dataset, report = built(episodes=60)
+    card = build_card(dataset, replace(report, **{count: 3}))
+    finding = next(finding for finding in card.findings if finding.code == code)
+    assert finding.sentence.startswith("3 ")
+
+
+def test_an_inferred_declaration_is_to_be_confirmed() -> None:
+    dataset, report = built(episodes=400)
+    inferred = replace(dataset.specification, inferred=("horizon", "reward_range"))
+    card = build_card(replace(dataset, specification=inferred), report)
+    assert codes(card) == ["inferred_declaration"] and card.grade == "A"
+    assert "horizon, reward_range (horizon 4)" in card.findings[0].sentence
+
+
+# The card itself.
+
+LOGS: dict[str, Callable[[], tuple[Dataset, BuildReport]]] = {
+    "A": lambda: built(episodes=400),
+    "B": lambda: built(episodes=400, logged="nothing"),
+    "C": lambda: built(episodes=400, explore=0.0),
+    "D": lambda: built(episodes=10),
+}
+
+
+@pytest.mark.parametrize("grade", LOGS)
+def test_the_card_is_plain_json_and_plain_text(grade: str) -> None:
+    card = build_card(*LOGS[grade]())
+    written = json.loads(json.dumps(card.to_json(), allow_nan=False))
+    assert written["grade"] == card.grade == grade and written["horizon"] == 4
+    assert all(finding["consequence"] and finding["remedy"] for finding in written["findings"])
+    text = card.to_text()
+    assert text.startswith(f"scaling: grade {grade} at horizon 4")
+    assert all(len(line) <= 100 and line == line.rstrip() for line in text.splitlines())
+    for finding in card.findings:
+        assert finding.sentence.split()[0] in text
+
+
+def test_the_card_is_reproducible() -> None:
+    one, two = (build_card(*built(episodes=300, logged="nothing")).to_json() for _ in range(2))
+    assert one == two
+
+
+def test_a_basic_evidence_has_no_weights() -> None:
+    basic = Evidence(10, 5, 5, 5, 1, False)
+    assert basic.overlap is None and not basic.deterministic
