@@ -23,7 +23,7 @@ _EXPORTS: dict[str, str] = {
     "rollback": "ai_engine.deciding",
     "hold": "ai_engine.deciding",
     "release": "ai_engine.deciding",
-    "status": "ai_engine.status",
+    "status": "ai_engine.overview",
     "runs_list": "ai_engine.runs",
     "runs_show": "ai_engine.runs",
     "runs_stop": "ai_engine.runs",

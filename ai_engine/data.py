@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from ai_engine.workspace import open_workspace
 from envs.build import BuildReport
 from envs.card import DataCard
-from envs.home import Home
+from envs.home import CONFIGURATION, Home
 from envs.importing.importer import ImportReport, import_files
 
 
@@ -60,9 +61,21 @@ def import_log(
     keep_good: bool = False,
     unknown: str = "error",
 ) -> ImportReport:
-    """Import JSON Lines and Parquet files into an agent's log; see :func:`envs.importing.import_files`."""
-    found = Home.find(home, create=home is not None)
-    return import_files(found, name, files, dry_run=dry_run, keep_good=keep_good, unknown=unknown)
+    """Import JSON Lines and Parquet files into an agent's log; see :func:`envs.importing.importer.import_files`.
+
+    A home that is named and not there yet is created when the rows have been found good, not before.
+    """
+    if home is None or isinstance(home, Home) or (Path(home) / CONFIGURATION).exists():
+        found = Home.find(home)
+        return import_files(found, name, files, dry_run=dry_run, keep_good=keep_good, unknown=unknown)
+    with tempfile.TemporaryDirectory() as folder:
+        # A rehearsal in a home of its own: bad rows raise here, and nothing appears at the named place.
+        rehearsed = import_files(Home.create(folder), name, files, dry_run=True, unknown=unknown)
+        if not dry_run and rehearsed.rejected and not keep_good:
+            import_files(Home.create(folder), name, files, unknown=unknown)
+    if dry_run:
+        return rehearsed
+    return import_files(Home.create(home), name, files, keep_good=keep_good, unknown=unknown)
 
 
 def inspect(name: str, *, home: Home | str | Path | None = None) -> InspectResult:

@@ -103,7 +103,8 @@ class LedgerMove:
     def to_text(self) -> str:
         """One sentence."""
         why = f" ({self.entry.reason})" if self.entry.reason else ""
-        return f"Ledger entry {self.entry.number}, {self.entry.kind}: the champion is {self.agent}@{self.entry.version}{why}."
+        entry = self.entry
+        return f"Ledger entry {entry.number}, {entry.kind}: the champion is {self.agent}@{entry.version}{why}."
 
 
 def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
@@ -119,7 +120,9 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         run, tuned = _last_sweep(workspace, champion.version)
         versions = [reference.rpartition("@")[2] for reference in tuned.finalists]
         answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0))))
-        return _record(workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence)
+        return _record(
+            workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
+        )
 
 
 def _last_sweep(workspace: Workspace, champion: str) -> tuple[Run, TuneResult]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,7 +146,9 @@ class DemoResult:
 
     def _sentence(self) -> str:
         if self.gate.decision == "promote":
-            return f"{self.gate.version} is the champion now; one command goes back: retrainer rollback {self.gate.agent}."
+            return (
+                f"{self.gate.version} is the champion now; one command goes back: retrainer rollback {self.gate.agent}."
+            )
         return f"The champion stays {self.gate.champion}: {self.gate.decision}."
 
 
@@ -171,9 +174,7 @@ def demo(
     try:
         tell("logging decisions")
         count = _log(found, state, QUICK_DECISIONS if quick else DECISIONS)
-        tuned = tune(
-            "scaling", trials=QUICK_TRIALS if quick else TRIALS, home=found, seed=state.seed, progress=tell
-        )
+        tuned = tune("scaling", trials=QUICK_TRIALS if quick else TRIALS, home=found, seed=state.seed, progress=tell)
         tell("gate")
         before = Registry(found).champion("scaling")
         decided = gate("scaling", home=found)
@@ -182,10 +183,8 @@ def demo(
         tell("revealing the truth")
         result = _reveal(found, state, tuned, decided, before, count, started)
     except (KeyboardInterrupt, Interrupted):
-        raise Interrupted(
-            "interrupted, nothing is half-written",
-            resume_command=f"retrainer demo --home {found.path} --seed {seed}{' --quick' if quick else ''}",
-        ) from None
+        command = f"retrainer demo --home {shlex.quote(str(found.path))} --seed {seed}{' --quick' if quick else ''}"
+        raise Interrupted("interrupted, nothing is half-written", resume_command=command) from None
     state.finished()
     return result
 
@@ -266,7 +265,7 @@ def _reveal(
     registry = Registry(home)
     rule = scaling.threshold_rule
     champion = load_policy(home.models_path / "scaling_model.json", base=rule)
-    chosen = next(variant for variant in tuned.variants if variant.index == tuned.recommended_index)
+    chosen = tuned.recommendation
     promoted = next((variant for variant in tuned.variants if variant.version == decided.version), None)
     previous = registry.version("scaling", before, base=rule)
     recommended = registry.version("scaling", tuned.recommended.rpartition("@")[2], base=rule)
@@ -291,7 +290,9 @@ def _reveal(
             _row(f"champion now, {decided.version}", champion, (estimate.value, estimate.lower, estimate.upper), "log")
         )
     else:
-        rows.append(_row(f"champion now, scaling@{champion.version}", champion, (mean, mean - spread, mean + spread), "log"))
+        rows.append(
+            _row(f"champion now, scaling@{champion.version}", champion, (mean, mean - spread, mean + spread), "log")
+        )
     run = Run.open(home, tuned.run)
     report = write_run_report(
         workspace,
@@ -303,7 +304,9 @@ def _reveal(
         created=str(run.record["created"]),
     )
     specification = workspace.specification
-    margin = specification.margin if specification.margin is not None else 0.5 * specification.practical_effect * abs(mean)
+    margin = (
+        specification.margin if specification.margin is not None else 0.5 * specification.practical_effect * abs(mean)
+    )
     return DemoResult(
         home=home.path,
         cycle=state.cycle,
@@ -334,5 +337,3 @@ def _row(
     unseen = scaling.truth_of(scaling.true_returns(probabilities, logged=False))
     value, lower, upper = estimate or (float("nan"),) * 3
     return RevealRow(label, value, lower, upper, evidence, pool.value, pool.error, unseen.value, unseen.error)
-
-

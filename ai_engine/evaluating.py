@@ -66,7 +66,8 @@ class EvaluateResult:
             (
                 estimate.estimator,
                 number(estimate.value, 4),
-                interval(estimate.lower, estimate.upper) + (" unusable" if estimate.refused and np.isfinite(estimate.value) else ""),
+                interval(estimate.lower, estimate.upper)
+                + (" unusable" if estimate.refused and np.isfinite(estimate.value) else ""),
                 f"{estimate.effective_sample_size:,.0f} of {estimate.units:,}",
                 estimate.refused or estimate.evidence,
             )
@@ -76,8 +77,8 @@ class EvaluateResult:
         if usable:
             best = next((e for e in usable if e.estimator == "doubly_robust"), usable[0])
             sentence = (
-                f"{self.policy} is worth {number(best.value, 4)} {interval(best.lower, best.upper)} on the log of {self.on}, "
-                f"which earned {number(self.logged.value, 4)} itself."
+                f"{self.policy} is worth {number(best.value, 4)} {interval(best.lower, best.upper)} "
+                f"on the log of {self.on}, which earned {number(self.logged.value, 4)} itself."
             )
         else:
             sentence = f"The log of {self.on} cannot say what {self.policy} is worth: {self.estimates[0].refused}."
@@ -120,7 +121,11 @@ def evaluate(
     subset, of = dataset.select_episodes(evaluated), evaluated[dataset.episode_index]
     propensities = behavior_propensities(dataset)
     trajectories = trajectories_from(
-        subset, probabilities[dataset.rows[of]], q=q[0], v=v[0], propensities=None if propensities is None else propensities[of]
+        subset,
+        probabilities[dataset.rows[of]],
+        q=q[0],
+        v=v[0],
+        propensities=None if propensities is None else propensities[of],
     )
     units = None if dataset.specification.unit == "episode" else subset.units
     returns = unit_values(trajectories.returns, units)
@@ -148,7 +153,7 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
     if tuple(policy.actions) != tuple(specification.actions):
         other = set(policy.actions) ^ set(specification.actions)
         raise DataError(
-            f"its actions are not those of {specification.name} ({len(other)} differ, such as {next(iter(other), '?')!r})",
+            f"its actions are not those of {specification.name}: {len(other)} differ or their order does",
             where=where,
             remedy="declare the same actions in the same order for both agents",
         )
@@ -208,7 +213,7 @@ class CompareResult:
         ]
         better = [n for n, gain in zip(self.policies, self.gains, strict=True) if gain.usable and gain.lower > 0]
         sentence = (
-            f"On select, {', '.join(better)} {'is' if len(better) == 1 else 'are'} better than {self.champion}; the gate decides."
+            f"On select, better than {self.champion}: {', '.join(better)}; the gate decides."
             if better
             else f"On select, none is shown to be better than {self.champion}."
         )

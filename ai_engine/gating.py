@@ -130,7 +130,7 @@ def _tail(
     if not specification.worst_class:
         return TailEvidence(returns=returns)
     worst = pad(judge.subset, judge.subset.worst, specification.horizon).any(axis=1)
-    by_unit = unit_any(worst, judge.units)
+    by_unit = unit_any(np.asarray(worst), judge.units)
     weights = [np.exp(unit_log_weights(t.log_ratios.sum(axis=1), judge.units)) for t in trajectories]
     return TailEvidence(returns=returns, worst=by_unit, weights=np.stack(weights))
 
@@ -192,7 +192,7 @@ def _exact_differences(
 
 
 def _model_estimate(tuned: TuneResult) -> Estimate | None:
-    variant = tuned.variants[[v.index for v in tuned.variants].index(tuned.recommended_index)]
+    variant = tuned.recommendation
     if tuned.evidence != "model":
         return None
     return Estimate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ai_engine.workspace import Workspace, open_workspace
 from algorithms.policy import Policy
 from envs.columns import load_columns, save_columns
 from envs.dataset import SELECT, TRAIN
-from envs.errors import DataError, RetrainerError
+from envs.errors import DataError
 from envs.home import Home
 from tune_configs.selection import Selection, select
 from tune_configs.spaces import search_space
@@ -78,9 +79,7 @@ def tune(
         return _sweep(workspace, run, started=started, progress=progress)
 
 
-def runs_resume(
-    run: str, *, home: Home | str | Path | None = None, progress: Progress | None = None
-) -> TuneResult:
+def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Progress | None = None) -> TuneResult:
     """Finish an interrupted sweep; finished variants are not done again.
 
     Raises:
@@ -119,8 +118,11 @@ def _prepare(workspace: Workspace, run: Run) -> None:
                 remedy="log more decisions",
             )
     save_columns(dataset, run.path / "dataset")
-    run.update(champion=champion.version, dataset=workspace.dataset.identifier,
-               since=since if fresh.sum() >= FRESH_SELECT_UNITS else 0)
+    run.update(
+        champion=champion.version,
+        dataset=workspace.dataset.identifier,
+        since=since if fresh.sum() >= FRESH_SELECT_UNITS else 0,
+    )
     (run.path / "champion.json").write_bytes(champion.to_bytes())
 
 
@@ -154,9 +156,9 @@ def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress
         run.update(status=INTERRUPTED)
         raise Interrupted(
             f"interrupted, finished variants are kept in run {run.identifier}",
-            resume_command=f"retrainer runs resume {run.identifier} --home {workspace.home.path}",
+            resume_command=f"retrainer runs resume {run.identifier} --home {shlex.quote(str(workspace.home.path))}",
         ) from None
-    except RetrainerError:
+    except Exception:
         run.update(status=FAILED)
         raise
     run.write("result.json", result.to_json())
@@ -171,27 +173,37 @@ def _conclude(workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[Tri
     for index in selection.finalists:
         versions[index] = _register(workspace, run, plan, index)
     recommended = _recommend(workspace, run, plan, trials, selection, versions)
+    variants = [_result(workspace, plan, trial, versions.get(trial.index)) for trial in trials]
+    position = [trial.index for trial in trials].index(selection.recommended)
+    if variants[position].version != f"{workspace.name}@{recommended}":
+        # Trained once more after its choice: an entry of its own where the judged one is a finalist.
+        again = _result(workspace, plan, trials[position], recommended, registered=True)
+        if variants[position].version:
+            variants.append(replace(again, index=len(plan.variants)))
+            position = len(variants) - 1
+        else:
+            variants[position] = again
     return TuneResult(
         agent=workspace.name,
         run=run.identifier,
         grade=str(run.record["request"]["grade"]),
         champion=f"{workspace.name}@{run.record['champion']}",
-        variants=tuple(
-            VariantResult.of(
-                workspace.name,
-                trial,
-                versions.get(trial.index),
-                plan.artefact_path(trial.index),
-                workspace.home.path,
-            )
-            for trial in trials
-        ),
+        variants=tuple(variants),
         finalists=tuple(f"{workspace.name}@{versions[index]}" for index in selection.finalists),
-        recommended=f"{workspace.name}@{recommended}",
-        recommended_index=selection.recommended,
+        recommended=variants[position].version,
+        recommended_index=variants[position].index,
         evidence=selection.evidence,
         ungated=bool(run.record["request"]["refit_all"]),
     )
+
+
+def _result(
+    workspace: Workspace, plan: TrialPlan, trial: TrialResult, version: str | None, *, registered: bool = False
+) -> VariantResult:
+    path = (
+        workspace.registry.path(workspace.name, version) if registered and version else plan.artefact_path(trial.index)
+    )
+    return VariantResult.of(workspace.name, trial, version, path, workspace.home.path)
 
 
 def _register(workspace: Workspace, run: Run, plan: TrialPlan, index: int, policy: Policy | None = None) -> str:
@@ -215,7 +227,7 @@ def _recommend(
     index = selection.recommended
     if index in versions and not refit_all:
         return versions[index]
-    dataset, splits = plan.dataset, ("train", "select")
+    dataset, splits = plan.dataset, ("train", "select")  # type: tuple[Path, tuple[str, ...]]
     note = "trained on train and select after its choice"
     if refit_all:
         dataset, splits = run.path / "dataset-all", ("train", "select", "final")

@@ -50,7 +50,10 @@ def write_run_report(
         "card": card.to_json(),
         "variants": [
             {
-                **{name: getattr(variant, name) for name in ("algorithm", "hyperparameters", "seeds", "step", "model_gain")},
+                **{
+                    name: getattr(variant, name)
+                    for name in ("algorithm", "hyperparameters", "seeds", "step", "model_gain")
+                },
                 "version": variant.version or f"#{variant.index}",
                 "estimate": asdict(variant.estimate),
                 "gain": asdict(variant.gain),
@@ -60,9 +63,14 @@ def write_run_report(
             for variant in tuned.variants
         ],
         "gate": gate.to_json() if gate else None,
-        "actions": {"names": [str(a) for a in workspace.specification.actions], "series": _shares(workspace, tuned, gate)},
+        "actions": {
+            "names": [str(a) for a in workspace.specification.actions],
+            "series": _shares(workspace, tuned, gate),
+        },
         "reveal": list(reveal),
-        "command": f"retrainer promote {gate.version}" if gate and gate.decision == "promote" else f"retrainer gate {workspace.name}",
+        "command": f"retrainer promote {gate.version}"
+        if gate and gate.decision == "promote"
+        else f"retrainer gate {workspace.name}",
     }
     path = directory / "report.html"
     write_report(ReportDocument.from_json(plain_json(document)), path)
@@ -72,7 +80,7 @@ def write_run_report(
 def _mean_return(workspace: Workspace) -> float:
     dataset = workspace.dataset
     inside = dataset.steps < workspace.specification.horizon
-    discounts = workspace.specification.discount ** dataset.steps
+    discounts = workspace.specification.discount**dataset.steps
     return float((dataset.rewards * discounts * inside).sum() / max(dataset.episode_count, 1))
 
 
@@ -91,7 +99,7 @@ def _shares(workspace: Workspace, tuned: TuneResult, gate: GateResult | None) ->
     series = [{"policy": "the log", "shares": (counts / max(counts.sum(), 1)).tolist()}]
     for variant in tuned.variants:
         if variant.index == tuned.recommended_index:
-            series.append({"policy": f"recommended {variant.version or tuned.recommended}", "shares": list(variant.actions)})
+            series.append({"policy": f"recommended {variant.version}", "shares": list(variant.actions)})
         elif gate and variant.version == gate.version:
             series.append({"policy": f"{gate.decision} {variant.version}", "shares": list(variant.actions)})
     return series

@@ -137,8 +137,8 @@ class RunsResult:
             run = self.runs[0]
             done = len(list((run.path / "variants").glob("*.json")))
             asked = len(run.record["request"].get("variants", []))
-            rows = [(key, str(run.record[key])) for key in ("run", "agent", "kind", "created")]
-            return f"{table((), [*rows, ('variants', f'{done} of {asked} finished')])}\nThis run is {run.status}."
+            facts = [(key, str(run.record[key])) for key in ("run", "agent", "kind", "created")]
+            return f"{table((), [*facts, ('variants', f'{done} of {asked} finished')])}\nThis run is {run.status}."
         rows = [(run.identifier, run.agent, str(run.record["kind"]), run.status) for run in self.runs]
         count = f"{len(rows)} run{'' if len(rows) == 1 else 's'}."
         return f"{table(('run', 'agent', 'kind', 'status'), rows)}\n{count}" if rows else "No run yet."

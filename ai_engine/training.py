@@ -104,7 +104,9 @@ def train(
         seconds = time.monotonic() - started
         policy = variant_policy(champion, trained, variant, learned, note="; ".join(notes))
         version = workspace.registry.add_version(policy)
-        result = TrainResult(f"{name}@{version}", algorithm, len(learned), trained.statistics, seconds, "; ".join(notes))
+        result = TrainResult(
+            f"{name}@{version}", algorithm, len(learned), trained.statistics, seconds, "; ".join(notes)
+        )
         run.write("result.json", result.to_json())
         run.update(status=FINISHED)
         shutil.rmtree(run.path / "dataset")

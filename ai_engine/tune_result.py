@@ -64,7 +64,9 @@ class VariantResult:
     @property
     def label(self) -> str:
         """Algorithm and what distinguishes it, for tables."""
-        parts = [f"{k}={_short(v)}" for k, v in self.hyperparameters.items() if k not in ("fields", "discretizer", "model")]
+        parts = [
+            f"{k}={_short(v)}" for k, v in self.hyperparameters.items() if k not in ("fields", "discretizer", "model")
+        ]
         flavour = [str(self.hyperparameters[k]) for k in ("discretizer", "model") if k in self.hyperparameters]
         return " ".join([self.algorithm, *flavour, *parts])
 
@@ -103,12 +105,20 @@ class TuneResult:
     evidence: str
     ungated: bool = False
 
+    @property
+    def recommendation(self) -> VariantResult:
+        """The recommended variant."""
+        return next(variant for variant in self.variants if variant.index == self.recommended_index)
+
     def to_json(self) -> dict[str, Any]:
         """One document; figures that are not finite are null."""
         document = {name: getattr(self, name) for name in self.__slots__}
         document["variants"] = [
-            {**{name: getattr(variant, name) for name in variant.__slots__}, "estimate": asdict(variant.estimate),
-             "gain": asdict(variant.gain)}
+            {
+                **{name: getattr(variant, name) for name in variant.__slots__},
+                "estimate": asdict(variant.estimate),
+                "gain": asdict(variant.gain),
+            }
             for variant in self.variants
         ]
         plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
@@ -126,7 +136,9 @@ class TuneResult:
                     "estimate": estimate_from_json(item["estimate"]),
                     "gain": estimate_from_json(item["gain"]),
                     "model_gain": float("nan") if item["model_gain"] is None else item["model_gain"],
-                    "hyperparameters": {k: tuple(v) if isinstance(v, list) else v for k, v in item["hyperparameters"].items()},
+                    "hyperparameters": {
+                        k: tuple(v) if isinstance(v, list) else v for k, v in item["hyperparameters"].items()
+                    },
                     "seeds": tuple(item["seeds"]),
                     "actions": tuple(item["actions"]),
                 }

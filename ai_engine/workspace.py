@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from envs.declaration import specification_hash
 from envs.home import Home
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component
-from tune_configs.variant import VariantSpecification
+from tune_configs.variant import Value, VariantSpecification
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +81,9 @@ class Workspace:
             explore=specification.explore,
             base=BaseReference(specification.rule_version),
             provenance=Provenance(
-                specification_hash=specification_hash(specification), reward=specification.reward, note="the agent's own rule"
+                specification_hash=specification_hash(specification),
+                reward=specification.reward,
+                note="the agent's own rule",
             ),
         )
         if self.rule is not None or known:
@@ -102,14 +106,10 @@ def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspac
 
 def estimated_behavior(dataset: Dataset, shell: Policy, scratch: Path) -> Policy:
     """An estimate of the logging policy, by behaviour cloning on ``train``, as a policy of its own."""
-    import shutil
-    import tempfile
-
     integer = dataset.specification.observation.kind == "int"
-    hyperparameters = (
-        {"model": "table", "discretizer": "integer"} if integer else {"model": "network", "hidden": (64,)}
-    )
-    variant = VariantSpecification("behavior_cloning", {**hyperparameters, "temperature": 1.0})
+    table: dict[str, Value] = {"model": "table", "discretizer": "integer"}
+    network: dict[str, Value] = {"model": "network", "hidden": (64,)}
+    variant = VariantSpecification("behavior_cloning", {**(table if integer else network), "temperature": 1.0})
     scratch.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix=".behavior-", dir=scratch))
     try:

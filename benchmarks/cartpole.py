@@ -98,8 +98,16 @@ def main() -> None:
             overridden.append(Registry(home).champion("cartpole") == tuned.recommended.rpartition("@")[2])
     reached = sum(value >= 300 for value in returns)
     rows = [
-        Row(f"seed {seed}", "mean greedy return", "", value, "goal", 300.0,
-            f"at least 300 in {needed} of {len(seeds)} seeds", reached >= needed)
+        Row(
+            f"seed {seed}",
+            "mean greedy return",
+            "",
+            value,
+            "goal",
+            300.0,
+            f"at least 300 in {needed} of {len(seeds)} seeds",
+            reached >= needed,
+        )
         for seed, value in zip(seeds, returns, strict=True)
     ]
     count = float(len(returns))

@@ -53,13 +53,14 @@ def publish(name: str, rows: list[Row], as_json: bool) -> None:
             "machine": platform.machine(),
             **{package: version(package) for package in ("numpy", "ray", "gymnasium")},
         }
-        listed = [
-            {**asdict(row), "ratio": row.ours / row.anchor_value if row.anchor_value else None} for row in rows
-        ]
+        listed = [{**asdict(row), "ratio": row.ours / row.anchor_value if row.anchor_value else None} for row in rows]
         print(json.dumps({"benchmark": name, "environment": environment, "rows": listed}))
     else:
         for row in rows:
             mark = "ok  " if row.holds else "MISS"
-            print(f"{mark} {row.case:24} {row.metric:32} {row.ours:10.4g} {row.unit}  ({row.anchor} {row.anchor_value:.4g})")
+            print(
+                f"{mark} {row.case:24} {row.metric:32} {row.ours:10.4g} {row.unit}  "
+                f"({row.anchor} {row.anchor_value:.4g})"
+            )
             print(f"     {row.goal}")
     sys.exit(0 if all(row.holds for row in rows) else 1)

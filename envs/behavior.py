@@ -109,9 +109,7 @@ def _out_of_fold_counts(dataset: Dataset, folds: int, encoder: Discretizer | Non
     rows, choices = dataset.observations[dataset.rows], len(dataset.specification.actions)
     counts, overall = np.zeros((len(dataset), choices)), np.zeros((len(dataset), choices))
     for others, own in _held_out(dataset, folds):
-        states = encoder or default_states(
-            rows[others], dataset.specification.observation, decisions=int(others.sum())
-        )
+        states = encoder or default_states(rows[others], dataset.specification.observation, decisions=int(others.sum()))
         code, wanted = states.states(rows[others]), states.states(rows[own])
         table = np.zeros((states.count + 1, choices))  # the last row is the unseen state
         seen = code >= 0

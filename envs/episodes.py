@@ -75,9 +75,7 @@ def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification
         last = rows[-1]
         if any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
-        elif not (
-            last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon
-        ):
+        elif not (last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon):
             open_episodes += 1
             open_decisions += len(rows)
         else:

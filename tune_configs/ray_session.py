@@ -43,13 +43,13 @@ def ray_session(cpus: int | None = None) -> Iterator[int]:
     directory = "" if address else tempfile.mkdtemp(prefix="rt-")
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
         else:
             ray.init(
                 num_cpus=cpus or os.cpu_count() or 1,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=directory,
             )

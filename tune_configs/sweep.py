@@ -108,7 +108,7 @@ def _tune(
 def _reporter(plan: TrialPlan, progress: Progress | None) -> Any:
     from ray import tune
 
-    class Reporter(tune.Callback):  # type: ignore[misc]
+    class Reporter(tune.Callback):
         """Passes finished trials on to the caller's progress line."""
 
         best = float("-inf")

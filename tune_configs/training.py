@@ -10,6 +10,20 @@ from typing import Any
 from algorithms.policy.components import Component
 from tune_configs.variant import VariantSpecification
 
+FIGURES = (
+    "residual",
+    "converged",
+    "sweeps",
+    "states",
+    "uncertain_states",
+    "moved_share",
+    "model_value",
+    "loss",
+    "initial_loss",
+    "agreement",
+    "updates",
+)
+"""What is kept of an iteration's result; the rest is RLlib's housekeeping."""
 ITERATIONS = {"tabular_q": 12, "behavior_cloning": 12}
 """Calls of ``train()`` at most; what each does is the algorithm's own budget in updates."""
 
@@ -36,7 +50,7 @@ def train_component(
 
     Args:
         dataset: folder of the dataset's columns.
-        champion: artefact file of the present champion, the anchor of anchored algorithms; ``None`` where there is none yet.
+        champion: artefact file of the present champion, the anchor of anchored algorithms, or ``None``.
         variant: what to train; the first of its seeds.
         splits: whose episodes are learned from.
     """
@@ -44,14 +58,17 @@ def train_component(
 
     config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
     config.offline(dataset=str(dataset), splits=splits, champion=str(champion) if champion else None)
-    algorithm = config.build_algo()
+    algorithm: Any = config.build_algo()
     try:
         figures: dict[str, float] = {}
         for _ in range(ITERATIONS[variant.algorithm]):
             figures = {
                 name: float(value)
                 for name, value in algorithm.train().items()
-                if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+                if name in FIGURES
+                and isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and math.isfinite(value)
             }
             if figures.get("converged", 0.0):
                 break
@@ -59,4 +76,3 @@ def train_component(
         return TrainedComponent(algorithm.export_component(), figures, algorithm.hyperparameters())
     finally:
         algorithm.stop()
-

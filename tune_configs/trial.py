@@ -86,9 +86,14 @@ class TrialResult:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, non-finite figures as null."""
-        plain: dict[str, Any] = plain_json({**{k: getattr(self, k) for k in self.__slots__ if k != "variant"},
-                                            "value": asdict(self.value), "gain": asdict(self.gain),
-                                            "variant": self.variant.to_json()})
+        plain: dict[str, Any] = plain_json(
+            {
+                **{k: getattr(self, k) for k in self.__slots__ if k != "variant"},
+                "value": asdict(self.value),
+                "gain": asdict(self.gain),
+                "variant": self.variant.to_json(),
+            }
+        )
         return plain
 
     @classmethod

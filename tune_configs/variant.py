@@ -33,7 +33,9 @@ class VariantSpecification:
         """The JSON form that runs and reports keep."""
         return {
             "algorithm": self.algorithm,
-            "hyperparameters": {name: list(v) if isinstance(v, tuple) else v for name, v in self.hyperparameters.items()},
+            "hyperparameters": {
+                name: list(v) if isinstance(v, tuple) else v for name, v in self.hyperparameters.items()
+            },
             "step": self.step,
             "seeds": list(self.seeds),
         }

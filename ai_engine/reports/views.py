@@ -134,7 +134,8 @@ def gate_view(gate: Data | None) -> dict[str, Any] | None:
 def action_view(actions: Data) -> dict[str, Any] | None:
     """How often each policy takes each action."""
     names = [str(name) for name in actions.get("names") or []]
-    series = [(str(row.get("policy") or DASH), row["shares"]) for row in actions.get("series") or []]
+    rows = actions.get("series") or []
+    series = [(str(row.get("policy") or DASH), [finite(share) for share in row["shares"]]) for row in rows]
     if not names or not series:
         return None
     description = "; ".join(
@@ -146,8 +147,8 @@ def action_view(actions: Data) -> dict[str, Any] | None:
         drawn = sorted(sorted(drawn, key=lambda index: -_difference(series, index))[:MOST_ACTIONS])
     few = [names[index] for index in drawn], [(policy, [shares[index] for index in drawn]) for policy, shares in series]
     drawing = share_bars(*few, "actions", "Share of the decisions by action and policy", description)
-    rows = [(name, [percent(shares[index]) for _, shares in series]) for index, name in enumerate(names)]
-    return {"policies": [policy for policy, _ in series], "rows": rows, "drawing": drawing, "drawn": len(drawn)}
+    table = [(name, [percent(shares[index]) for _, shares in series]) for index, name in enumerate(names)]
+    return {"policies": [policy for policy, _ in series], "rows": table, "drawing": drawing, "drawn": len(drawn)}
 
 
 def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:

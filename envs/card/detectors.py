@@ -171,7 +171,5 @@ def _inferred(dataset: Dataset) -> Finding | None:
     )
 
 
-def _counted(
-    count: int, code: str, severity: str, sentence: str, consequence: str, remedy: str
-) -> Finding | None:
+def _counted(count: int, code: str, severity: str, sentence: str, consequence: str, remedy: str) -> Finding | None:
     return Finding(code, severity, sentence, consequence, remedy) if count else None

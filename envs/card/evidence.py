@@ -78,9 +78,7 @@ def complete_episodes(dataset: Dataset) -> np.ndarray:
     """Episodes whose return to the horizon is known, bool (E,): terminated, or as long as the horizon."""
     if not dataset.episode_count:
         return np.zeros(0, dtype=bool)
-    return np.asarray(
-        dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon)
-    )
+    return np.asarray(dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon))
 
 
 def gather_evidence(dataset: Dataset) -> Evidence:

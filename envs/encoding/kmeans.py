@@ -150,8 +150,6 @@ def _lloyd(points: np.ndarray, centroids: np.ndarray, iterations: int) -> np.nda
             break
         states = found
         weights = np.bincount(states, minlength=len(centroids))
-        moved = np.stack(
-            [np.bincount(states, weights=column, minlength=len(centroids)) for column in points.T], axis=1
-        )
+        moved = np.stack([np.bincount(states, weights=column, minlength=len(centroids)) for column in points.T], axis=1)
         centroids = np.where(weights[:, None] > 0, moved / np.maximum(weights, 1)[:, None], centroids)
     return np.asarray(centroids)

@@ -25,9 +25,7 @@ def tabular(states: np.ndarray, actions: np.ndarray) -> Dataset:
     """One-decision episodes of an integer observation."""
     count = len(states)
     base = dataset_from_records(
-        specification(
-            observation=ObservationSpecification("int", (ObservationField("state", "integer"),)), horizon=1
-        ),
+        specification(observation=ObservationSpecification("int", (ObservationField("state", "integer"),)), horizon=1),
         [],
         KEY,
     )[0]

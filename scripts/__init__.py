@@ -1,0 +1,1 @@
+"""The three jobs and the demo as short programs on the Python API."""
