@@ -126,13 +126,13 @@ class DemoResult:
                 row.policy,
                 number(row.estimate, 4),
                 interval(row.lower, row.upper) if np.isfinite(row.lower) else "",
-                row.evidence,
+                {"log": "log, 95 %", "model": "models' range"}.get(row.evidence, ""),
                 f"{number(row.pool, 4)} ± {number(row.pool_error, 1)}",
                 f"{number(row.unseen, 4)} ± {number(row.unseen_error, 1)}",
             )
             for row in self.reveal
         ]
-        header = ("policy", "estimate", "95 % interval", "evidence", "truth, logged days", "truth, unseen days")
+        header = ("policy", "estimate", "interval", "evidence", "truth, logged days", "truth, unseen days")
         finalists = len(self.tune.finalists)
         return (
             f"log     {self.decisions:,} new decisions, grade {self.grade}\n"

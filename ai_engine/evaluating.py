@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,16 @@ def evaluate(
         split="select" if own else "all",
         logged=Estimate(logged.value, logged.lower, logged.upper, confidence, "logged", float(count), count),
         estimates=tuple(
-            estimator(trajectories, confidence, force=force, units=units) for estimator in ESTIMATORS.values()
+            _honest(estimator(trajectories, confidence, force=force, units=units)) for estimator in ESTIMATORS.values()
         ),
     )
+
+
+def _honest(estimate: Estimate) -> Estimate:
+    """A model's number without an interval: one over first states alone would pose as the model's error."""
+    if estimate.evidence != "model":
+        return estimate
+    return replace(estimate, lower=float("nan"), upper=float("nan"), confidence=0.0)
 
 
 def aligned(policy: Policy, dataset: Dataset) -> Policy:

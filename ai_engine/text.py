@@ -20,8 +20,9 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(lower: float | None, upper: float | None) -> str:
-    """A confidence interval."""
-    return f"[{number(lower)}, {number(upper)}]"
+    """A confidence interval, an en dash where there is none."""
+    text = f"[{number(lower)}, {number(upper)}]"
+    return "–" if text == "[–, –]" else text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from algorithms.ope.cross_fitting import cross_fit
-from algorithms.ope.direct_method import direct_method
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
@@ -110,23 +109,41 @@ class Judge:
         gain = paired_estimate(candidate, champion, overlap=SELECT_RULE, units=self.units)
         value = doubly_robust(candidate, overlap=SELECT_RULE, units=self.units)
         if value.refused:
-            value = direct_method(candidate, units=self.units)
-        return Judgement(value, gain, self._model_gain(found), gain.diagnostics["standard_deviation"])
+            value = self._model_value(found)
+        model_gain = min(self._by_model_and_fold(found, gains=True))
+        return Judgement(value, gain, model_gain, gain.diagnostics["standard_deviation"])
 
     def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, list[Trajectories]]:
         """D (P, U) of P policies (P, N + E, A) by the first model class, and their trajectories."""
         candidates, champion = self.trajectories(probabilities)[self.first], self.champion[self.first][0]
         return np.stack([paired_difference(each, champion, units=self.units) for each in candidates]), candidates
 
-    def _model_gain(self, found: dict[str, list[Trajectories]]) -> float:
-        fold = np.random.default_rng(self.seed).permutation(self.subset.episode_count) % max(self.folds, 1)
-        gains = []
+    def _model_value(self, found: dict[str, list[Trajectories]]) -> Estimate:
+        """The models' word: their mean and their range, which is no confidence interval and does not pose as one."""
+        values = self._by_model_and_fold(found, gains=False)
+        return Estimate(
+            value=float(np.mean(values)),
+            lower=min(values),
+            upper=max(values),
+            confidence=0.0,
+            estimator="models",
+            effective_sample_size=0.0,
+            units=self.subset.episode_count,
+            evidence="model",
+            assumptions=("a range over model classes and folds, not a confidence interval",),
+        )
+
+    def _by_model_and_fold(self, found: dict[str, list[Trajectories]], *, gains: bool) -> list[float]:
+        """Mean model value of the first states, or its difference to the champion's, for each class and fold."""
+        folds = max(self.folds, 1)
+        fold = np.random.default_rng(self.seed).permutation(self.subset.episode_count) % folds
+        means = []
         for name, champion in self.champion.items():
             ours, theirs = found[name][0].v_values, champion[0].v_values
             assert ours is not None and theirs is not None
-            difference = ours[:, 0] - theirs[:, 0]
-            gains += [float(difference[fold == k].mean()) for k in range(max(self.folds, 1)) if (fold == k).any()]
-        return min(gains)
+            values = ours[:, 0] - theirs[:, 0] if gains else ours[:, 0]
+            means += [float(values[fold == k].mean()) for k in range(folds) if (fold == k).any()]
+        return means
 
 
 def episodes_in(dataset: Dataset, *names: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from ai_engine.reports.drawing import LAYOUTS, Element, Layout, Scale, add, canv
 from ai_engine.reports.formats import percent, shorten
 
 SERIES_COLOURS = 6
+CHARACTER = 7.2  # width of a character, on the safe side
 
 
 def share_bars(
@@ -63,7 +64,7 @@ def step_bars(
             add(mark, "text", f"η {name}", class_="label", x=0.0, y=y + 15)
             end = scale.at(share or 0.0)
             add(mark, "rect", x=left, y=y + 4, width=max(end - left, 1.0), height=14.0, rx=2.0)
-            crossed = end <= scale.at(needed) < end + 50
+            crossed = end <= scale.at(needed) < end + 16 + CHARACTER * len(percent(share))
             add(mark, "text", percent(share), class_="value", x=(scale.at(needed) if crossed else end) + 8, y=y + 15)
         line = scale.at(needed)
         add(root, "line", class_="zero", x1=line, y1=top - 4, x2=line, y2=height)

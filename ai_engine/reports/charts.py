@@ -209,7 +209,7 @@ def _labels(
     middle = top + pitch / 2
     if note:
         add(root, "text", short, class_=kind, x=0.0, y=middle - 2)
-        add(root, "text", shorten(note, layout.characters + 6), class_="note", x=0.0, y=middle + 13)
+        add(root, "text", shorten(note, layout.characters + 10), class_="note", x=0.0, y=middle + 13)
     else:
         add(root, "text", short, class_=kind, x=0.0, y=middle + 4)
     add(root, "text", text, class_="value", x=layout.width, y=middle + 4, text_anchor="end")

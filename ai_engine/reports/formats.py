@@ -10,6 +10,7 @@ from typing import Any
 DASH, MINUS, SPACE = "\u2013", "\u2212", "\u00a0"
 DIGITS = 3
 LARGEST_DECIMALS = 6
+SMALLEST_SHARE = 1e-4
 LARGEST_PLAIN = 1e15
 LARGEST = 1e150
 _DURATIONS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
@@ -92,9 +93,11 @@ def interval(lower: Any, upper: Any, decimals: int, *, signed: bool = False) -> 
 
 
 def percent(fraction: Any) -> str:
-    """A fraction as per cent."""
+    """A fraction as per cent, nothing finer than a hundredth of one."""
     if not known(fraction):
         return DASH
+    if 0 < abs(fraction) < SMALLEST_SHARE:
+        return f"<{SPACE}{number(100.0 * SMALLEST_SHARE)}{SPACE}%"
     return f"{number(100.0 * fraction)}{SPACE}%"
 
 
@@ -150,6 +153,12 @@ def setting(value: Any) -> str:
 def label(name: str) -> str:
     """A field's name as words."""
     return name.replace("_", " ")
+
+
+def sentence(value: Any) -> str:
+    """A text as it begins a sentence: with a capital, unless its first word is a name of code."""
+    text = words(value)
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0].isalpha() else text
 
 
 def shorten(text: str, characters: int) -> str:

@@ -29,6 +29,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "words": formats.words,
     "figure": formats.figure,
     "label": formats.label,
+    "sentence": formats.sentence,
 }
 
 
@@ -73,7 +74,7 @@ def _context(document: ReportDocument) -> dict[str, Any]:
     return {
         "document": document,
         "outcome": outcome_view(document.gate),
-        "card": card_view(document.card),
+        "card": card_view(document),
         "variants": variants_view(document.variants),
         "gate": gate_view(document.gate),
         "actions": action_view(document.actions),

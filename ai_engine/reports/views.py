@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ai_engine.reports.bars import share_bars, step_bars
 from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
+from ai_engine.reports.document import ReportDocument
 from ai_engine.reports.formats import (
     DASH,
     SPACE,
@@ -21,6 +23,7 @@ from ai_engine.reports.formats import (
     percent,
     plus_minus,
     setting,
+    words,
 )
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE
 
@@ -55,8 +58,11 @@ def outcome_view(gate: Data | None) -> dict[str, str]:
     return {"kind": kind, "sign": sign, "text": decision or "not gated", "meaning": meaning}
 
 
-def card_view(card: Data) -> dict[str, Any]:
-    """Grade, findings and the drawing of the provable steps."""
+def card_view(document: ReportDocument) -> dict[str, Any]:
+    """Grade, findings and the drawing of the provable steps; figures that stand above are not repeated."""
+    card = document.card
+    figures = {**({"horizon": card["horizon"]} if "horizon" in card else {}), **(card.get("figures") or {})}
+    above = {("agent", document.agent), *((label(name), words(value)) for name, value in document.figures.items())}
     grade = str(card.get("grade") or DASH)
     findings = [
         {**{key: row.get(key) for key in ("code", "sentence", "consequence", "remedy")}, **_severity(row)}
@@ -74,7 +80,7 @@ def card_view(card: Data) -> dict[str, Any]:
         "kind": grade[:1].lower() if grade in GRADES else "unknown",
         "meaning": card.get("meaning") or GRADES.get(grade, ""),
         "findings": findings,
-        "figures": {**({"horizon": card["horizon"]} if "horizon" in card else {}), **(card.get("figures") or {})},
+        "figures": {k: value for k, value in figures.items() if (label(k), words(value)) not in above},
         "needed": needed,
         "steps": drawing,
         "advice": card.get("exploration_advice") or "",
@@ -93,7 +99,7 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
         rows.append(
             {
                 "version": _version(row),
-                "algorithm": row.get("algorithm") or DASH,
+                "algorithm": str(row.get("algorithm") or DASH),
                 "hyperparameters": [(k, setting(v)) for k, v in (row.get("hyperparameters") or {}).items()],
                 "seeds": f",{SPACE}".join(str(seed) for seed in row.get("seeds") or []) or DASH,
                 "step": number(row.get("step")),
@@ -108,7 +114,8 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
         )
     drawing = ""
     if ranked:
-        chart = [_gain_row(row, shown) for row, shown in zip(ranked, rows, strict=True)]
+        varied = _varied(rows)
+        chart = [_gain_row(row, shown, varied) for row, shown in zip(ranked, rows, strict=True)]
         text = "; ".join(f"{row.label}: {row.text}" for row in chart)
         drawing = forest_plot(chart, "gains", "Paired gain of each variant over the champion", text)
     methods = {key: _common_method([row[key] for row in rows]) for key in ("gain", "estimate")}
@@ -199,11 +206,25 @@ def _rank(row: Data) -> tuple[bool, float]:
     return True, -row["model_gain"] if known(row.get("model_gain")) else float("inf")
 
 
-def _gain_row(row: Data, shown: Data) -> GainRow:
+def _varied(rows: Sequence[Data]) -> set[tuple[str, str]]:
+    """Algorithm and name of each hyperparameter that tells variants apart; all, where there is one variant."""
+    settings: dict[tuple[str, str], set[str]] = {}
+    variants = Counter(row["algorithm"] for row in rows)
+    times = Counter((row["algorithm"], name) for row in rows for name, _ in row["hyperparameters"])
+    for row in rows:
+        for name, value in row["hyperparameters"]:
+            settings.setdefault((row["algorithm"], name), set()).add(value)
+    return {
+        key for key, values in settings.items() if len(values) > 1 or times[key] < variants[key[0]] or len(rows) == 1
+    }
+
+
+def _gain_row(row: Data, shown: Data, varied: set[tuple[str, str]]) -> GainRow:
     gain = row.get("gain") or {}
     proven = by_log(gain)
     marks = [word for word in ("recommended", "finalist") if shown[word]]
-    note = " · ".join([*marks, *(f"{key} {value}" for key, value in shown["hyperparameters"])])
+    settings = [f"{key} {value}" for key, value in shown["hyperparameters"] if (shown["algorithm"], key) in varied]
+    note = " · ".join([*marks, *settings])
     name = f"{shown['version']} {shown['algorithm']} η {shown['step']}"
     point, lower, upper = (finite(gain.get(key)) for key in ("value", "lower", "upper"))
     model_gain = finite(row.get("model_gain"))

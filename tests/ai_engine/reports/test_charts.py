@@ -115,3 +115,15 @@ def test_many_actions_are_all_in_the_table_and_the_most_shifted_are_drawn() -> N
     html = render_report(document(actions={"names": names, "series": series}))
     assert len(drawn(html, "share")) == 2 * 24 and any("action-79" in mark for mark in drawn(html, "share"))
     assert all(f">{name}<" in html for name in names)
+
+
+def test_the_drawing_names_only_the_settings_that_differ() -> None:
+    several = [variant(i, 0.1 * i, hyperparameters={"cells": 10 + i, "sweeps": 7}) for i in range(2)]
+    notes = re.findall(r'class="note"[^>]*>([^<]*)<', render_report(document(variants=several)))
+    assert notes == ["cells 11", "cells 10"]
+
+
+def test_figures_that_stand_above_are_not_repeated_in_the_card() -> None:
+    figures = {"agent": "scaling", "train_episodes": 20, "open_episodes": 3}
+    page = Page(render_report(document(figures={"train episodes": "20"}, card={"grade": "A", "figures": figures})))
+    assert page.text.count("train episodes") == 1 and page.text.count("open episodes") == 1

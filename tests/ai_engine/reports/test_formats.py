@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ai_engine.reports.formats import duration, fixed, number, percent, plus_minus
+from ai_engine.reports.formats import duration, fixed, number, percent, plus_minus, sentence
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,9 @@ from ai_engine.reports.formats import duration, fixed, number, percent, plus_min
     [(number(0.051234), "0.0512"), (number(20004), "20,004"), (number(1234.56), "1,235"), (number(-0.5), "−0.5"),
      (number(None), "–"), (number(math.nan), "–"), (number(3.2e-9), "3.20e−9"), (number(0.0), "0"),
      (fixed(-0.0004, 2), "0.00"), (fixed(0.0512, 2, signed=True), "+0.05"), (percent(0.05), "5\u00a0%"),
-     (percent(None), "–"), (duration(45.0), "45\u00a0seconds"), (duration(86_400.0), "1\u00a0day"),
+     (percent(None), "–"), (percent(2e-10), "<\u00a00.01\u00a0%"),
+     (sentence("the log is short"), "The log is short"), (sentence("reward_range is open"), "reward_range is open"),
+     (duration(45.0), "45\u00a0seconds"), (duration(86_400.0), "1\u00a0day"),
      (duration(276_480), "3.2\u00a0days"), (plus_minus(-14.7741, 0.0212), "−14.774\u00a0±\u00a00.021"),
      (plus_minus(None, 0.1), "–")],
 )  # fmt: skip
