@@ -2,81 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ai_engine.deploy.ledger import LedgerEntry
 from ai_engine.deploy.references import parse_reference
 from ai_engine.deploy.registry import Registry
+from ai_engine.gate_result import GateResult
 from ai_engine.gating import Question, ask
 from ai_engine.locking import retraining_lock
+from ai_engine.reporting import write_run_report
 from ai_engine.runs import FINISHED, Run, list_runs
-from ai_engine.text import interval, number, signed, table
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
-from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
 from envs.errors import DataError, RegistryError
 from envs.home import Home
-from tune_configs.gate.request import GateDecision, Needs
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """The gate's answer.
-
-    Attributes:
-        agent: the agent.
-        decision: ``promote``, ``canary``, ``keep``, ``inconclusive`` or ``refused``.
-        version: the finalist that it speaks of, ``agent@N``, or empty.
-        reason: one sentence.
-        needs: what would settle an open question.
-        estimate: gain of that finalist over the champion, or ``None``.
-        alpha: what the look cost of the lifetime budget.
-        look: number of the look; 0 where no outcome of ``final`` was read.
-        champion: whom the finalists were judged against.
-        units: final units that were read.
-        entry: number of the ledger entry.
-    """
-
-    agent: str
-    decision: str
-    version: str
-    reason: str
-    needs: Needs
-    estimate: Estimate | None
-    alpha: float
-    look: int
-    champion: str
-    units: int
-    entry: int
-
-    def to_json(self) -> dict[str, Any]:
-        """One document; figures that are not finite are null."""
-        document = {name: getattr(self, name) for name in self.__slots__}
-        document["needs"] = asdict(self.needs)
-        document["estimate"] = asdict(self.estimate) if self.estimate else None
-        plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
-        return plain
-
-    def to_text(self) -> str:
-        """The figures and one sentence."""
-        rows = [("champion", self.champion), ("finalist", self.version or "–")]
-        if self.estimate and self.estimate.usable:
-            rows.append(("gain", f"{signed(self.estimate.value)} {interval(self.estimate.lower, self.estimate.upper)}"))
-            rows.append(("overlap", f"{self.estimate.effective_sample_size:,.0f} of {self.units:,} units"))
-        rows.append(("look", f"{self.look}, α {self.alpha:.4f} spent" if self.look else "none spent"))
-        wants = []
-        if self.needs.decisions:
-            wants.append(f"~{self.needs.decisions:,} decisions")
-        if self.needs.seconds:
-            wants.append(f"{self.needs.seconds / 3600:,.1f} h at your rate")
-        if self.needs.explore:
-            wants.append(f"explore={number(self.needs.explore, 2)}")
-        if wants:
-            rows.append(("needs", ", ".join(wants)))
-        return f"{table((), rows)}\n{self.decision}: {self.reason}."
+from tune_configs.gate.request import GateDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +63,20 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         run, tuned = _last_sweep(workspace, champion.version)
         versions = [reference.rpartition("@")[2] for reference in tuned.finalists]
         answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0))))
-        return _record(
+        result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
         )
+        run.write("gate.json", result.to_json())
+        write_run_report(
+            workspace,
+            run.path,
+            tuned,
+            result,
+            seed=int(run.record["request"]["seed"]),
+            created=str(run.record["created"]),
+            command=f"retrainer promote {result.version}" if result.decision == "promote" else "",
+        )
+        return result
 
 
 def _last_sweep(workspace: Workspace, champion: str) -> tuple[Run, TuneResult]:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from ai_engine.continuous_learning import LearningPipeline
-from ai_engine.deciding import GateResult, gate, promote
+from ai_engine.deciding import gate, promote
 from ai_engine.deploy import Agent, Registry, load_policy
+from ai_engine.gate_result import GateResult
 from ai_engine.interrupts import Interrupted
 from ai_engine.learning import tune
 from ai_engine.reporting import write_run_report
@@ -302,6 +303,7 @@ def _reveal(
         seed=state.seed,
         reveal=[row.to_json() for row in rows],
         created=str(run.record["created"]),
+        command=f"retrainer rollback {decided.agent}" if decided.decision == "promote" else "",
     )
     specification = workspace.specification
     margin = (

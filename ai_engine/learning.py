@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ai_engine.interrupts import Interrupted
 from ai_engine.locking import retraining_lock
+from ai_engine.reporting import write_run_report
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run
 from ai_engine.tune_result import TuneResult, VariantResult
 from ai_engine.workspace import Workspace, open_workspace
@@ -162,6 +163,7 @@ def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress
         run.update(status=FAILED)
         raise
     run.write("result.json", result.to_json())
+    write_run_report(workspace, run.path, result, seed=plan.seed, created=str(run.record["created"]))
     run.update(status=FINISHED)
     run.tidy()
     return result

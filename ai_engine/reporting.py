@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ai_engine.deciding import GateResult
+from ai_engine.gate_result import GateResult
 from ai_engine.reports import ReportDocument, write_report
 from ai_engine.text import signed
 from ai_engine.tune_result import TuneResult
@@ -27,6 +27,7 @@ def write_run_report(
     seed: int = 0,
     reveal: Sequence[dict[str, Any]] = (),
     created: str = "",
+    command: str = "",
 ) -> Path:
     """Write ``report.html`` into a run's folder and return its path."""
     card, dataset = workspace.card(), workspace.dataset
@@ -39,12 +40,12 @@ def write_run_report(
         "run": tuned.run,
         "seed": seed,
         "figures": {
-            "decisions": f"{len(dataset):,}",
-            "episodes": f"{dataset.episode_count:,}",
-            "horizon": str(workspace.specification.horizon),
-            **{f"{name} episodes": f"{size:,}" for name, size in sizes.items()},
-            "mean return of the log": f"{_mean_return(workspace):.4g}",
-            "exploration": f"{workspace.specification.explore:.0%}",
+            "decisions": len(dataset),
+            "episodes": dataset.episode_count,
+            "horizon": workspace.specification.horizon,
+            **{f"{name} episodes": size for name, size in sizes.items()},
+            "mean return of the log": _mean_return(workspace),
+            "exploration share": workspace.specification.explore,
             "champion judged against": tuned.champion,
         },
         "card": card.to_json(),
@@ -68,9 +69,7 @@ def write_run_report(
             "series": _shares(workspace, tuned, gate),
         },
         "reveal": list(reveal),
-        "command": f"retrainer promote {gate.version}"
-        if gate and gate.decision == "promote"
-        else f"retrainer gate {workspace.name}",
+        "command": command or f"retrainer gate {workspace.name}",
     }
     path = directory / "report.html"
     write_report(ReportDocument.from_json(plain_json(document)), path)
