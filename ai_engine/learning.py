@@ -100,7 +100,7 @@ def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Pr
 def _learnable(workspace: Workspace) -> str:
     card = workspace.card()
     if card.grade == "D":
-        reason = next((f.sentence for f in card.findings if f.severity == "fatal"), "the log is grade D")
+        reason = next((f.sentence for f in card.findings if f.severity == "error"), "the log is grade D")
         raise DataError(reason, where=f"agent {workspace.name}", remedy=f"see retrainer inspect {workspace.name}")
     return card.grade
 

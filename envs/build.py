@@ -58,6 +58,8 @@ class BuildReport:
         unscored_episodes: episodes with a decision without reward (or without its worst class).
         unscored_reason: the first such decision and what it lacks, or empty.
         duplicated_episodes: episodes with two records for one step.
+        broken_episodes: closed episodes that lack a step or go on after their end.
+        broken_reason: the first such episode and what is wrong with it, or empty.
         embargoed_episodes: episodes in the dataset that belong to no split.
         unknown_ends: episodes in the dataset whose last observation is not known.
         conflicting_observations: decisions whose ``next_observation`` is not the next step's observation.
@@ -75,6 +77,8 @@ class BuildReport:
     unscored_episodes: int = 0
     unscored_reason: str = ""
     duplicated_episodes: int = 0
+    broken_episodes: int = 0
+    broken_reason: str = ""
     embargoed_episodes: int = 0
     unknown_ends: int = 0
     conflicting_observations: int = 0
@@ -101,7 +105,7 @@ def build_dataset(home: HomeLike, name: str, *, rule: Rule | None = None) -> tup
 
     Raises:
         SpecificationError: the agent is not declared.
-        DataError: it has no records, an episode lacks a step, or a reward is out of the declared range.
+        DataError: it has no records, or a reward is out of the declared range.
         RecordError: a record does not fit the declaration (any more).
     """
     from envs.journal import Journal
@@ -194,6 +198,8 @@ def dataset_from_records(
         unscored_episodes=unscored,
         unscored_reason=reason,
         duplicated_episodes=gathered.duplicated_episodes,
+        broken_episodes=gathered.broken_episodes,
+        broken_reason=gathered.broken_reason,
         embargoed_episodes=int((splits == EMBARGO).sum()),
         unknown_ends=int((~end_known).sum()),
         conflicting_observations=conflicts,

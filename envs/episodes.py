@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from envs.errors import DataError
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
@@ -44,6 +43,8 @@ class Gathered:
     open_episodes: int
     open_decisions: int
     duplicated_episodes: int
+    broken_episodes: int
+    broken_reason: str
 
 
 def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification: AgentSpecification) -> Gathered:
@@ -51,17 +52,16 @@ def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification
 
     An episode is closed when it terminated or was truncated, when it has as many steps as the declared
     horizon, or when it is a decision without an episode. Any other is still open. An episode with two
-    records for one step is left out: which of them happened cannot be told.
+    records for one step is left out: which of them happened cannot be told. So is a closed one that lacks
+    a step or goes on after its end: one lost record must not make the whole log useless.
 
     Args:
         records: (journal position, record) in any order.
         specification: the agent's declaration.
-
-    Raises:
-        DataError: a closed episode lacks a step, or goes on after its end; names it.
     """
     groups: dict[tuple[str, str], list[tuple[int, DecisionRecord]]] = defaultdict(list)
-    total = shadow = open_episodes = open_decisions = duplicated = 0
+    total = shadow = open_episodes = open_decisions = duplicated = broken = 0
+    reason = ""
     for sequence, record in records:
         total += 1
         if record.mode == "shadow":
@@ -78,27 +78,21 @@ def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification
         elif not (last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon):
             open_episodes += 1
             open_decisions += len(rows)
+        elif problem := _broken(rows):
+            broken, reason = broken + 1, reason or f"episode {name}: {problem}"
         else:
-            _check_complete(tenant, name, rows)
             times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
             start, end = (min(times), max(times)) if times else (math.nan, math.nan)
             episodes.append(LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered)))
     episodes.sort(key=lambda item: (item.start if math.isfinite(item.start) else math.inf, item.tenant, item.name))
-    return Gathered(episodes, total, shadow, open_episodes, open_decisions, duplicated)
+    return Gathered(episodes, total, shadow, open_episodes, open_decisions, duplicated, broken, reason)
 
 
-def _check_complete(tenant: str, name: str, rows: list[DecisionRecord]) -> None:
-    where = f"agent {rows[0].agent}, episode {name}" + (f" of tenant {tenant}" if tenant != "default" else "")
+def _broken(rows: list[DecisionRecord]) -> str:
+    """What is wrong with the steps of a closed episode, or empty."""
     for expected, record in enumerate(rows):
         if record.step != expected:
-            raise DataError(
-                f"step {expected} is missing, the next is {record.step}",
-                where=where,
-                remedy="record the missing step, or exclude the episode",
-            )
+            return f"step {expected} is missing, the next is {record.step}"
         if (record.terminated or record.truncated) and expected < len(rows) - 1:
-            raise DataError(
-                f"goes on after its end at step {expected}",
-                where=where,
-                remedy="give each run its own episode_id, or exclude the episode",
-            )
+            return f"goes on after its end at step {expected}"
+    return ""

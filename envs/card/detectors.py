@@ -102,6 +102,14 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             "give each run its own episode_id",
         ),
         _counted(
+            report.broken_episodes,
+            "broken_episodes",
+            "warning",
+            f"{report.broken_episodes:,} episodes lack a step or go on after their end ({report.broken_reason})",
+            "they are left out; if records are lost when things go badly, every value is too high",
+            "record every step, and give each run its own episode_id",
+        ),
+        _counted(
             report.unscored_episodes,
             "unscored_episodes",
             "warning",

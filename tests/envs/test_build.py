@@ -81,15 +81,18 @@ def test_shadow_decisions_are_left_out_and_counted() -> None:
 
 
 @pytest.mark.parametrize("steps", [(0, 2), (1, 2), (0, 1, 3)])
-def test_a_missing_step_is_named(steps: tuple[int, ...]) -> None:
+def test_an_episode_that_lacks_a_step_is_left_out_and_named(steps: tuple[int, ...]) -> None:
     rows = [record("broken", step, **({"terminated": True} if step == steps[-1] else {})) for step in steps]
-    with pytest.raises(DataError, match=r"broken.*step . is missing"):
-        build(rows)
+    dataset, report = build([*rows, *episode("b", 2, terminated=True)])
+    assert report.broken_episodes == 1 and dataset.episode_count == 1
+    assert re.search(r"broken.*step . is missing", report.broken_reason)
 
 
-def test_an_episode_that_goes_on_after_its_end_is_named() -> None:
-    with pytest.raises(DataError, match=r"broken.*after its end at step 0"):
-        build([record("broken", 0, terminated=True), record("broken", 1, terminated=True)])
+def test_an_episode_that_goes_on_after_its_end_is_left_out_and_named() -> None:
+    rows = [record("broken", 0, terminated=True), record("broken", 1, terminated=True)]
+    dataset, report = build([*rows, *episode("b", 2, terminated=True)])
+    assert report.broken_episodes == 1 and dataset.episode_count == 1
+    assert re.search(r"broken.*after its end at step 0", report.broken_reason)
 
 
 def test_an_episode_with_two_records_for_a_step_is_left_out_and_counted() -> None:

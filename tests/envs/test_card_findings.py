@@ -60,6 +60,7 @@ def test_untried_actions_are_named() -> None:
     [
         ("duplicated_episodes", "duplicated_steps"),
         ("unscored_episodes", "unscored_episodes"),
+        ("broken_episodes", "broken_episodes"),
         ("open_episodes", "open_episodes"),
         ("embargoed_episodes", "embargoed_episodes"),
         ("shadow", "shadow_decisions"),
