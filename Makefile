@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 STAMP := $(VENV)/installed
 TORCH := 2.13.0
 
@@ -13,11 +14,10 @@ env: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1 \
-	    --extra-index-url https://download.pytorch.org/whl/cpu "torch==$(TORCH)" 2>$(VENV)/torch.log \
-	    || { cat $(VENV)/torch.log; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "installing into $(VENV)"
+	@{ $(PIP) --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu "torch==$(TORCH)" \
+	    && $(PIP) -r requirements.lock && $(PIP) --no-build-isolation -e .; } 2>$(VENV)/pip.log \
+	    || { cat $(VENV)/pip.log; exit 1; }
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -27,7 +27,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 test: lint
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile

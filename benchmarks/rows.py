@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 
@@ -45,10 +47,18 @@ def arguments(description: str | None, **more: tuple[type, object, str]) -> argp
     return parser.parse_args()
 
 
+def _commit() -> str:
+    """The commit that was measured, empty outside a checkout."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 def publish(name: str, rows: list[Row], as_json: bool) -> None:
     """Print the rows; exit with 1 where a goal is missed."""
     if as_json:
         environment = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "commit": _commit(),
             "python": platform.python_version(),
             "machine": platform.machine(),
             **{package: version(package) for package in ("numpy", "ray", "gymnasium")},
