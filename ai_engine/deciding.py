@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,12 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         BusyError: the agent is being retrained.
     """
     workspace = open_workspace(name, home)
+    known = name in workspace.registry.agents()
+    _last_sweep(workspace, workspace.registry.champion(name) if known else "0")  # before anything is written
     with retraining_lock(workspace.home, name):
         champion = workspace.champion()
         run, tuned = _last_sweep(workspace, champion.version)
-        versions = [reference.rpartition("@")[2] for reference in tuned.finalists]
+        versions = _finalists(workspace, tuned)
         answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0))))
         result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
@@ -77,6 +79,19 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
             command=f"retrainer promote {result.version}" if result.decision == "promote" else "",
         )
         return result
+
+
+def _finalists(workspace: Workspace, tuned: TuneResult) -> list[str]:
+    """The finalists that may be promoted; a version that was rolled back takes no share of α."""
+    versions = [reference.rpartition("@")[2] for reference in tuned.finalists]
+    barred = workspace.registry.barred(workspace.name)
+    if versions and barred.issuperset(versions):
+        raise DataError(
+            f"every finalist of run {tuned.run} was rolled back and is barred",
+            where=f"agent {workspace.name}",
+            remedy=f"run retrainer tune {workspace.name}",
+        )
+    return [version for version in versions if version not in barred]
 
 
 def _last_sweep(workspace: Workspace, champion: str) -> tuple[Run, TuneResult]:
@@ -114,7 +129,12 @@ def _record(
         alpha=decision.alpha,
         final_sequence=final_sequence if look else workspace.registry.looks(name).final_sequence,
         reason=reason,
-        details={"run": tuned.run, "units": units},
+        details={
+            "run": tuned.run,
+            "units": units,
+            "needs": asdict(decision.needs),
+            "estimate": asdict(decision.estimate) if decision.estimate else None,
+        },
     )
     return GateResult(
         agent=name,
@@ -165,7 +185,12 @@ def rollback(
     name: str, *, to: str | None = None, reason: str = "", home: Home | str | Path | None = None
 ) -> LedgerMove:
     """Go back to the previous champion or to a reference; bars the present one and holds automation."""
-    target = parse_reference(to).version if to and "@" in to else to
+    target = to
+    if to and "@" in to:
+        parsed = parse_reference(to)
+        if parsed.agent != name:
+            raise RegistryError(f"{to} is no version of {name}", where=f"agent {name}", remedy=f"name {name}@N")
+        target = parsed.version
     return LedgerMove(name, Registry(Home.find(home)).rollback(name, target, reason))
 
 

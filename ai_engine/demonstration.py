@@ -14,143 +14,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deciding import gate, promote
+from ai_engine.demo_result import DemoResult
 from ai_engine.deploy import Agent, Registry, load_policy
 from ai_engine.gate_result import GateResult
 from ai_engine.interrupts import Interrupted
-from ai_engine.learning import tune
+from ai_engine.learning import runs_resume, tune
 from ai_engine.reporting import write_run_report
-from ai_engine.runs import Run
-from ai_engine.text import interval, number, table
+from ai_engine.revealing import reveal_row
+from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import open_workspace
-from algorithms.policy import Policy
-from algorithms.policy.provenance import plain_json
-from envs.home import Home
+from envs.errors import SpecificationError
+from envs.home import CONFIGURATION, Home
+from envs.journal import Journal
 from envs.storage import LocalStorage
 from envs.testbeds import scaling
 
 EXPLORE = 0.2
 DECISIONS, QUICK_DECISIONS = 20_000, 5_000
 TRIALS, QUICK_TRIALS = 12, 3
+AGENT = "scaling"
 STATE = "demo.json"
 CONCURRENT = 24
 """Services that log at the same time: what the timestamps, and so the rates, are made of."""
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RevealRow:
-    """A policy's estimate beside its truth.
-
-    Attributes:
-        policy: what it is.
-        estimate: estimated value, with its interval; NaN where none was made.
-        lower: lower end.
-        upper: upper end.
-        evidence: ``log``, ``model`` or empty.
-        pool: true value on the logged days, of which the intervals speak.
-        pool_error: its standard error.
-        unseen: true value on the days that were never logged.
-        unseen_error: its standard error.
-    """
-
-    policy: str
-    estimate: float
-    lower: float
-    upper: float
-    evidence: str
-    pool: float
-    pool_error: float
-    unseen: float
-    unseen_error: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class DemoResult:
-    """What a demo showed.
-
-    Attributes:
-        home: its home.
-        cycle: number of this demo in the home, from 1.
-        seed: its seed.
-        decisions: decisions logged by this demo.
-        grade: of the log.
-        tune: the sweep.
-        gate: the gate's answer.
-        reveal: truth beside estimate: rule, champion before, recommendation, champion after.
-        margin: loss of value that the declaration tolerates.
-        report: the report page.
-        seconds: wall-clock time.
-    """
-
-    home: Path
-    cycle: int
-    seed: int
-    decisions: int
-    grade: str
-    tune: TuneResult
-    gate: GateResult
-    reveal: tuple[RevealRow, ...]
-    margin: float
-    report: Path
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """One document."""
-        plain: dict[str, Any] = plain_json(
-            {
-                "schema_version": 1,
-                **{n: getattr(self, n) for n in ("cycle", "seed", "decisions", "grade", "margin", "seconds")},
-                "home": str(self.home),
-                "report": str(self.report),
-                "tune": self.tune.to_json(),
-                "gate": self.gate.to_json(),
-                "reveal": [row.to_json() for row in self.reveal],
-            }
-        )
-        return plain
-
-    def to_text(self) -> str:
-        """Log, sweep, gate, truth, and one sentence."""
-        rows = [
-            (
-                row.policy,
-                number(row.estimate, 4),
-                interval(row.lower, row.upper) if np.isfinite(row.lower) else "",
-                {"log": "log, 95 %", "model": "models' range"}.get(row.evidence, ""),
-                f"{number(row.pool, 4)} ± {number(row.pool_error, 1)}",
-                f"{number(row.unseen, 4)} ± {number(row.unseen_error, 1)}",
-            )
-            for row in self.reveal
-        ]
-        header = ("policy", "estimate", "interval", "evidence", "truth, logged days", "truth, unseen days")
-        finalists = len(self.tune.finalists)
-        return (
-            f"log     {self.decisions:,} new decisions, grade {self.grade}\n"
-            f"tune    {len(self.tune.variants)} variants, {finalists} finalists, recommended {self.tune.recommended}"
-            f" ({self.tune.evidence})\n"
-            f"gate    {self.gate.decision}: {self.gate.reason}\n"
-            f"{table(header, rows)}\n"
-            f"report  {self.report}\n"
-            f"{self._sentence()}"
-        )
-
-    def _sentence(self) -> str:
-        if self.gate.decision == "promote":
-            return (
-                f"{self.gate.version} is the champion now; one command goes back: retrainer rollback {self.gate.agent}."
-            )
-        return f"The champion stays {self.gate.champion}: {self.gate.decision}."
 
 
 def demo(
@@ -174,52 +66,101 @@ def demo(
     state = _State.of(found, seed)
     try:
         tell("logging decisions")
-        count = _log(found, state, QUICK_DECISIONS if quick else DECISIONS)
-        tuned = tune("scaling", trials=QUICK_TRIALS if quick else TRIALS, home=found, seed=state.seed, progress=tell)
+        earlier = _logged(found, state)
+        count = earlier or _log(found, state, QUICK_DECISIONS if quick else DECISIONS)
+        trials = QUICK_TRIALS if quick else TRIALS
+        tuned = _left_sweep(found, state, trials, tell) if earlier else None
+        tuned = tuned or tune(AGENT, trials=trials, home=found, seed=state.seed, progress=tell)
         tell("gate")
-        before = Registry(found).champion("scaling")
-        decided = gate("scaling", home=found)
-        if decided.decision == "promote":
-            promote(decided.version, home=found, reason=f"demo {state.cycle}")
+        decided = _gated(found, state, tuned)
         tell("revealing the truth")
-        result = _reveal(found, state, tuned, decided, before, count, started)
+        result = _reveal(found, state, tuned, decided, count, started)
     except (KeyboardInterrupt, Interrupted):
         command = f"retrainer demo --home {shlex.quote(str(found.path))} --seed {seed}{' --quick' if quick else ''}"
         raise Interrupted("interrupted, nothing is half-written", resume_command=command) from None
-    state.finished()
+    state.finished(result.tune.run)
     return result
 
 
 @dataclass(slots=True)
 class _State:
-    """Which demo of a home this is; an interrupted one is done again with the same decisions."""
+    """Which demo of a home this is. An interrupted one goes on from what its log, runs and ledger hold.
+
+    Attributes:
+        home: the home.
+        cycle: number of the demo, from 1.
+        seed: of its log and its sweep.
+        sequence: journal position at which the demo before it ended.
+        run: the sweep of the demo before it, or empty.
+    """
 
     home: Home
     cycle: int
     seed: int
+    sequence: int
+    run: str
 
     @classmethod
     def of(cls, home: Home, seed: int) -> _State:
         path = home.path / STATE
-        done = json.loads(path.read_text(encoding="utf-8"))["finished"] if path.exists() else 0
-        return cls(home, done + 1, seed + 1000 * done)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"finished": 0}
+        done = int(known["finished"])
+        return cls(home, done + 1, seed + 1000 * done, int(known.get("sequence", 0)), str(known.get("run", "")))
 
-    def finished(self) -> None:
-        content = json.dumps({"schema_version": 1, "finished": self.cycle}).encode()
-        LocalStorage(self.home.path).replace(STATE, content)
+    def finished(self, run: str) -> None:
+        sequence = Journal(self.home.journal_path).last_sequence(AGENT)
+        known = {"schema_version": 1, "finished": self.cycle, "sequence": sequence, "run": run}
+        LocalStorage(self.home.path).replace(STATE, json.dumps(known).encode())
 
 
 def _home(home: Home | str | Path | None, seed: int) -> Home:
     if isinstance(home, Home):
-        return home
-    path = Path(home) if home is not None else Path("retrainer-demo")
-    if (path / "retrainer.toml").exists():
-        found = Home(path)
+        found = home
     else:
-        found = Home.create(path, split_key=hashlib.sha256(f"retrainer demo {seed}".encode()).digest())
-    if "scaling" not in found.agents():
+        path = Path(home) if home is not None else Path("retrainer-demo")
+        if (path / CONFIGURATION).exists():
+            found = Home(path)
+        else:
+            found = Home.create(path, split_key=hashlib.sha256(f"retrainer demo {seed}".encode()).digest())
+    if AGENT not in found.agents():
         found.declare(scaling.specification(EXPLORE))
+    declared = found.specification(AGENT)
+    if (declared.rule, declared.actions) != (scaling.specification(EXPLORE).rule, scaling.ACTIONS):
+        raise SpecificationError(
+            "is an agent of your own, which the demo must not log for",
+            where=f"agent {AGENT} in {found.path}",
+            remedy="give the demo a home of its own with --home",
+        )
     return found
+
+
+def _logged(home: Home, state: _State) -> int:
+    """Decisions that this demo logged before it was interrupted: all of them or none."""
+    records = Journal(home.journal_path).read(AGENT, after=state.sequence)
+    return sum((record.episode_id or "").startswith(f"demo-{state.cycle}-") for _, record in records)
+
+
+def _left_sweep(home: Home, state: _State, trials: int, tell: Progress) -> TuneResult | None:
+    """The sweep of this demo that an interruption left, finished; ``None`` where there is none."""
+    runs = [run.identifier for run in list_runs(home, AGENT)]
+    later = runs[runs.index(state.run) + 1 :] if state.run in runs else runs
+    for run in (Run.open(home, name) for name in reversed(later)):
+        request = run.record["request"]
+        mine = run.record["kind"] == "tune" and (request["seed"], len(request["variants"])) == (state.seed, trials)
+        if mine and run.status in (FINISHED, INTERRUPTED):
+            return runs_resume(run.identifier, home=home, progress=tell)
+    return None
+
+
+def _gated(home: Home, state: _State, tuned: TuneResult) -> GateResult:
+    """The gate's answer on this demo's sweep, and the promotion that follows from it, each once."""
+    registry = Registry(home)
+    entries = [entry for entry in registry.history(AGENT) if entry.details.get("run") == tuned.run]
+    decided = GateResult.of(entries[-1]) if entries else gate(AGENT, home=home)
+    done = any(entry.details.get("gate") == decided.entry for entry in registry.history(AGENT))
+    if decided.decision == "promote" and not done and not registry.held(AGENT):
+        promote(decided.version, home=home, reason=f"demo {state.cycle}")
+    return decided
 
 
 def _log(home: Home, state: _State, decisions: int) -> int:
@@ -228,7 +169,7 @@ def _log(home: Home, state: _State, decisions: int) -> int:
     rng = np.random.default_rng([state.seed, 1])
     world = scaling.draw_world(episodes, logged=True, rng=rng)
     agent = Agent(
-        "scaling", policy=scaling.threshold_rule, explore=EXPLORE, version="threshold-1", home=home, seed=state.seed
+        AGENT, policy=scaling.threshold_rule, explore=EXPLORE, version="threshold-1", home=home, seed=state.seed
     )
     start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(days=30 * (state.cycle - 1))
     records = []
@@ -261,38 +202,42 @@ def _log(home: Home, state: _State, decisions: int) -> int:
 
 
 def _reveal(
-    home: Home, state: _State, tuned: TuneResult, decided: GateResult, before: str, count: int, started: float
+    home: Home, state: _State, tuned: TuneResult, decided: GateResult, count: int, started: float
 ) -> DemoResult:
     registry = Registry(home)
-    rule = scaling.threshold_rule
-    champion = load_policy(home.models_path / "scaling_model.json", base=rule)
+    rule, before = scaling.threshold_rule, decided.champion.rpartition("@")[2]
+    champion = load_policy(home.models_path / f"{AGENT}_model.json", base=rule)
     chosen = tuned.recommendation
     promoted = next((variant for variant in tuned.variants if variant.version == decided.version), None)
-    previous = registry.version("scaling", before, base=rule)
-    recommended = registry.version("scaling", tuned.recommended.rpartition("@")[2], base=rule)
-    workspace = open_workspace("scaling", home)
+    previous = registry.version(AGENT, before, base=rule)
+    recommended = registry.version(AGENT, tuned.recommended.rpartition("@")[2], base=rule)
+    workspace = open_workspace(AGENT, home)
     recent = workspace.dataset.select_episodes(workspace.dataset.sequences > workspace.dataset.sequences.max() - count)
     logged = np.bincount(recent.episode_index, recent.rewards)
     spread = 1.96 * float(logged.std(ddof=1)) / np.sqrt(len(logged))
     mean = float(logged.mean())
     rows = [
-        _row("rule without exploration", scaling.rule_probabilities, None, ""),
-        _row(f"champion before, scaling@{before}", previous, (mean, mean - spread, mean + spread), "log"),
-        _row(
+        reveal_row("rule without exploration", scaling.rule_probabilities, None, ""),
+        reveal_row(f"champion before, {AGENT}@{before}", previous, (mean, mean - spread, mean + spread), "log"),
+        reveal_row(
             f"recommended, {tuned.recommended}",
             recommended,
             (chosen.estimate.value, chosen.estimate.lower, chosen.estimate.upper),
             chosen.estimate.evidence,
         ),
     ]
-    if decided.decision == "promote" and promoted is not None:
+    if champion.version != before and promoted is not None:
         estimate = promoted.estimate
         rows.append(
-            _row(f"champion now, {decided.version}", champion, (estimate.value, estimate.lower, estimate.upper), "log")
+            reveal_row(
+                f"champion now, {decided.version}", champion, (estimate.value, estimate.lower, estimate.upper), "log"
+            )
         )
     else:
         rows.append(
-            _row(f"champion now, scaling@{champion.version}", champion, (mean, mean - spread, mean + spread), "log")
+            reveal_row(
+                f"champion now, {AGENT}@{champion.version}", champion, (mean, mean - spread, mean + spread), "log"
+            )
         )
     run = Run.open(home, tuned.run)
     report = write_run_report(
@@ -303,7 +248,7 @@ def _reveal(
         seed=state.seed,
         reveal=[row.to_json() for row in rows],
         created=str(run.record["created"]),
-        command=f"retrainer rollback {decided.agent}" if decided.decision == "promote" else "",
+        command=f"retrainer rollback {decided.agent}" if champion.version != before else "",
     )
     specification = workspace.specification
     margin = (
@@ -318,24 +263,8 @@ def _reveal(
         tune=tuned,
         gate=decided,
         reveal=tuple(rows),
+        champion=f"{AGENT}@{champion.version}",
         margin=margin,
         report=report,
         seconds=time.monotonic() - started,
     )
-
-
-def _row(
-    label: str,
-    policy: Policy | Callable[[np.ndarray], np.ndarray],
-    estimate: tuple[float, float, float] | None,
-    evidence: str,
-) -> RevealRow:
-    def probabilities(rows: np.ndarray) -> np.ndarray:
-        if isinstance(policy, Policy):
-            return policy.probabilities(rows, base=scaling.rule_probabilities(rows) if policy.needs_base else None)
-        return policy(rows)
-
-    pool = scaling.truth_of(scaling.true_returns(probabilities, logged=True))
-    unseen = scaling.truth_of(scaling.true_returns(probabilities, logged=False))
-    value, lower, upper = estimate or (float("nan"),) * 3
-    return RevealRow(label, value, lower, upper, evidence, pool.value, pool.error, unseen.value, unseen.error)

@@ -109,8 +109,7 @@ def evaluate(
         DataError: the policy's actions or observations are not the log's.
     """
     workspace = open_workspace(on, home)
-    rule = _rule_of(workspace, reference)
-    policy = aligned(resolve_reference(workspace.registry, reference, base=rule), workspace.dataset)
+    policy = aligned(_with_own_rule(workspace, reference), workspace.dataset)
     own = policy.agent == on
     probabilities = probabilities_on(workspace.dataset, policy)
     dataset = without_blind_ends(workspace.dataset, probabilities)
@@ -164,11 +163,12 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
             where=where,
             remedy="declare the same actions in the same order for both agents",
         )
-    if policy.observation.names != specification.observation.names:
+    ours, theirs = ([(f.name, f.categories) for f in each.observation.fields] for each in (policy, specification))
+    if ours != theirs:
         raise DataError(
             f"its observation is not that of {specification.name}",
             where=where,
-            remedy="declare the same fields in the same order for both agents",
+            remedy="declare the same fields with the same categories in the same order for both agents",
         )
     return policy
 
@@ -247,6 +247,13 @@ def compare(*references: str, home: Home | str | Path | None = None) -> CompareR
         aligned(resolve_reference(workspace.registry, text, base=workspace.rule), workspace.dataset)
         for text in references
     ]
+    others = [policy.agent for policy in policies if policy.agent != workspace.name]
+    if others:
+        raise DataError(
+            f"a policy of {others[0]} among those of {workspace.name}",
+            where="compare",
+            remedy=f"use retrainer evaluate --on {workspace.name}",
+        )
     champion = workspace.champion()
     dataset, (base, *probabilities) = workspace.with_known_ends(champion, *policies)
     dataset_propensities = behavior_propensities(dataset)
@@ -276,7 +283,12 @@ def _differing(parameters: list[dict[str, Any]]) -> tuple[Mapping[str, Any], ...
     return tuple({name: each[name] for name in differs if name in each} for each in parameters)
 
 
-def _rule_of(workspace: Workspace, reference: str) -> Any:
-    agent = parse_reference(reference).agent
-    declared = agent in workspace.home.agents()
-    return workspace.home.rule(agent) if declared else workspace.rule
+def _with_own_rule(workspace: Workspace, reference: str) -> Policy:
+    """The policy, bound to its own agent's rule where this home declares one, whatever the reference says."""
+    policy = resolve_reference(workspace.registry, reference, base=_not_at_hand)
+    home = workspace.home
+    return policy.bind(home.rule(policy.agent) if policy.agent in home.agents() else None)
+
+
+def _not_at_hand(observation: Any) -> Any:
+    raise AssertionError("the rule is bound after its policy was read")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ai_engine.deploy.ledger import LedgerEntry
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
 from tune_configs.gate.request import Needs
+from tune_configs.trial import estimate_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,24 @@ class GateResult:
     champion: str
     units: int
     entry: int
+
+    @classmethod
+    def of(cls, entry: LedgerEntry) -> GateResult:
+        """The answer that the ledger keeps; figures that are not finite come back as NaN."""
+        facts, agent = entry.details, entry.agent
+        return cls(
+            agent=agent,
+            decision=facts["decision"],
+            version=f"{agent}@{facts['candidate']}",
+            reason=entry.reason,
+            needs=Needs(**facts["needs"]),
+            estimate=estimate_from_json(facts["estimate"]) if facts["estimate"] else None,
+            alpha=facts["alpha"],
+            look=facts["look"] or 0,
+            champion=f"{agent}@{facts['champion']}",
+            units=facts["units"],
+            entry=entry.number,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """One document; figures that are not finite are null."""

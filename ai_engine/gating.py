@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from envs.dataset import FINAL, Dataset
 from envs.specification import AgentSpecification
 from tune_configs.gate.betting import BoundedDifferences, logger_difference, single_decision_difference
 from tune_configs.gate.decision import decide
+from tune_configs.gate.planning import needs_for_units
 from tune_configs.gate.request import GateDecision, GateRequest, Needs, Planning
 from tune_configs.gate.tail import TailEvidence
 from tune_configs.judge import Judge, episodes_in
@@ -64,7 +65,12 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     if not candidates:
         return Answer(_without_finalists(question.tuned, grade, looks.count + 1), 0, newest)
     if grade in ("C", "D") or fresh.sum() < DOUBLY_ROBUST_RULE.minimum_units:
-        spent = f"only {fresh.sum():,} final episodes are newer than the last look" if grade not in "CD" else ""
+        needed = int(DOUBLY_ROBUST_RULE.minimum_units) - int(fresh.sum())
+        needs = needs_for_units(needed, planning, None)
+        spent = (
+            f"only {fresh.sum():,} final episodes are newer than the last look, {needed:,} more are needed "
+            f"(about {needs.decisions:,} decisions)"
+        )
         empty = np.zeros((len(candidates), 0))
         request = GateRequest(
             differences=empty,
@@ -76,7 +82,8 @@ def ask(workspace: Workspace, question: Question) -> Answer:
             unpaid=spent,
             planning=planning,
         )
-        return Answer(decide(request), 0, newest)
+        decision = decide(request)
+        return Answer(decision if grade in ("C", "D") else replace(decision, needs=needs), 0, newest)
     selected = episodes_in(dataset, "select") & (dataset.sequences > question.since)
     propensities = behavior_propensities(dataset)
     judge = Judge(

@@ -19,8 +19,9 @@ from ai_engine.workspace import Workspace, open_workspace
 from algorithms.policy import Policy
 from envs.columns import load_columns, save_columns
 from envs.dataset import SELECT, TRAIN
-from envs.errors import DataError
+from envs.errors import DataError, RegistryError
 from envs.home import Home
+from envs.storage import LocalStorage
 from tune_configs.selection import Selection, select
 from tune_configs.spaces import search_space
 from tune_configs.sweep import run_sweep
@@ -29,6 +30,7 @@ from tune_configs.trial import TrialPlan, TrialResult, variant_policy
 from tune_configs.variant import VariantSpecification
 
 Progress = Callable[[str], None]
+CHAMPION = "champion.json"
 FRESH_SELECT_UNITS = 100
 """With at least so many select episodes since the last gate, variants are judged on those alone."""
 START_UP_SECONDS = 12.0
@@ -63,8 +65,10 @@ def tune(
     """
     if trials is not None and trials < 1:
         raise DataError(f"{trials} trials", where="tune", remedy="ask for at least one")
-    workspace = open_workspace(name, home)
     started = time.monotonic()
+    workspace = open_workspace(name, home)
+    grade = workspace.learnable()
+    _need_splits(workspace)
     with retraining_lock(workspace.home, name):
         count = trials or (16 if time_budget is None else 512)
         variants = tuple(itertools.islice(search_space(workspace.specification).variants(seed), count))
@@ -74,9 +78,12 @@ def tune(
             "time_budget": time_budget,
             "refit_all": refit_all,
         }
-        grade = _learnable(workspace)
         run = Run.create(workspace.home, name, "tune", {**request, "grade": grade})
-        _prepare(workspace, run)
+        try:
+            _prepare(workspace, run)
+        except BaseException:
+            run.discard()  # nothing in it is worth going on from
+            raise
         return _sweep(workspace, run, started=started, progress=progress)
 
 
@@ -84,33 +91,27 @@ def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Pr
     """Finish an interrupted sweep; finished variants are not done again.
 
     Raises:
-        RegistryError: no such run.
+        RegistryError: no such run, or one that is no sweep.
     """
     found = Run.open(Home.find(home), run)
+    if found.record["kind"] != "tune":
+        raise RegistryError(
+            f"is no sweep but a {found.record['kind']}",
+            where=f"run {run}",
+            remedy="only a sweep can be resumed; run it again",
+        )
     if found.status == FINISHED:
         return TuneResult.from_json(found.read("result.json"))
     workspace = open_workspace(found.agent, home)
     with retraining_lock(workspace.home, found.agent):
         found.update(status="running", process=os.getpid())
-        if not (found.path / "dataset").is_dir():
+        if not (found.path / CHAMPION).is_file():
             _prepare(workspace, found)
         return _sweep(workspace, found, started=time.monotonic(), progress=progress)
 
 
-def _learnable(workspace: Workspace) -> str:
-    card = workspace.card()
-    if card.grade == "D":
-        reason = next((f.sentence for f in card.findings if f.severity == "error"), "the log is grade D")
-        raise DataError(reason, where=f"agent {workspace.name}", remedy=f"see retrainer inspect {workspace.name}")
-    return card.grade
-
-
-def _prepare(workspace: Workspace, run: Run) -> None:
-    """Write what the trials read: train and select (never final), and the champion."""
-    champion = workspace.champion()
-    dataset = workspace.dataset.split("train", "select")
-    since = workspace.registry.looks(workspace.name).final_sequence
-    fresh = (dataset.splits == SELECT) & (dataset.sequences > since)
+def _need_splits(workspace: Workspace) -> None:
+    dataset = workspace.dataset
     for split, code in (("train", TRAIN), ("select", SELECT)):
         if not (dataset.splits == code).any():
             raise DataError(
@@ -118,13 +119,21 @@ def _prepare(workspace: Workspace, run: Run) -> None:
                 where=f"agent {workspace.name}",
                 remedy="log more decisions",
             )
+
+
+def _prepare(workspace: Workspace, run: Run) -> None:
+    """Write what the trials read: train and select (never final), and last, as a sign of it, the champion."""
+    champion = workspace.champion()
+    dataset = workspace.dataset.split("train", "select")
+    since = workspace.registry.looks(workspace.name).final_sequence
+    fresh = (dataset.splits == SELECT) & (dataset.sequences > since)
     save_columns(dataset, run.path / "dataset")
     run.update(
         champion=champion.version,
         dataset=workspace.dataset.identifier,
         since=since if fresh.sum() >= FRESH_SELECT_UNITS else 0,
     )
-    (run.path / "champion.json").write_bytes(champion.to_bytes())
+    LocalStorage(run.path).replace(CHAMPION, champion.to_bytes())
 
 
 def _plan(run: Run) -> TrialPlan:
@@ -132,7 +141,7 @@ def _plan(run: Run) -> TrialPlan:
     return TrialPlan(
         directory=run.path,
         dataset=run.path / "dataset",
-        champion=run.path / "champion.json",
+        champion=run.path / CHAMPION,
         variants=tuple(VariantSpecification.from_json(item) for item in request["variants"]),
         seed=int(request["seed"]),
         since=int(run.record["since"]),
@@ -210,9 +219,13 @@ def _result(
 
 def _register(workspace: Workspace, run: Run, plan: TrialPlan, index: int, policy: Policy | None = None) -> str:
     """Keep a variant as a version of the agent; once, however often a run is resumed."""
-    path = plan.artefact_path(index)
-    policy = policy or Policy.from_bytes(path.read_bytes(), where=str(path))
-    return workspace.registry.add_version(policy)
+    key = f"{index}" if policy is None else f"{index} again"
+    kept: dict[str, str] = dict(run.record.get("versions", {}))
+    if key not in kept:
+        path = plan.artefact_path(index)
+        kept[key] = workspace.registry.add_version(policy or Policy.from_bytes(path.read_bytes(), where=str(path)))
+        run.update(versions=kept)
+    return kept[key]
 
 
 def _recommend(
@@ -240,5 +253,6 @@ def _recommend(
     trained = train_component(dataset, plan.champion, variant, splits=splits)
     policy = variant_policy(champion, trained, variant, load_columns(dataset), note=note)
     judged = next(trial for trial in trials if trial.index == index)
-    policy = replace(policy, provenance=replace(policy.provenance, evaluation=judged.to_json()))
+    evaluation = {name: judged.to_json()[name] for name in ("value", "gain")}
+    policy = replace(policy, provenance=replace(policy.provenance, evaluation=evaluation))
     return _register(workspace, run, plan, index, policy)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from envs.errors import BusyError
 from envs.home import Home
@@ -19,19 +21,51 @@ def retraining_lock(home: Home, name: str) -> Iterator[None]:
         BusyError: another process is retraining the agent.
     """
     home.runs_path.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home.runs_path / f".{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(_lock_path(home.runs_path, name), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        if not _locked(descriptor):
             raise BusyError(
-                f"is being retrained by process {holder or 'unknown'}",
+                f"is being retrained by process {_written(descriptor) or 'unknown'}",
                 where=f"agent {name}",
                 remedy="wait until it is done, or stop it with `retrainer runs stop`",
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def lock_holder(runs_path: Path, name: str) -> int:
+    """The process that is retraining the agent, 0 where none is."""
+    try:
+        descriptor = os.open(_lock_path(runs_path, name), os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return 0
+    except BlockingIOError:
+        return _written(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; a moment's patience, for :func:`lock_holder` holds it too while it looks."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
+
+
+def _lock_path(runs_path: Path, name: str) -> Path:
+    return runs_path / f".{name}.lock"
+
+
+def _written(descriptor: int) -> int:
+    text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    return int(text) if text.isdigit() else 0

@@ -7,11 +7,13 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ai_engine.locking import lock_holder
 from ai_engine.text import table
 from algorithms.policy.provenance import plain_json
 from envs.errors import DataError, RegistryError
@@ -46,6 +48,7 @@ class Run:
             "agent": agent,
             "kind": kind,
             "created": now.isoformat(timespec="seconds"),
+            "moment": time.time_ns(),  # puts runs of one second in their order
             "status": RUNNING,
             "process": os.getpid(),
             "request": plain_json(request),
@@ -63,10 +66,12 @@ class Run:
             RegistryError: there is none; names the latest.
         """
         path = home.runs_path / identifier
-        if not (path / "run.json").is_file():
+        if Path(identifier).name != identifier or not (path / "run.json").is_file():
             latest = ", ".join(run.identifier for run in list_runs(home)[-3:]) or "none"
             raise RegistryError(f"{identifier!r} is no run", where=str(home.path), remedy=f"the latest are {latest}")
-        return cls(identifier, path, json.loads((path / "run.json").read_text(encoding="utf-8")))
+        run = cls(identifier, path)
+        run.record.update(run.read("run.json"))
+        return run
 
     @property
     def agent(self) -> str:
@@ -77,7 +82,11 @@ class Run:
     def status(self) -> str:
         """What became of it; one whose process is gone was interrupted."""
         status = str(self.record["status"])
-        return INTERRUPTED if status == RUNNING and not alive(int(self.record["process"])) else status
+        if status != RUNNING:
+            return status
+        # The number of a process that is gone may have been given to another, which holds no lock of ours.
+        holder = lock_holder(self.path.parent, self.agent)
+        return RUNNING if holder == int(self.record["process"]) else INTERRUPTED
 
     def update(self, **changes: Any) -> None:
         """Change ``run.json`` in one step."""
@@ -91,29 +100,27 @@ class Run:
     def read(self, name: str) -> Any:
         """A JSON document of the run, ``None`` where it is not there."""
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (OSError, ValueError):
+            raise RegistryError(
+                "cannot be read, it is damaged", where=str(path), remedy="restore it from a copy, or remove its run"
+            ) from None
+
+    def discard(self) -> None:
+        """Remove the run: it failed before it found anything."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def tidy(self) -> None:
         """Drop what a finished run no longer needs: the columns and Tune's own folder."""
-        for name in ("dataset", "tune"):
+        for name in ("dataset", "dataset-all", "tune"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-
-
-def alive(process: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def list_runs(home: Home, agent: str | None = None) -> list[Run]:
     """All runs of a home, oldest first."""
     found = [Run.open(home, path.parent.name) for path in home.runs_path.glob("*/run.json")]
-    ordered = sorted(found, key=lambda run: (run.record["created"], run.identifier))
+    ordered = sorted(found, key=lambda run: (run.record["created"], run.record.get("moment", 0)))
     return [run for run in ordered if agent is None or run.agent == agent]
 
 

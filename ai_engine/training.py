@@ -18,7 +18,7 @@ from algorithms.policy.provenance import plain_json
 from envs.columns import save_columns
 from envs.errors import DataError
 from envs.home import Home
-from tune_configs.training import train_component
+from tune_configs.training import check_variant, train_component
 from tune_configs.trial import variant_policy
 from tune_configs.variant import Value, VariantSpecification
 
@@ -81,10 +81,16 @@ def train(
         refit_all: learn from all rows, ``final`` included; such a version can never pass the gate.
 
     Raises:
-        DataError: nothing to learn from, or an unknown algorithm or hyperparameter.
+        DataError: nothing to learn from, or a step outside (0, 1].
+        SpecificationError: an unknown algorithm, hyperparameter or field, or a value out of its range.
+        BusyError: the agent is being retrained.
     """
+    if not 0.0 < step <= 1.0:
+        raise DataError(f"step is {step}", where="train", remedy="give a number in (0, 1]")
     workspace = open_workspace(name, home)
     variant = VariantSpecification(algorithm, dict(hyperparameters or {}), step, (seed,))
+    check_variant(variant, workspace.specification)
+    workspace.learnable()
     splits: tuple[str, ...] = ("train", "select", "final") if refit_all else ("train",)
     dataset = workspace.dataset
     notes = ["ungated: trained on all rows, final included"] if refit_all else []
@@ -97,13 +103,17 @@ def train(
     with retraining_lock(workspace.home, name):
         champion = workspace.champion()
         run = Run.create(workspace.home, name, "train", {"variants": [variant.to_json()], "until": until})
-        (run.path / "champion.json").write_bytes(champion.to_bytes())
-        columns = save_columns(learned, run.path / "dataset")
-        started = time.monotonic()
-        trained = train_component(columns, run.path / "champion.json", variant, splits=splits)
-        seconds = time.monotonic() - started
-        policy = variant_policy(champion, trained, variant, learned, note="; ".join(notes))
-        version = workspace.registry.add_version(policy)
+        try:
+            (run.path / "champion.json").write_bytes(champion.to_bytes())
+            columns = save_columns(learned, run.path / "dataset")
+            started = time.monotonic()
+            trained = train_component(columns, run.path / "champion.json", variant, splits=splits)
+            seconds = time.monotonic() - started
+            policy = variant_policy(champion, trained, variant, learned, note="; ".join(notes))
+            version = workspace.registry.add_version(policy)
+        except BaseException:
+            run.discard()  # there is nothing in it to go on from
+            raise
         result = TrainResult(
             f"{name}@{version}", algorithm, len(learned), trained.statistics, seconds, "; ".join(notes)
         )

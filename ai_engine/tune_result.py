@@ -89,7 +89,7 @@ class TuneResult:
         variants: all of them, in the order of the plan.
         finalists: versions for the gate, the largest lower bound first.
         recommended: version of the best expected value by all evidence.
-        recommended_index: its position in ``variants``.
+        recommended_index: its ``index`` among ``variants``.
         evidence: ``log`` or ``model``: what speaks for the recommendation.
         ungated: whether the recommendation was trained on all rows and can never pass the gate.
     """

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ai_engine.deploy.champion import bare_rule
 from ai_engine.deploy.registry import Registry
 from algorithms.on_log import probabilities_on, without_blind_ends
-from algorithms.policy import BaseReference, Policy, Provenance
+from algorithms.policy import BaseReference, Policy
 from envs.build import BuildReport, build_dataset
 from envs.card import DataCard, build_card
 from envs.columns import save_columns
 from envs.dataset import Dataset
-from envs.declaration import specification_hash
+from envs.errors import DataError
 from envs.home import Home
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component
@@ -54,38 +55,41 @@ class Workspace:
         """What the log can prove."""
         return build_card(self.dataset, self.report)
 
+    def learnable(self) -> str:
+        """The log's grade.
+
+        Raises:
+            DataError: it is D, nothing can be learned from the log; says why.
+        """
+        card = self.card()
+        if card.grade == "D":
+            why = next(finding for finding in card.findings if finding.severity == "error")
+            remedy = f"{why.remedy}; see retrainer inspect {self.name}"
+            raise DataError(why.sentence, where=f"agent {self.name}", remedy=remedy)
+        return card.grade
+
     def champion(self) -> Policy:
         """The present champion; version 0 is made where there is none yet."""
         if self.name not in self.registry.agents():
             self.registry.initialise(self._version_zero())
-        return self.registry.version(self.name, "champion")
+        champion = self.registry.version(self.name, "champion")
+        declared = BaseReference(self.specification.rule_version)
+        if champion.version in self.registry.rules(self.name) and champion.base not in (None, declared):
+            reason = f"the rule is {self.specification.rule_version!r}"
+            self.registry.renew_rule(self._version_zero(), reason)
+            champion = self.registry.version(self.name, "champion")
+        return champion
 
     def with_known_ends(self, *policies: Policy) -> tuple[Dataset, list[np.ndarray]]:
         """The dataset and the policies' probabilities (N + E, A), unknown ends marked."""
         probabilities = [probabilities_on(self.dataset, policy) for policy in policies]
         return without_blind_ends(self.dataset, *probabilities), probabilities
 
-    def store_columns(self, dataset: Dataset, directory: Path) -> Path:
-        """Write a dataset's columns into a run's folder."""
-        return save_columns(dataset, directory)
-
     def _version_zero(self) -> Policy:
         """The logging policy: the declared rule with its floor, or an estimate of who wrote the log."""
         specification = self.specification
         known = np.isfinite(self.dataset.root_probabilities[self.dataset.rows]).all()
-        shell = Policy(
-            agent=self.name,
-            version="0",
-            observation=specification.observation,
-            actions=specification.actions,
-            explore=specification.explore,
-            base=BaseReference(specification.rule_version),
-            provenance=Provenance(
-                specification_hash=specification_hash(specification),
-                reward=specification.reward,
-                note="the agent's own rule",
-            ),
-        )
+        shell = bare_rule(specification)
         if self.rule is not None or known:
             return shell
         return estimated_behavior(self.dataset, shell, self.home.runs_path)

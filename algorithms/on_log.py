@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from algorithms.policy import Policy
+from algorithms.policy.rule import rule_probabilities
 from envs.dataset import Dataset
 from envs.errors import DataError
 
@@ -14,7 +15,8 @@ from envs.errors import DataError
 def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) -> np.ndarray:
     """Probabilities of a policy at all rows of a log, float64 (N + E, A).
 
-    Rows whose observation, or whose base where the policy stands on one, is not known are NaN.
+    Rows whose observation, or whose base where the policy stands on one, is not known are NaN. The base
+    is what the log knows of it, or, for another agent's policy, the rule that the policy is bound to.
 
     Args:
         dataset: the log.
@@ -25,8 +27,9 @@ def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) ->
         DataError: a decision's row is not known, so the policy cannot be valued on it.
     """
     known = np.isfinite(dataset.observations).any(axis=1)
-    if policy.needs_base:
-        known &= np.isfinite(dataset.root_probabilities).all(axis=1)
+    root = _root(dataset, policy, known) if policy.needs_base else None
+    if root is not None:
+        known &= np.isfinite(root).all(axis=1)
     missing = ~known[dataset.rows]
     if missing.any():
         raise DataError(
@@ -38,9 +41,32 @@ def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) ->
     found[known] = policy.probabilities(
         dataset.observations[known],
         allowed=dataset.allowed[known],
-        base=dataset.root_probabilities[known] if policy.needs_base else None,
+        base=None if root is None else root[known],
         floor=floor,
     )
+    return found
+
+
+def _root(dataset: Dataset, policy: Policy, known: np.ndarray) -> np.ndarray:
+    """Probabilities of the rule below a policy at all rows (N + E, A), NaN where not known."""
+    specification = dataset.specification
+    assert policy.base is not None
+    if policy.agent == specification.name:
+        if policy.base.version == specification.rule_version:
+            return dataset.root_probabilities
+        raise DataError(
+            f"stands on the rule {policy.base.version!r}, the log knows {specification.rule_version!r}",
+            where=f"policy {policy.agent}@{policy.version}",
+            remedy="train again on the present rule",
+        )
+    if policy.rule is None:
+        raise DataError(
+            f"the rule {policy.base.version!r} below it is not at hand",
+            where=f"policy {policy.agent}@{policy.version}",
+            remedy='declare rule = "module:function" of its agent in retrainer.toml',
+        )
+    found = np.full((len(known), len(policy.actions)), np.nan)
+    found[known] = rule_probabilities(policy.rule, policy.observation, policy.actions, dataset.observations[known])
     return found
 
 

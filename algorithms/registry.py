@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -46,7 +48,7 @@ def configuration(name: str, hyperparameters: Mapping[str, Any] | None = None, *
     """A configuration with hyperparameters and seed; the dataset is still to be given by ``offline(...)``.
 
     Raises:
-        SpecificationError: an unknown algorithm or hyperparameter; names it and the known ones.
+        SpecificationError: an unknown algorithm or hyperparameter, or a value of the wrong kind; names it.
     """
     kind = configuration_class(name)
     wanted = dict(hyperparameters or {})
@@ -55,10 +57,41 @@ def configuration(name: str, hyperparameters: Mapping[str, Any] | None = None, *
         raise SpecificationError(
             f"{unknown[0]!r} is not a hyperparameter", where=name, remedy=f"known are {', '.join(kind.own_settings())}"
         )
+    signature = inspect.signature(kind.training).parameters
+    for setting, value in wanted.items():
+        wanted[setting] = _fitting(name, setting, value, str(signature[setting].annotation))
     config = kind()
     config.training(**wanted)
     config.seed = seed
     return config
+
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "Sequence[str]": ((str, int), "names"),
+    "Sequence[int]": ((int,), "whole numbers"),
+}
+"""The types of a setting, by its annotation: of the value itself, or of each in a sequence."""
+
+
+def _fitting(algorithm: str, setting: str, value: Any, annotation: str) -> Any:
+    """The value, if it is of the setting's kind; a single one for a sequence becomes a sequence."""
+    kind = annotation.removesuffix(" | None")
+    if kind not in KINDS or (value is None and kind != annotation):
+        return value
+    types, wanted = KINDS[kind]
+    several = kind.startswith("Sequence")
+    items = tuple(value) if several and isinstance(value, (tuple, list)) else (value,)
+    for item in items:
+        number = isinstance(item, (int, float)) and not isinstance(item, bool)
+        if not isinstance(item, types) or (isinstance(item, bool) and bool not in types):
+            raise SpecificationError(f"{setting} is {item!r}", where=algorithm, remedy=f"give {wanted}")
+        if number and not math.isfinite(item):
+            raise SpecificationError(f"{setting} is {item!r}", where=algorithm, remedy="give a finite number")
+    return items if several else value
 
 
 def fits(specification: AgentSpecification) -> tuple[str, ...]:

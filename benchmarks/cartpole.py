@@ -16,12 +16,13 @@ import gymnasium as gym
 import numpy as np
 
 import ai_engine
-from ai_engine.deploy import load_policy
 from ai_engine.deploy.registry import Registry
+from benchmarks.play import greedy_return
 from benchmarks.rows import Row, arguments, publish
 
 DECISIONS = 20_000
 NOISE = (0.3, 0.6, 0.9)
+ACTIONS = ("left", "right")
 
 
 def controller(state: np.ndarray) -> int:
@@ -49,7 +50,7 @@ def write_log(path: Path, seed: int) -> None:
                     "episode_id": f"e{episode}",
                     "step": step,
                     "observation": [float(value) for value in state],
-                    "action": ("left", "right")[action],
+                    "action": ACTIONS[action],
                     "propensity": noise / 2 + (1 - noise) * (action == intended),
                     "reward": float(reward),
                     "terminated": bool(terminated),
@@ -60,22 +61,6 @@ def write_log(path: Path, seed: int) -> None:
                 file.write(json.dumps(record) + "\n")
                 state, step, written = following, step + 1, written + 1
             episode += 1
-
-
-def greedy_return(path: Path, episodes: int, seed: int = 10_000) -> float:
-    """Mean return of a policy's greedy decisions in the environment."""
-    policy = load_policy(path)
-    environment = gym.make("CartPole-v1")
-    total = 0.0
-    for episode in range(episodes):
-        state, _ = environment.reset(seed=seed + episode)
-        done = False
-        while not done:
-            action = policy.act([float(value) for value in state], greedy=True).action
-            state, reward, terminated, truncated, _ = environment.step(("left", "right").index(str(action)))
-            total += float(reward)
-            done = terminated or truncated
-    return total / episodes
 
 
 def main() -> None:
@@ -93,7 +78,15 @@ def main() -> None:
             grades.append(tuned.grade)
             decisions.append(ai_engine.gate("cartpole", home=home).decision)
             path = Registry(home).path("cartpole", tuned.recommended.rpartition("@")[2])
-            returns.append(greedy_return(path, 5 if options.quick else 100))
+            returns.append(
+                greedy_return(
+                    path,
+                    "CartPole-v1",
+                    5 if options.quick else 100,
+                    observe=lambda state: state.tolist(),
+                    act=ACTIONS.index,
+                )
+            )
             ai_engine.promote(tuned.recommended, home=home, override=True, reason="shown in the environment")
             overridden.append(Registry(home).champion("cartpole") == tuned.recommended.rpartition("@")[2])
     reached = sum(value >= 300 for value in returns)

@@ -17,8 +17,8 @@ import gymnasium as gym
 import numpy as np
 
 import ai_engine
-from ai_engine.deploy import load_policy
 from ai_engine.deploy.registry import Registry
+from benchmarks.play import greedy_return
 from benchmarks.rows import Row, arguments, publish
 
 DECISIONS = 20_000
@@ -82,22 +82,6 @@ def write_log(path: Path, seed: int) -> None:
             episode += 1
 
 
-def greedy_return(policy_path: Path, episodes: int, seed: int = 10_000) -> float:
-    """Mean return of a policy's greedy decisions in the environment."""
-    policy = load_policy(policy_path)
-    environment = gym.make("Taxi-v3")
-    total = 0.0
-    for episode in range(episodes):
-        state, _ = environment.reset(seed=seed + episode)
-        done = False
-        while not done:
-            action = policy.act(int(state), greedy=True).action
-            state, reward, terminated, truncated, _ = environment.step(int(action))
-            total += float(reward)
-            done = terminated or truncated
-    return total / episodes
-
-
 def main() -> None:
     """Measure."""
     options = arguments(__doc__)
@@ -114,7 +98,9 @@ def main() -> None:
             for refit in (False, True):
                 tuned = ai_engine.tune("taxi", trials=8, seed=seed, home=home, refit_all=refit)
                 path = Registry(home).path("taxi", tuned.recommended.rpartition("@")[2])
-                returns[refit].append(greedy_return(path, 200 if options.quick else 1_000))
+                returns[refit].append(
+                    greedy_return(path, "Taxi-v3", 200 if options.quick else 1_000, observe=int, act=int)
+                )
             trained = time.monotonic()
             chosen = tuned.recommendation
             ai_engine.train("taxi", algorithm=chosen.algorithm, hyperparameters=chosen.hyperparameters, home=home)

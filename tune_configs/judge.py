@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.ope.cross_fitting import cross_fit
+from algorithms.ope.cross_fitting import cross_fit, folds_of
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
@@ -136,7 +136,7 @@ class Judge:
     def _by_model_and_fold(self, found: dict[str, list[Trajectories]], *, gains: bool) -> list[float]:
         """Mean model value of the first states, or its difference to the champion's, for each class and fold."""
         folds = max(self.folds, 1)
-        fold = np.random.default_rng(self.seed).permutation(self.subset.episode_count) % folds
+        fold = folds_of(self.subset.units, folds, self.seed)
         means = []
         for name, champion in self.champion.items():
             ours, theirs = found[name][0].v_values, champion[0].v_values

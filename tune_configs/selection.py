@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tune_configs.gate.request import MAXIMUM_FINALISTS
@@ -33,7 +34,7 @@ def select(trials: tuple[TrialResult, ...]) -> Selection:
     """
     reached = sorted((t for t in trials if t.gain.usable), key=lambda t: (-t.gain.lower, t.index))
     gaining = [t for t in reached if t.gain.value > 0]
-    best = max(trials, key=lambda t: (t.score, -t.index))
+    best = max(trials, key=lambda t: (-math.inf if math.isnan(t.score) else t.score, -t.index))
     return Selection(
         recommended=best.index,
         evidence="log" if best.gain.usable else "model",

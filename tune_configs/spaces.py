@@ -55,19 +55,27 @@ class SearchSpace:
         rng = np.random.default_rng(seed)
         seen = set()
         for variant in self.portfolio:
-            chosen = VariantSpecification(variant.algorithm, variant.hyperparameters, variant.step, (seed,))
-            seen.add(chosen.key)
-            yield chosen
+            seen.add(_effect(variant))
+            yield VariantSpecification(variant.algorithm, variant.hyperparameters, variant.step, (seed,))
         misses = 0
         while misses < 200:
             for space in self.spaces:
                 variant = space.draw(rng, seed)
-                if variant.key in seen:
+                if _effect(variant) in seen:
                     misses += 1
                     continue
                 misses = 0
-                seen.add(variant.key)
+                seen.add(_effect(variant))
                 yield variant
+
+
+def _effect(variant: VariantSpecification) -> tuple[object, ...]:
+    """What makes two variants learn the same, whether they name a default or leave it out."""
+    settings = {**DEFAULTS.get(variant.algorithm, {}), **variant.hyperparameters}
+    if variant.algorithm == "tabular_q" and (settings["anchored"] or settings["completion"] == "none"):
+        for name in ("completion", "temperature"):  # only completed tables read them
+            settings.pop(name)
+    return VariantSpecification(variant.algorithm, settings, variant.step).key
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,18 @@ AGENT_DEFAULTS: dict[str, AgentDefaults] = {
 }
 MINIMUM_COUNT = 5
 """Logged rows that an action needs in a cell before a step towards it is tried."""
+DEFAULTS: dict[str, dict[str, Value]] = {
+    "tabular_q": {
+        "anchored": True,
+        "pessimism": 1.0,
+        "minimum_count": 1,
+        "completion": "none",
+        "temperature": 6.0,
+        "resolution": 6,
+    },
+    "behavior_cloning": {"temperature": 1.0},
+}
+"""What an algorithm takes where a variant says nothing, as far as the spaces below vary it."""
 GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
 
@@ -105,9 +125,10 @@ def search_space(specification: AgentSpecification) -> SearchSpace:
     if specification.observation.kind == "int":
         return _integer_space()
     defaults = AGENT_DEFAULTS.get(specification.name, AgentDefaults())
-    fields = defaults.fields or specification.observation.names
-    if len(fields) <= GRID_FIELDS and defaults.fields:
-        return _grid_space(fields, defaults.resolutions)
+    # The name alone does not make it the agent that the defaults were found for.
+    known = set(defaults.fields) <= set(specification.observation.names)
+    if defaults.fields and known and len(defaults.fields) <= GRID_FIELDS:
+        return _grid_space(defaults.fields, defaults.resolutions)
     return _continuous_space()
 
 

@@ -99,9 +99,10 @@ def _tune(
         )
         results = tuner.fit()
     causes = []
-    for error in results.errors:
-        cause = str(error).strip().splitlines()
-        causes.append(cause[-1] if cause else type(error).__name__)
+    for outcome in (results[index] for index in range(len(results))):
+        if outcome.error is not None:
+            cause = str(outcome.error).strip().splitlines() or [type(outcome.error).__name__]
+            causes.append(f"variant {(outcome.config or {})['variant']}: {cause[-1]}")
     return causes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.policy.components import Component
+from envs.specification import AgentSpecification
 from tune_configs.variant import VariantSpecification
 
 FIGURES = (
@@ -41,6 +42,21 @@ class TrainedComponent:
     component: Component
     statistics: dict[str, float]
     hyperparameters: dict[str, Any]
+
+
+def check_variant(variant: VariantSpecification, specification: AgentSpecification) -> None:
+    """Check what can be checked before anything is written or read.
+
+    Raises:
+        SpecificationError: an unknown algorithm, hyperparameter or field, or a value out of its range.
+    """
+    from algorithms.registry import configuration
+    from envs.discretization import field_columns
+
+    config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
+    config.offline(dataset="checked when it is opened")
+    config.validate()
+    field_columns(specification.observation, variant.hyperparameters.get("fields"))  # type: ignore[arg-type]
 
 
 def train_component(

@@ -196,10 +196,14 @@ def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tup
 
 
 def behavior_propensities(dataset: Dataset) -> np.ndarray | None:
-    """Estimated propensities (N,) where the log has none (grade B), else ``None``."""
-    if np.isfinite(dataset.propensities).all():
-        return None
+    """Estimated propensities (N,) where the log has none or cannot be believed (grade B), else ``None``."""
     from envs.behavior import estimate_behavior
+    from envs.card.evidence import LARGEST_RESIDUAL
+    from envs.card.propensities import contradictions, martingale_residual
 
+    logged = np.isfinite(dataset.propensities)
+    believed = not (martingale_residual(dataset) >= LARGEST_RESIDUAL or contradictions(dataset))
+    if believed and logged.all():
+        return None
     estimated = estimate_behavior(dataset)[np.arange(len(dataset)), dataset.actions]
-    return np.where(np.isfinite(dataset.propensities), dataset.propensities, estimated)
+    return np.where(logged, dataset.propensities, estimated) if believed else estimated

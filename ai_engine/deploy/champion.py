@@ -41,7 +41,7 @@ class ChampionHolder:
                     where=self._where,
                     remedy='give Agent(..., policy=your_rule), or declare rule = "module:function"',
                 )
-            self.registry.initialise(self._bare_rule())
+            self.registry.initialise(bare_rule(self._specification))
         self.refresh(renew=True)
 
     def refresh(self, *, renew: bool = False) -> str:
@@ -56,7 +56,7 @@ class ChampionHolder:
             return version
         policy = self.registry.version(name, version)
         if self._rule is not None and version in self.registry.rules(name):
-            mine = self._bare_rule()
+            mine = bare_rule(self._specification)
             if renew and (policy.base, policy.explore) != (mine.base, mine.explore):
                 reason = f"the rule is {self._specification.rule_version!r}, exploration {mine.explore:g}"
                 version = self.registry.renew_rule(mine, reason)
@@ -64,23 +64,6 @@ class ChampionHolder:
         self._check(policy)
         self.policy, self.version = policy.bind(self._rule), version
         return version
-
-    def _bare_rule(self) -> Policy:
-        specification = self._specification
-        return Policy(
-            agent=specification.name,
-            version="0",
-            observation=specification.observation,
-            actions=specification.actions,
-            explore=specification.explore,
-            base=BaseReference(specification.rule_version),
-            provenance=Provenance(
-                specification_hash=specification_hash(specification),
-                reward=specification.reward,
-                algorithm="rule",
-                note="the agent's own rule with its exploration floor",
-            ),
-        )
 
     def _check(self, policy: Policy) -> None:
         """The champion must read what the declaration declares, and stand on the rule at hand."""
@@ -106,3 +89,21 @@ class ChampionHolder:
 
     def _refuse(self, policy: Policy, problem: str, remedy: str) -> None:
         raise ArtefactError(f"champion {policy.version} {problem}", where=self._where, remedy=remedy)
+
+
+def bare_rule(specification: AgentSpecification) -> Policy:
+    """The agent's own rule with its exploration floor: what version 0 is."""
+    return Policy(
+        agent=specification.name,
+        version="0",
+        observation=specification.observation,
+        actions=specification.actions,
+        explore=specification.explore,
+        base=BaseReference(specification.rule_version),
+        provenance=Provenance(
+            specification_hash=specification_hash(specification),
+            reward=specification.reward,
+            algorithm="rule",
+            note="the agent's own rule with its exploration floor",
+        ),
+    )

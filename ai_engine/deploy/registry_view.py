@@ -135,7 +135,8 @@ class RegistryView:
         if not state.entries:
             known = ", ".join(self.agents()) or "none"
             raise RegistryError(
-                f"{agent!r} has no champion yet (known: {known})", remedy="let its Agent decide once, or import its log"
+                f"{agent!r} has no champion yet (known: {known})",
+                remedy=f"let its Agent decide once, or import its log and run retrainer tune {agent}",
             )
         return state
 

@@ -111,6 +111,18 @@ def cross_fit(
     return q, v
 
 
+def folds_of(units: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+    """The fold, int64 (E',), from which :func:`cross_fit` keeps each of the evaluated episodes' own unit.
+
+    Args:
+        units: str (E',), units of the evaluated episodes.
+        folds: K ≥ 1.
+        seed: of the deal.
+    """
+    _, unit = np.unique(units, return_inverse=True)
+    return _deal(unit, folds, int(unit.max(initial=-1)) + 1, seed)[unit]
+
+
 def _bootstraps(dataset: Dataset, horizon: int) -> np.ndarray:
     """Episodes whose value goes on after their last logged decision, bool (E,): cut early, end known."""
     return dataset.end_known & (dataset.lengths < horizon) & ~dataset.terminated[dataset.offsets[1:] - 1]

@@ -11,6 +11,7 @@ import numpy as np
 from algorithms.ope.state_action_models import LinearModel, StateActionModel, TabularModel
 from envs.dataset import Dataset
 from envs.encoding import IntegerStates, KMeansStates
+from envs.errors import DataError
 from envs.observation import ObservationSpecification
 
 KNOTS = 9
@@ -27,12 +28,19 @@ def evaluation_models(dataset: Dataset, fitted: np.ndarray, *, seed: int = 0) ->
         dataset: all episodes.
         fitted: bool (E,), the episodes that scales, knots and cells are read from.
         seed: of the cells.
+
+    Raises:
+        DataError: there is no row to fit on.
     """
     specification = dataset.specification
     actions = len(specification.actions)
     known = np.isfinite(dataset.observations).all(axis=1)
     rows = np.where(known[:, None], dataset.observations, 0.0)
     use = fitted[np.repeat(np.arange(dataset.episode_count), dataset.lengths + 1)] & known
+    if not use.any():
+        raise DataError(
+            "no episode to fit a model on", where=f"agent {specification.name}", remedy="log more decisions"
+        )
     if specification.observation.kind == "int":
         encoder = IntegerStates.fit(rows[use], specification.observation)
         return {"table": TabularModel(encoder.states(rows), encoder.count, actions)}

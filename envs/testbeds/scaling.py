@@ -142,8 +142,6 @@ class ScalingWorld:
         arrived = np.zeros(len(self.ready))
         latencies = np.zeros(len(self.ready))
         for _ in range(INTERVAL):
-            self.ready += self.starting[:, 0]
-            self.starting = np.column_stack([self.starting[:, 1:], np.zeros(len(self.ready))])
             arrivals = self.episodes.arrivals[:, HISTORY + self.minute]
             capacity = self.ready * CONSTANTS.capacity
             waiting = self.queue + arrivals
@@ -158,6 +156,8 @@ class ScalingWorld:
             dropped += lost
             arrived += arrivals
             latencies += self.latency
+            self.ready += self.starting[:, 0]
+            self.starting = np.column_stack([self.starting[:, 1:], np.zeros(len(self.ready))])
             self.minute += 1
         needed = np.maximum(arrived, 1.0) / (CONSTANTS.sized_at * CONSTANTS.capacity)
         cost = np.minimum(CONSTANTS.replica_cost * replica_minutes / needed, CONSTANTS.worst_cost)

@@ -51,13 +51,14 @@ class TrafficEpisodes:
 
 
 def draw_episodes(count: int, minutes: int, *, logged: bool, rng: np.random.Generator) -> TrafficEpisodes:
-    """Draws (source hour, phase, amplitude, tenant) with replacement, so that episodes are independent."""
+    """Draws (source hour, phase, amplitude, tenant) with replacement, so that episodes are independent.
+
+    An episode and the history before it lie within one day, so that none reaches into a day of the other kind.
+    """
     first, requests = requests_per_minute()
     day = rng.choice(days(logged=logged), size=count)
-    hour = rng.integers(0, 24, size=count)
-    phase = rng.integers(0, 60, size=count)
-    latest = first + len(requests) - minutes
-    starts = np.clip(day * MINUTES_PER_DAY + hour * 60 + phase, first + HISTORY, latest)
+    minute = rng.integers(HISTORY, MINUTES_PER_DAY - minutes + 1, size=count)  # hour and phase at once
+    starts = day * MINUTES_PER_DAY + minute
     window = np.arange(-HISTORY, minutes)
     source = requests[(starts - first)[:, None] + window].astype(float)
     nominal = np.exp(rng.uniform(np.log(6_000), np.log(60_000), size=count))
