@@ -177,7 +177,9 @@ def promote(
             where=f"agent {parsed.agent}",
             remedy=f"run retrainer gate {parsed.agent}, or promote it with --override --reason TEXT",
         )
-    entry = registry.promote(parsed.agent, version, gate_entry=passed[-1], reason=reason)
+    # A gate that could not read anything takes nothing back of what one before it has shown.
+    read = [entry for entry in passed if entry.details["look"] is not None]
+    entry = registry.promote(parsed.agent, version, gate_entry=(read or passed)[-1], reason=reason)
     return LedgerMove(parsed.agent, entry)
 
 

@@ -86,7 +86,7 @@ class DemoResult:
             f" ({self.tune.evidence})\n"
             f"gate    {self.gate.decision}: {self.gate.reason}\n"
             f"{table(header, rows)}\n"
-            f"report  {self.report}\n"
+            f"report  {_shown(self.report)}\n"
             f"{self._sentence()}"
         )
 
@@ -94,3 +94,9 @@ class DemoResult:
         if self.champion != self.gate.champion:
             return f"{self.champion} is the champion now; one command goes back: retrainer rollback {self.gate.agent}."
         return f"The champion stays {self.champion}: {self.gate.decision}."
+
+
+def _shown(path: Path) -> Path:
+    """The path as a person in the current folder would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

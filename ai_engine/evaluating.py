@@ -163,12 +163,14 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
             where=where,
             remedy="declare the same actions in the same order for both agents",
         )
-    ours, theirs = ([(f.name, f.categories) for f in each.observation.fields] for each in (policy, specification))
+    ours, theirs = (
+        [(f.name, f.type, f.categories) for f in each.observation.fields] for each in (policy, specification)
+    )
     if ours != theirs:
         raise DataError(
             f"its observation is not that of {specification.name}",
             where=where,
-            remedy="declare the same fields with the same categories in the same order for both agents",
+            remedy="declare the same fields of the same types and categories in the same order for both agents",
         )
     return policy
 

@@ -25,6 +25,7 @@ from envs.storage import LocalStorage
 from tune_configs.selection import Selection, select
 from tune_configs.spaces import search_space
 from tune_configs.sweep import run_sweep
+from tune_configs.time_budget import TimeBudget
 from tune_configs.training import train_component
 from tune_configs.trial import TrialPlan, TrialResult, variant_policy
 from tune_configs.variant import VariantSpecification
@@ -33,8 +34,6 @@ Progress = Callable[[str], None]
 CHAMPION = "champion.json"
 FRESH_SELECT_UNITS = 100
 """With at least so many select episodes since the last gate, variants are judged on those alone."""
-START_UP_SECONDS = 12.0
-"""What of a time budget goes to starting workers and to closing; the rest is for trials."""
 
 
 def tune(
@@ -149,19 +148,19 @@ def _plan(run: Run) -> TrialPlan:
 
 
 def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress | None) -> TuneResult:
-    plan, budget = _plan(run), run.record["request"]["time_budget"]
-    left = None if budget is None else max(budget - START_UP_SECONDS - (time.monotonic() - started), 1.0)
+    plan, seconds = _plan(run), run.record["request"]["time_budget"]
+    budget = None if seconds is None else TimeBudget(started, seconds, bool(run.record["request"]["refit_all"]))
 
     def report(done: int, count: int, best: float) -> None:
         if progress:
-            of = f" of {count}" if budget is None or count < 512 else ""
+            of = f" of {count}" if budget is None else ""
             progress(f"variants {done}{of}, best {best:+.3g}")
 
     try:
-        sweep = run_sweep(plan, time_budget=left, progress=report)
+        sweep = run_sweep(plan, time_budget=budget, progress=report)
         if not sweep.trials:
             raise DataError("no variant finished in time", where=f"run {run.identifier}", remedy="give more time")
-        result = _conclude(workspace, run, plan, sweep.trials)
+        result = _conclude(workspace, run, plan, sweep.trials, budget)
     except KeyboardInterrupt:
         run.update(status=INTERRUPTED)
         raise Interrupted(
@@ -178,12 +177,14 @@ def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress
     return result
 
 
-def _conclude(workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[TrialResult, ...]) -> TuneResult:
+def _conclude(
+    workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[TrialResult, ...], budget: TimeBudget | None
+) -> TuneResult:
     selection = select(trials)
     versions: dict[int, str] = {}
     for index in selection.finalists:
         versions[index] = _register(workspace, run, plan, index)
-    recommended = _recommend(workspace, run, plan, trials, selection, versions)
+    recommended = _recommend(workspace, run, plan, trials, selection, versions, budget)
     variants = [_result(workspace, plan, trial, versions.get(trial.index)) for trial in trials]
     position = [trial.index for trial in trials].index(selection.recommended)
     if variants[position].version != f"{workspace.name}@{recommended}":
@@ -235,13 +236,17 @@ def _recommend(
     trials: tuple[TrialResult, ...],
     selection: Selection,
     versions: dict[int, str],
+    budget: TimeBudget | None,
 ) -> str:
     """The recommended version. A finalist stays as it was judged; any other is trained once more on
-    ``train`` and ``select`` (the choice is made, and the gate reads neither), or on all rows when asked."""
+    ``train`` and ``select`` (the choice is made, and the gate reads neither), or on all rows when asked.
+    Where a time budget leaves no time for that, it stays as it was judged too."""
     refit_all = bool(run.record["request"]["refit_all"])
     index = selection.recommended
-    if index in versions and not refit_all:
-        return versions[index]
+    judged = next(trial for trial in trials if trial.index == index)
+    late = budget is not None and not budget.allows_training(judged)
+    if not refit_all and (index in versions or late):
+        return versions.get(index) or _register(workspace, run, plan, index)
     dataset, splits = plan.dataset, ("train", "select")  # type: tuple[Path, tuple[str, ...]]
     note = "trained on train and select after its choice"
     if refit_all:
@@ -252,7 +257,6 @@ def _recommend(
     variant = plan.variants[index]
     trained = train_component(dataset, plan.champion, variant, splits=splits)
     policy = variant_policy(champion, trained, variant, load_columns(dataset), note=note)
-    judged = next(trial for trial in trials if trial.index == index)
     evaluation = {name: judged.to_json()[name] for name in ("value", "gain")}
     policy = replace(policy, provenance=replace(policy.provenance, evaluation=evaluation))
     return _register(workspace, run, plan, index, policy)

@@ -10,6 +10,7 @@ from algorithms.policy import Policy
 from algorithms.policy.rule import rule_probabilities
 from envs.dataset import Dataset
 from envs.errors import DataError
+from envs.observation import ObservationSpecification
 
 
 def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) -> np.ndarray:
@@ -26,7 +27,8 @@ def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) ->
     Raises:
         DataError: a decision's row is not known, so the policy cannot be valued on it.
     """
-    known = np.isfinite(dataset.observations).any(axis=1)
+    observations = recoded(dataset, policy.observation)
+    known = np.isfinite(observations).any(axis=1)
     root = _root(dataset, policy, known) if policy.needs_base else None
     if root is not None:
         known &= np.isfinite(root).all(axis=1)
@@ -39,7 +41,7 @@ def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) ->
         )
     found = np.full((len(known), len(policy.actions)), np.nan)
     found[known] = policy.probabilities(
-        dataset.observations[known],
+        observations[known],
         allowed=dataset.allowed[known],
         base=None if root is None else root[known],
         floor=floor,
@@ -66,8 +68,29 @@ def _root(dataset: Dataset, policy: Policy, known: np.ndarray) -> np.ndarray:
             remedy='declare rule = "module:function" of its agent in retrainer.toml',
         )
     found = np.full((len(known), len(policy.actions)), np.nan)
-    found[known] = rule_probabilities(policy.rule, policy.observation, policy.actions, dataset.observations[known])
+    rows = recoded(dataset, policy.observation)[known]
+    found[known] = rule_probabilities(policy.rule, policy.observation, policy.actions, rows)
     return found
+
+
+def recoded(dataset: Dataset, observation: ObservationSpecification) -> np.ndarray:
+    """The log's raw rows (N + E, D) as another declaration of the same fields numbers its categories.
+
+    A category that the other declaration does not have is -1, unknown, as it would be in serving.
+    """
+    rows = dataset.observations
+    for position, (logged, read) in enumerate(
+        zip(dataset.specification.observation.fields, observation.fields, strict=True)
+    ):
+        if logged.categories == read.categories:
+            continue
+        if rows is dataset.observations:
+            rows = rows.copy()
+        codes = [read.categories.index(name) if name in read.categories else -1 for name in logged.categories]
+        column = rows[:, position]
+        declared = column >= 0
+        column[declared] = np.array([*codes, -1], dtype=np.float64)[column[declared].astype(np.int64)]
+    return rows
 
 
 def without_blind_ends(dataset: Dataset, *probabilities: np.ndarray) -> Dataset:

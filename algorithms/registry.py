@@ -86,10 +86,9 @@ def _fitting(algorithm: str, setting: str, value: Any, annotation: str) -> Any:
     several = kind.startswith("Sequence")
     items = tuple(value) if several and isinstance(value, (tuple, list)) else (value,)
     for item in items:
-        number = isinstance(item, (int, float)) and not isinstance(item, bool)
         if not isinstance(item, types) or (isinstance(item, bool) and bool not in types):
             raise SpecificationError(f"{setting} is {item!r}", where=algorithm, remedy=f"give {wanted}")
-        if number and not math.isfinite(item):
+        if isinstance(item, float) and not math.isfinite(item):
             raise SpecificationError(f"{setting} is {item!r}", where=algorithm, remedy="give a finite number")
     return items if several else value
 

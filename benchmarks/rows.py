@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from algorithms.policy.provenance import plain_json
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -64,7 +66,7 @@ def publish(name: str, rows: list[Row], as_json: bool) -> None:
             **{package: version(package) for package in ("numpy", "ray", "gymnasium")},
         }
         listed = [{**asdict(row), "ratio": row.ours / row.anchor_value if row.anchor_value else None} for row in rows]
-        print(json.dumps({"benchmark": name, "environment": environment, "rows": listed}))
+        print(json.dumps(plain_json({"benchmark": name, "environment": environment, "rows": listed})))
     else:
         for row in rows:
             mark = "ok  " if row.holds else "MISS"

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ai_engine.continuous_learning import LearningPipeline
 from envs.home import Home
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
+from tune_configs.sweep import SweepResult
+from tune_configs.trial import TrialPlan, TrialResult, run_variant
 
 AGENT = "dial"
 KEY = bytes(range(32))
@@ -27,6 +30,7 @@ HORIZON = 3
 EXPLORE = 0.3
 RULE_VERSION = "dial-rule-1"
 EPISODES = 1200
+TRIALS = 4
 INTEGER = ObservationSpecification("int", (ObservationField("state", "integer", 0, STATES - 1),))
 OBJECT = ObservationSpecification("object", (ObservationField("state"), ObservationField("noise")))
 
@@ -68,11 +72,13 @@ def records(
     rng = np.random.default_rng(seed)
     found = []
     for episode in range(episodes):
+        states = rng.integers(STATES, size=spec.horizon + 1)
+        noises = rng.normal(size=spec.horizon + 1)
+        views: list[Any] = [int(state) for state in states]
+        if spec.observation.kind == "object":
+            views = [{"state": float(s), "noise": float(n)} for s, n in zip(states, noises, strict=True)]
         for step in range(spec.horizon):
-            state = int(rng.integers(STATES))
-            seen: Any = state
-            if spec.observation.kind == "object":
-                seen = {"state": float(state), "noise": float(rng.normal())}
+            seen, state, last = views[step], int(states[step]), step == spec.horizon - 1
             root = np.eye(3)[ACTIONS.index(rule(seen))]
             chances = (1 - spec.explore) * root + spec.explore / 3
             drawn = int(rng.choice(3, p=chances))
@@ -90,7 +96,8 @@ def records(
                     "action_probabilities": dict(zip(ACTIONS, chances.tolist(), strict=True)),
                     "outcome": {"gain": gain},
                     "policy_version": spec.rule_version,
-                    "terminated": step == spec.horizon - 1,
+                    "truncated": last,
+                    "next_observation": views[-1] if last else None,
                 }
             )
     return [DecisionRecord.from_mapping(mapping) for mapping in found]
@@ -108,3 +115,32 @@ def write(home: Home, rows: Iterable[DecisionRecord]) -> None:
     """Append records to the home's journal."""
     with LearningPipeline(home) as pipeline:
         pipeline.record_many(rows)
+
+
+def run_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let ``tune`` run its trials in this process, without Ray; gives the growing list of variants run."""
+    ran: list[int] = []
+
+    def run_sweep(plan: TrialPlan, *, time_budget: float | None = None, progress: Any = None) -> SweepResult:
+        for index in range(len(plan.variants)):
+            if not plan.result_path(index).exists():
+                ran.append(index)
+                run_variant(plan, index)
+                if progress:
+                    progress(index + 1, len(plan.variants), 0.0)
+        found = [TrialResult.load(plan.result_path(index)) for index in range(len(plan.variants))]
+        return SweepResult(tuple(found), (), 0.0)
+
+    monkeypatch.setattr("ai_engine.learning.run_sweep", run_sweep)
+    return ran
+
+
+def comparable(value: Any) -> Any:
+    """A result's JSON without what differs between two homes: run names, paths and times."""
+    if isinstance(value, dict):
+        return {
+            key: comparable(item)
+            for key, item in value.items()
+            if key not in ("run", "artefact", "seconds", "home", "report", "entry")
+        }
+    return [comparable(item) for item in value] if isinstance(value, list) else value

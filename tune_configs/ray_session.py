@@ -22,6 +22,8 @@ def silence() -> None:
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    # Ray's default of 15 starves the trials beside any other load, and no time budget could be kept.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     for name in ("ray", "ray.rllib", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

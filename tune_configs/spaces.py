@@ -142,7 +142,7 @@ def _integer_space() -> SearchSpace:
     build.add("tabular_q", 1.0, **tabular, anchored=False, completion="nearest", temperature=10.0)
     build.add("tabular_q", 0.25, **tabular, anchored=True)
     build.add("tabular_q", 1.0, **tabular, anchored=False)
-    build.add("tabular_q", 1.0, **tabular, anchored=False, pessimism=1.0)
+    build.add("tabular_q", 1.0, **tabular, anchored=False, pessimism=2.0)
     space = Space(
         "tabular_q",
         {

@@ -6,19 +6,23 @@ files of our own format: no checkpoint of Tune is unpickled, and a home may move
 
 from __future__ import annotations
 
-import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from envs.errors import RetrainerError
 from tune_configs.ray_session import ray_session, silence
+from tune_configs.time_budget import TimeBudget
 from tune_configs.trial import TrialPlan, TrialResult, run_variant
 
 Progress = Callable[[int, int, float], None]
 """Called with (finished trials, all trials, best score so far)."""
+
+
+STOP_SECONDS = 0.2
+"""How often is looked whether the sweep is over."""
 
 
 class SweepError(RetrainerError):
@@ -43,13 +47,18 @@ class SweepResult:
 
 
 def run_sweep(
-    plan: TrialPlan, *, time_budget: float | None = None, progress: Progress | None = None, cpus: int | None = None
+    plan: TrialPlan,
+    *,
+    time_budget: TimeBudget | float | None = None,
+    progress: Progress | None = None,
+    cpus: int | None = None,
 ) -> SweepResult:
     """Run every variant of the plan that has no result yet.
 
     Args:
         plan: what is to be done, and the directory of results.
-        time_budget: seconds after which no trial goes on; ``None`` runs them all.
+        time_budget: what ends the trials, or the seconds after which none goes on; ``None`` runs them all.
+            Trials that run then are left; there is always time for one result.
         progress: told after each trial.
         cpus: processors of a local Ray; all by default.
 
@@ -59,6 +68,8 @@ def run_sweep(
     started = time.monotonic()
     missing = [index for index in range(len(plan.variants)) if not plan.result_path(index).exists()]
     errors: list[str] = []
+    if isinstance(time_budget, (int, float)):
+        time_budget = TimeBudget(started, time_budget, concludes=False)
     if missing:
         errors = _tune(plan, missing, time_budget, progress, cpus)
     done = [index for index in range(len(plan.variants)) if plan.result_path(index).exists()]
@@ -75,35 +86,91 @@ def run_sweep(
 
 
 def _tune(
-    plan: TrialPlan, missing: list[int], time_budget: float | None, progress: Progress | None, cpus: int | None
+    plan: TrialPlan, missing: list[int], budget: TimeBudget | None, progress: Progress | None, cpus: int | None
 ) -> list[str]:
+    started = time.monotonic()
     silence()
     from ray import tune
 
-    reporter = _reporter(plan, progress)
+    reporter, timed = _reporter(plan, progress), budget is not None
+    plan.stop_path.unlink(missing_ok=True)
 
     def trial(config: dict[str, Any], plan: TrialPlan) -> None:
-        result = run_variant(plan, int(config["variant"]))
-        tune.report({"score": result.score, "variant": result.index})
+        index = int(config["variant"])
+        result = _unless_stopped(run_variant, plan, index) if timed else run_variant(plan, index)
+        tune.report({"score": result.score if result else float("-inf"), "variant": index})
 
     with ray_session(cpus):
+        if budget is not None:
+            budget.start_up = time.monotonic() - started
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trial, plan=plan), {"cpu": 1}),
             param_space={"variant": tune.grid_search(missing)},
-            tune_config=tune.TuneConfig(
-                metric="score", mode="max", reuse_actors=True, time_budget_s=time_budget, num_samples=1
-            ),
+            tune_config=tune.TuneConfig(metric="score", mode="max", reuse_actors=True, num_samples=1),
             run_config=tune.RunConfig(
-                name="tune", storage_path=str(plan.directory.resolve()), verbose=0, callbacks=[reporter]
+                name="tune",
+                storage_path=str(plan.directory.resolve()),
+                verbose=0,
+                callbacks=[reporter],
+                stop=None if budget is None else _stopper(plan, budget),
             ),
         )
         results = tuner.fit()
+    plan.stop_path.unlink(missing_ok=True)
     causes = []
     for outcome in (results[index] for index in range(len(results))):
         if outcome.error is not None:
             cause = str(outcome.error).strip().splitlines() or [type(outcome.error).__name__]
             causes.append(f"variant {(outcome.config or {})['variant']}: {cause[-1]}")
     return causes
+
+
+def _unless_stopped(run: Callable[[TrialPlan, int], TrialResult], plan: TrialPlan, index: int) -> TrialResult | None:
+    """The trial's result, or ``None`` as soon as the sweep is over: Tune itself would wait for the trial's end."""
+    outcome: list[TrialResult | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(run(plan, index))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive() and not plan.stop_path.exists():
+        thread.join(STOP_SECONDS)
+    found = outcome[0] if outcome else None
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+def _stopper(plan: TrialPlan, budget: TimeBudget) -> Any:
+    from ray import tune
+
+    class Deadline(tune.Stopper):
+        """Ends all trials when the time left is what concluding will take."""
+
+        def __init__(self) -> None:
+            self.finished: dict[int, TrialResult] = {}
+            self.looked = 0.0
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            if time.monotonic() < self.looked + STOP_SECONDS:
+                return False
+            self.looked = time.monotonic()
+            for index in range(len(plan.variants)):
+                if index not in self.finished and plan.result_path(index).exists():
+                    self.finished[index] = TrialResult.load(plan.result_path(index))
+            if not budget.spent(tuple(self.finished.values())):
+                return False
+            plan.stop_path.touch()
+            return True
+
+    return Deadline()
 
 
 def _reporter(plan: TrialPlan, progress: Progress | None) -> Any:
@@ -121,8 +188,3 @@ def _reporter(plan: TrialPlan, progress: Progress | None) -> Any:
                 progress(done, len(plan.variants), self.best)
 
     return Reporter()
-
-
-def read_json(path: Path) -> Any:
-    """A JSON document of a run directory."""
-    return json.loads(path.read_text(encoding="utf-8"))

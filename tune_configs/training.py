@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,13 @@ class TrainedComponent:
         component: the policy's new layer.
         statistics: figures of the last iteration.
         hyperparameters: as resolved, defaults included.
+        seconds: wall-clock time, without loading the library.
     """
 
     component: Component
     statistics: dict[str, float]
     hyperparameters: dict[str, Any]
+    seconds: float = 0.0
 
 
 def check_variant(variant: VariantSpecification, specification: AgentSpecification) -> None:
@@ -74,6 +77,8 @@ def train_component(
 
     config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
     config.offline(dataset=str(dataset), splits=splits, champion=str(champion) if champion else None)
+    config.validate()  # RLlib would silently replace a setting of -1 by its default before it validates
+    started = time.monotonic()
     algorithm: Any = config.build_algo()
     try:
         figures: dict[str, float] = {}
@@ -89,6 +94,7 @@ def train_component(
             if figures.get("converged", 0.0):
                 break
         algorithm.check_parity()
-        return TrainedComponent(algorithm.export_component(), figures, algorithm.hyperparameters())
+        component, hyperparameters = algorithm.export_component(), algorithm.hyperparameters()
+        return TrainedComponent(component, figures, hyperparameters, time.monotonic() - started)
     finally:
         algorithm.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class TrialPlan:
         """Where the result of a variant stands once it is finished."""
         return self.directory / "variants" / f"{index:04d}.json"
 
+    @property
+    def stop_path(self) -> Path:
+        """The file whose appearance ends the running trials."""
+        return self.directory / "stop"
+
     def artefact_path(self, index: int) -> Path:
         """Where the policy of a variant stands."""
         return self.directory / "artefacts" / f"{index:04d}.json"
@@ -71,6 +76,7 @@ class TrialResult:
         actions: share of each action on ``select``, floor included.
         statistics: figures of the training.
         seconds: wall-clock time of training and judging.
+        training_seconds: that of training alone, without loading the library.
     """
 
     index: int
@@ -83,6 +89,7 @@ class TrialResult:
     actions: tuple[float, ...]
     statistics: dict[str, float]
     seconds: float
+    training_seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, non-finite figures as null."""
@@ -148,6 +155,7 @@ def run_variant(plan: TrialPlan, index: int) -> TrialResult:
         actions=tuple(np.mean(probabilities[judge.rows], axis=0).tolist()),
         statistics=trained.statistics,
         seconds=time.monotonic() - started,
+        training_seconds=trained.seconds,
     )
     store = LocalStorage(plan.directory)
     store.replace(str(plan.artefact_path(index).relative_to(plan.directory)), policy.to_bytes())

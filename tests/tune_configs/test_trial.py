@@ -1,0 +1,159 @@
+"""One trial: what it learns from, what it judges on, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ai_engine.workspace import open_workspace
+from algorithms.on_log import probabilities_on
+from algorithms.ope.estimate import Estimate
+from algorithms.policy import Policy
+from envs.columns import save_columns
+from envs.dataset import Dataset
+from tests import homes
+from tune_configs.judge import episodes_in
+from tune_configs.trial import TrialPlan, TrialResult, behavior_propensities, run_variant
+from tune_configs.variant import VariantSpecification
+
+VARIANTS = (
+    VariantSpecification("tabular_q", {"discretizer": "integer", "anchored": True}, 0.25),
+    VariantSpecification("behavior_cloning", {"model": "table", "discretizer": "integer", "temperature": 0.0}, 1.0),
+)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, bytes]:
+    """Train and select of the small log, and its champion."""
+    home = homes.make_home(tmp_path_factory.mktemp("trial") / "home")
+    workspace = open_workspace(homes.AGENT, home)
+    return workspace.dataset.split("train", "select"), workspace.champion().to_bytes()
+
+
+def plan_of(directory: Path, dataset: Dataset, champion: bytes, **changes: object) -> TrialPlan:
+    directory.mkdir()
+    (directory / "champion.json").write_bytes(champion)
+    save_columns(dataset, directory / "dataset")
+    plan = TrialPlan(directory, directory / "dataset", directory / "champion.json", VARIANTS)
+    return replace(plan, **changes)  # type: ignore[arg-type]
+
+
+def with_rewards(dataset: Dataset, *splits: str) -> Dataset:
+    """The log with other rewards in the named splits."""
+    chosen = episodes_in(dataset, *splits)[dataset.episode_index]
+    return replace(dataset, rewards=np.where(chosen, 1.0 - dataset.rewards, dataset.rewards))
+
+
+def layer(plan: TrialPlan, index: int) -> str:
+    policy = Policy.from_bytes(plan.artefact_path(index).read_bytes())
+    return json.dumps([(each.step, each.component.to_json()) for each in policy.layers], sort_keys=True)
+
+
+def test_select_is_judged_on_and_never_learned_from(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    dataset, champion = log
+    clean = plan_of(tmp_path / "clean", dataset, champion)
+    other = plan_of(tmp_path / "other", with_rewards(dataset, "select"), champion)
+    first, second = run_variant(clean, 0), run_variant(other, 0)
+    assert layer(clean, 0) == layer(other, 0)
+    assert first.statistics == second.statistics
+    assert first.gain.value != second.gain.value
+    learned = plan_of(tmp_path / "learned", with_rewards(dataset, "train"), champion)
+    run_variant(learned, 0)
+    assert layer(clean, 0) != layer(learned, 0)
+
+
+def test_the_artefact_is_the_judged_policy_with_its_floor(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    dataset, champion = log
+    plan = plan_of(tmp_path / "run", dataset, champion)
+    result = run_variant(plan, 0)
+    policy = Policy.from_bytes(plan.artefact_path(0).read_bytes())
+    base = Policy.from_bytes(champion)
+    ours, theirs = (probabilities_on(dataset, each) for each in (policy, base))
+    rows = dataset.rows[episodes_in(dataset, "select")[dataset.episode_index]]
+    assert policy.explore == homes.EXPLORE
+    assert ours[np.isfinite(ours)].min() >= homes.EXPLORE / 3 - 1e-12
+    np.testing.assert_allclose(ours[rows].mean(axis=0), result.actions)
+    # A step of a quarter moves a quarter of the mass at most.
+    assert 0 < np.abs(ours[rows] - theirs[rows]).sum(axis=1).max() / 2 <= 0.25 + 1e-12
+    assert policy.provenance.parent == base.version
+    assert policy.provenance.evaluation["gain"]["value"] == pytest.approx(result.gain.value)
+    assert (policy.provenance.algorithm, policy.provenance.hyperparameters["step"]) == ("tabular_q", 0.25)
+    assert policy.provenance.hyperparameters["pessimism"] == 1.0  # defaults are resolved
+
+
+def test_cloning_the_rule_without_chance_gains_exactly_nothing(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "run", *log)
+    assert run_variant(plan, 1).gain.value == 0.0
+
+
+def test_a_result_on_disk_is_the_result(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "run", *log)
+    for index in range(len(VARIANTS)):
+        result = run_variant(plan, index)
+        assert TrialResult.load(plan.result_path(index)) == result
+        assert result.index == index
+        assert result.variant == VARIANTS[index]
+
+
+def test_figures_that_are_not_finite_survive_json(tmp_path: Path) -> None:
+    nothing = float("nan")
+    estimate = Estimate(
+        nothing, nothing, nothing, 0.95, "paired", 3.0, 9, refused="no overlap", diagnostics={"a": nothing, "b": 1.5}
+    )
+    result = TrialResult(
+        7, VARIANTS[0], estimate, estimate, nothing, nothing, nothing, (0.25, 0.75), {"loss": 1.0}, 2.0
+    )
+    text = json.dumps(result.to_json(), allow_nan=False)
+    (tmp_path / "result.json").write_text(text)
+    back = TrialResult.load(tmp_path / "result.json")
+    assert json.dumps(back.to_json(), allow_nan=False) == text
+    figures = (back.model_gain, back.deviation, back.score, back.gain.value, back.gain.lower, back.gain.upper)
+    assert all(math.isnan(figure) for figure in (*figures, back.gain.diagnostics["a"]))
+    assert (back.gain.diagnostics["b"], back.gain.refused, back.gain.usable) == (1.5, "no overlap", False)
+    assert (back.variant, back.actions, back.index) == (result.variant, result.actions, 7)
+
+
+def test_the_same_seed_gives_the_same_result_and_artefact(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    plans = [plan_of(tmp_path / name, *log) for name in ("one", "two")]
+    results = [[run_variant(plan, index) for index in range(len(VARIANTS))] for plan in plans]
+    assert [replace(r, seconds=0.0) for r in results[0]] == [replace(r, seconds=0.0) for r in results[1]]
+    for index in range(len(VARIANTS)):
+        assert plans[0].artefact_path(index).read_bytes() == plans[1].artefact_path(index).read_bytes()
+
+
+def test_select_episodes_of_an_earlier_look_only_help_the_models(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    dataset, champion = log
+    select = np.flatnonzero(episodes_in(dataset, "select"))
+    since = int(np.sort(dataset.sequences[select])[len(select) // 3])
+    newer = int((dataset.sequences[select] > since).sum())
+    plan = plan_of(tmp_path / "since", dataset, champion, since=since)
+    assert run_variant(plan, 0).gain.units == newer < len(select)
+
+
+def test_propensities_that_cannot_be_believed_are_estimated(log: tuple[Dataset, bytes]) -> None:
+    dataset, _ = log
+    assert behavior_propensities(dataset) is None
+    true = dataset.propensities
+    missing = replace(dataset, propensities=np.where(np.arange(len(dataset)) % 3 == 0, np.nan, true))
+    found = behavior_propensities(missing)
+    assert found is not None
+    kept = np.isfinite(missing.propensities)
+    np.testing.assert_array_equal(found[kept], true[kept])
+    assert np.abs(np.log(found[~kept] / true[~kept])).mean() < 0.2
+    # A confidence that was logged as a propensity: the card says it is not used, and it is not.
+    confident = replace(dataset, propensities=np.full(len(dataset), 0.99))
+    found = behavior_propensities(confident)
+    assert found is not None
+    assert np.abs(np.log(found / true)).mean() < 0.2
+
+
+def test_a_trial_leaves_nothing_but_its_two_files(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "run", *log)
+    run_variant(plan, 1)
+    files = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*.json"))
+    assert files == ["artefacts/0001.json", "champion.json", "dataset/specification.json", "variants/0001.json"]
