@@ -163,14 +163,13 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
             where=where,
             remedy="declare the same actions in the same order for both agents",
         )
-    ours, theirs = (
-        [(f.name, f.type, f.categories) for f in each.observation.fields] for each in (policy, specification)
-    )
+    # Categories may be numbered otherwise: they are read by name (algorithms.on_log.recoded).
+    ours, theirs = ([(f.name, f.type) for f in each.observation.fields] for each in (policy, specification))
     if ours != theirs:
         raise DataError(
             f"its observation is not that of {specification.name}",
             where=where,
-            remedy="declare the same fields of the same types and categories in the same order for both agents",
+            remedy="declare the same fields of the same types in the same order for both agents",
         )
     return policy
 

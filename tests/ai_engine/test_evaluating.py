@@ -179,16 +179,19 @@ def test_logs_of_another_shape_are_refused(swept: tuple[Home, TuneResult], chang
     assert "\n" not in str(raised.value)
 
 
-def test_categories_in_another_order_are_another_observation(small_home: Path) -> None:
+def test_a_field_of_another_type_is_another_observation_but_renumbered_categories_are_not(small_home: Path) -> None:
     def declared(*categories: str) -> ObservationSpecification:
-        return ObservationSpecification("object", (ObservationField("zone", "category", categories=categories),))
+        kind = "category" if categories else "number"
+        return ObservationSpecification("object", (ObservationField("zone", kind, categories=categories),))
 
     dataset = open_workspace(AGENT, small_home).dataset
     dataset = replace(dataset, specification=homes.specification(observation=declared("a", "b")))
     same = Policy(AGENT, "1", declared("a", "b"), homes.ACTIONS, base=BaseReference("r"))
     assert aligned(same, dataset) is same
-    with pytest.raises(DataError, match="categories"):
-        aligned(replace(same, observation=declared("b", "a")), dataset)
+    renumbered = replace(same, observation=declared("b", "a"))
+    assert aligned(renumbered, dataset) is renumbered
+    with pytest.raises(DataError, match="types"):
+        aligned(replace(same, observation=declared()), dataset)
 
 
 def test_comparing_says_who_is_better_and_what_differs(
