@@ -44,6 +44,7 @@ def tune(
     home: Home | str | Path | None = None,
     seed: int = 0,
     refit_all: bool = False,
+    started: float | None = None,
     progress: Progress | None = None,
 ) -> TuneResult:
     """Try variants on ``train`` and ``select``; recommend one and name the finalists for the gate.
@@ -56,6 +57,7 @@ def tune(
         seed: decides the variants drawn and every algorithm's seed.
         refit_all: train the recommendation once more on all rows, ``final`` included; such a version
             can never pass the gate, and says so.
+        started: ``time.monotonic()`` from which the time budget runs; by default, now.
         progress: told one line after each trial.
 
     Raises:
@@ -64,7 +66,7 @@ def tune(
     """
     if trials is not None and trials < 1:
         raise DataError(f"{trials} trials", where="tune", remedy="ask for at least one")
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     workspace = open_workspace(name, home)
     grade = workspace.learnable()
     _need_splits(workspace)
@@ -244,7 +246,7 @@ def _recommend(
     refit_all = bool(run.record["request"]["refit_all"])
     index = selection.recommended
     judged = next(trial for trial in trials if trial.index == index)
-    late = budget is not None and not budget.allows_training(judged)
+    late = budget is not None and not budget.allows_training(trials, index)
     if not refit_all and (index in versions or late):
         return versions.get(index) or _register(workspace, run, plan, index)
     dataset, splits = plan.dataset, ("train", "select")  # type: tuple[Path, tuple[str, ...]]

@@ -1,12 +1,13 @@
 """A time budget that a whole sweep keeps, on any machine and beside any other load.
 
-Nothing is assumed of the machine: what starting Ray took tells what stopping it and loading its
-libraries once more will take, and the trials tell what training takes. The trials end when only
-that much is left.
+Nothing is assumed of the machine: what starting Ray took tells what stopping it and reporting will
+take, and the trials tell what loading RLlib and training take. The trials end when only that much
+is left.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from tune_configs.trial import TrialResult
 
 STOPPING = 0.7
 """Stopping the trials and Ray, keeping versions and writing the report, as a share of the time that starting took."""
-LOADING = 0.8
-"""Loading RLlib in this process, to train the recommendation once more, as such a share."""
 LEAST_START = 2.0
 """Seconds that starting counts for where Ray ran already."""
 GROWTH = {False: 1.3, True: 2.0}
@@ -53,19 +52,18 @@ class TimeBudget:
         if not self.concludes:
             return 0.0
         selection = select(tuple(trials))
-        seconds = STOPPING * self._start_up
+        seconds = STOPPING * max(self.start_up, LEAST_START)
         if self.refit_all or selection.recommended not in selection.finalists:
-            seconds += self._training(next(trial for trial in trials if trial.index == selection.recommended))
+            seconds += self._training(trials, selection.recommended)
         return seconds
 
-    def allows_training(self, trial: TrialResult) -> bool:
+    def allows_training(self, trials: Sequence[TrialResult], index: int) -> bool:
         """Whether there is time to train a judged variant once more."""
         left = self.seconds * (1.0 + SLACK) - (time.monotonic() - self.started)
-        return self._training(trial) <= left
+        return self._training(trials, index) <= left
 
-    @property
-    def _start_up(self) -> float:
-        return max(self.start_up, LEAST_START)
-
-    def _training(self, trial: TrialResult) -> float:
-        return LOADING * self._start_up + GROWTH[self.refit_all] * trial.training_seconds
+    def _training(self, trials: Sequence[TrialResult], index: int) -> float:
+        """Seconds of training a variant in this process, loading the library included."""
+        judged = next(trial for trial in trials if trial.index == index)
+        loading = 0.0 if "ray.rllib" in sys.modules else max(trial.loading_seconds for trial in trials)
+        return loading + GROWTH[self.refit_all] * judged.training_seconds

@@ -39,12 +39,14 @@ class TrainedComponent:
         statistics: figures of the last iteration.
         hyperparameters: as resolved, defaults included.
         seconds: wall-clock time, without loading the library.
+        loading: that of loading it; next to nothing where the process had it already.
     """
 
     component: Component
     statistics: dict[str, float]
     hyperparameters: dict[str, Any]
     seconds: float = 0.0
+    loading: float = 0.0
 
 
 def check_variant(variant: VariantSpecification, specification: AgentSpecification) -> None:
@@ -73,6 +75,7 @@ def train_component(
         variant: what to train; the first of its seeds.
         splits: whose episodes are learned from.
     """
+    begun = time.monotonic()
     from algorithms.registry import configuration
 
     config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
@@ -95,6 +98,6 @@ def train_component(
                 break
         algorithm.check_parity()
         component, hyperparameters = algorithm.export_component(), algorithm.hyperparameters()
-        return TrainedComponent(component, figures, hyperparameters, time.monotonic() - started)
+        return TrainedComponent(component, figures, hyperparameters, time.monotonic() - started, started - begun)
     finally:
         algorithm.stop()

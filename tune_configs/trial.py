@@ -76,7 +76,8 @@ class TrialResult:
         actions: share of each action on ``select``, floor included.
         statistics: figures of the training.
         seconds: wall-clock time of training and judging.
-        training_seconds: that of training alone, without loading the library.
+        training_seconds: that of training alone.
+        loading_seconds: that of loading the library, in the first trial of a process.
     """
 
     index: int
@@ -90,6 +91,7 @@ class TrialResult:
     statistics: dict[str, float]
     seconds: float
     training_seconds: float = field(default=0.0, compare=False)
+    loading_seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, non-finite figures as null."""
@@ -156,6 +158,7 @@ def run_variant(plan: TrialPlan, index: int) -> TrialResult:
         statistics=trained.statistics,
         seconds=time.monotonic() - started,
         training_seconds=trained.seconds,
+        loading_seconds=trained.loading,
     )
     store = LocalStorage(plan.directory)
     store.replace(str(plan.artefact_path(index).relative_to(plan.directory)), policy.to_bytes())

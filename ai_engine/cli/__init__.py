@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 
 
 def main() -> None:
     """Run the console command on ``sys.argv`` and end the process with its exit code."""
+    started = time.monotonic()
     try:
         from ai_engine.cli.application import retrainer
         from ai_engine.cli.terminal import heed_interrupts, hush, tolerate_encodings
@@ -14,7 +16,7 @@ def main() -> None:
         heed_interrupts()
         tolerate_encodings()
         try:
-            retrainer()
+            retrainer(obj=started)
         finally:
             hush()
     except KeyboardInterrupt:  # before a command ran, or a second time while the first was being answered

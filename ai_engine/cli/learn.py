@@ -70,6 +70,7 @@ def tune(
         time_budget=time_budget,
         seed=seed,
         refit_all=refit_all,
+        started=click.get_current_context().find_root().obj,  # the budget is that of the whole command
         busy=f"tuning {name}",
         progress=True,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import runpy
 import sys
 
 import pytest
@@ -76,8 +75,7 @@ def test_a_script_says_how_to_run_it_and_reads_no_argument_on_import(
     module = importlib.reload(importlib.import_module(f"scripts.{name}"))
     assert f"python -m scripts.{name}" in (module.__doc__ or "")
     assert "What to expect" in (module.__doc__ or "") or "what to expect" in (module.__doc__ or "").lower()
-    monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_module(f"scripts.{name}", run_name="__main__")
+        module.main(["--help"])
     assert stopped.value.code == 0
     assert "--home" in capsys.readouterr().out
