@@ -92,7 +92,7 @@ class DemoResult:
 
     def _sentence(self) -> str:
         if self.champion != self.gate.champion:
-            return f"{self.champion} is the champion now; one command goes back: retrainer rollback {self.gate.agent}."
+            return f"{self.champion} is the champion now; one command goes back: retrainer rollback {self.gate.agent} --home {_shown(self.home)}"
         return f"The champion stays {self.champion}: {self.gate.decision}."
 
 

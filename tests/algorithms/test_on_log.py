@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from algorithms.on_log import probabilities_on, without_blind_ends
+from algorithms.on_log import probabilities_on, recoded, without_blind_ends
 from algorithms.policy import BaseReference, Policy
 from algorithms.policy.components import ProbabilityTable
 from envs.dataset import Dataset
 from envs.encoding import IntegerStates
 from envs.errors import DataError
+from envs.observation import ObservationField, ObservationSpecification
 from tests.worlds import chain, explored
 
 WORLD = chain(length=4, horizon=5)
@@ -98,3 +99,22 @@ def test_another_agents_policy_stands_on_its_own_rule() -> None:
     found = probabilities_on(dataset, theirs.bind(lambda state: "a1" if state >= 2 else "a0"), floor=False)
     states = dataset.observations[:, 0].astype(int)
     np.testing.assert_array_equal(found, np.eye(2)[(states >= 2).astype(int)])
+
+
+def test_categories_are_read_by_name() -> None:
+    def declared(*categories: str) -> ObservationSpecification:
+        zone = ObservationField("zone", "category", categories=categories)
+        return ObservationSpecification("object", (ObservationField("load"), zone))
+
+    dataset = log()
+    rows = np.stack([dataset.observations[:, 0], dataset.observations[:, 0] % 3], axis=1)
+    ours = replace(dataset.specification, observation=declared("a", "b", "c"))
+    dataset = replace(dataset, specification=ours, observations=rows)
+    np.testing.assert_array_equal(recoded(dataset, declared("a", "b", "c")), rows)
+    other = recoded(dataset, declared("c", "a", "b"))
+    np.testing.assert_array_equal(other[:, 0], rows[:, 0])
+    np.testing.assert_array_equal(other[:, 1], (rows[:, 1] + 1) % 3)
+    assert (dataset.observations == rows).all()
+    # One that the policy never heard of is none of those that it knows.
+    unknown = recoded(dataset, declared("a", "b"))[rows[:, 1] == 2, 1]
+    assert not np.isin(unknown, [0.0, 1.0]).any()
