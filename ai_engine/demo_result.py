@@ -92,7 +92,8 @@ class DemoResult:
 
     def _sentence(self) -> str:
         if self.champion != self.gate.champion:
-            return f"{self.champion} is the champion now; one command goes back: retrainer rollback {self.gate.agent} --home {_shown(self.home)}"
+            back = f"retrainer rollback {self.gate.agent} --home {_shown(self.home)}"
+            return f"{self.gate.version} is the champion now; one command goes back: {back}."
         return f"The champion stays {self.champion}: {self.gate.decision}."
 
 
