@@ -93,7 +93,7 @@ class DemoResult:
     def _sentence(self) -> str:
         if self.champion != self.gate.champion:
             back = f"retrainer rollback {self.gate.agent} --home {_shown(self.home)}"
-            return f"{self.gate.version} is the champion now; one command goes back: {back}."
+            return f"{self.champion} is the champion now; one command goes back: {back}."
         return f"The champion stays {self.champion}: {self.gate.decision}."
 
 
