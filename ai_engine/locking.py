@@ -24,16 +24,22 @@ def retraining_lock(home: Home, name: str) -> Iterator[None]:
     descriptor = os.open(_lock_path(home.runs_path, name), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _locked(descriptor):
-            raise BusyError(
-                f"is being retrained by process {_written(descriptor) or 'unknown'}",
-                where=f"agent {name}",
-                remedy="wait until it is done, or stop it with `retrainer runs stop`",
-            )
+            raise _busy(name, _written(descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def refuse_busy(home: Home, name: str) -> None:
+    """Say at once what :func:`retraining_lock` would say after all that is done before it.
+
+    Raises:
+        BusyError: another process is retraining the agent.
+    """
+    if holder := lock_holder(home.runs_path, name):
+        raise _busy(name, holder)
 
 
 def lock_holder(runs_path: Path, name: str) -> int:
@@ -49,6 +55,14 @@ def lock_holder(runs_path: Path, name: str) -> int:
         return _written(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _busy(name: str, process: int) -> BusyError:
+    return BusyError(
+        f"is being retrained by process {process or 'unknown'}",
+        where=f"agent {name}",
+        remedy="wait until it is done, or stop it with `retrainer runs stop`",
+    )
 
 
 def _locked(descriptor: int) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ai_engine.locking import retraining_lock
+from ai_engine.locking import refuse_busy, retraining_lock
 from ai_engine.runs import FINISHED, Run
 from ai_engine.text import number, table
 from ai_engine.workspace import open_workspace
@@ -89,6 +89,7 @@ def train(
         raise DataError(f"step is {step}", where="train", remedy="give a number in (0, 1]")
     workspace = open_workspace(name, home)
     variant = VariantSpecification(algorithm, dict(hyperparameters or {}), step, (seed,))
+    refuse_busy(workspace.home, name)
     check_variant(variant, workspace.specification)
     workspace.learnable()
     splits: tuple[str, ...] = ("train", "select", "final") if refit_all else ("train",)

@@ -126,6 +126,8 @@ class Home:
             LocalStorage(self.data_path, mode=0o600).create_if_absent("split_key", content)
         try:
             key = bytes.fromhex(path.read_text())
+        except PermissionError:
+            raise HomeError("cannot be read", where=str(path), remedy="get permission to read it") from None
         except (OSError, ValueError):
             key = b""
         if len(key) != 32:
@@ -149,14 +151,21 @@ class Home:
             known = f"declared are {', '.join(declared)}" if declared else "no agent is declared"
             remedy = f"{known}; declare [agents.{name}] in {CONFIGURATION}, or import its log"
             raise SpecificationError("is not declared", where=f"agent {name}", remedy=remedy)
-        return _declaration(name, self._tables()[name])
+        try:
+            return _declaration(name, self._tables()[name])
+        except SpecificationError as error:
+            raise SpecificationError(error.problem, where=self.place(name), remedy=error.remedy) from None
+
+    def place(self, name: str) -> str:
+        """Where an agent is declared, for messages."""
+        return f"{self.configuration_path}, agent {name}"
 
     def mapping(self, name: str) -> dict[str, Any]:
         """``[agents.NAME.mapping]``: our field by its name in the agent's files; empty where there is none."""
         table = self._tables().get(name)
         mapping = table.get("mapping", {}) if isinstance(table, Mapping) else {}
         if not isinstance(mapping, Mapping):
-            raise SpecificationError("mapping: is not a table", where=f"agent {name}", remedy='write field = "theirs"')
+            raise SpecificationError("mapping: is not a table", where=self.place(name), remedy='write field = "theirs"')
         return dict(mapping)
 
     def declare(self, specification: AgentSpecification) -> None:
@@ -206,7 +215,7 @@ class Home:
             SpecificationError: the module or function is not there, or fails when it is imported.
         """
         text = self.specification(name).rule
-        return load_rule(text, self.path, where=f"agent {name}") if text else None
+        return load_rule(text, self.path, where=self.place(name)) if text else None
 
     def _document(self) -> tomlkit.TOMLDocument:
         try:

@@ -183,7 +183,12 @@ class Journal:
     def _open(self) -> sqlite3.Connection:
         existed = self.path.exists()
         make_directory(self.path.parent)
-        connection = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+        # What may only be read, in a home of someone else's or on a read-only disk, is read.
+        writable = not existed or all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        name = str(self.path) if writable else self._reading()
+        connection = sqlite3.connect(
+            name, uri=not writable, timeout=self.timeout, isolation_level=None, check_same_thread=False
+        )
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             application = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -193,6 +198,8 @@ class Journal:
                 raise JournalError(problem, where=str(self.path), remedy="upgrade retrainer")
             if tables and application not in (0, APPLICATION_ID):
                 raise JournalError("is not a retrainer journal", where=str(self.path), remedy="move it away")
+            if not writable:
+                return connection
             self._write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             if version < SCHEMA_VERSION:
@@ -205,6 +212,11 @@ class Journal:
             connection.close()
             raise
         return connection
+
+    def _reading(self) -> str:
+        # Without a write-ahead log nobody writes; then no shared memory is needed, which could not be made here.
+        alone = "" if Path(f"{self.path}-wal").exists() else "&immutable=1"
+        return f"{self.path.absolute().as_uri()}?mode=ro{alone}"
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
         # The change of mode does not wait for a lock as other statements do.
@@ -219,7 +231,8 @@ class Journal:
                 time.sleep(0.01)
 
     def _explained(self, error: Exception) -> JournalError:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        said = getattr(error, "strerror", None) or str(error)
+        text = said.splitlines()[0] if said else type(error).__name__
         remedy = "check the disk and the file's permissions"
         if "locked" in text or "busy" in text:
             text = f"is locked by another process for more than {self.timeout:g} s"

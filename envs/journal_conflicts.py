@@ -39,7 +39,7 @@ def find_conflicts(
     Refused are an ``event_id`` with other content, a step of an episode under another ``event_id``,
     and an episode of two tenants. Shadow records stand beside the episodes: only their ``event_id`` counts.
     """
-    known = _known_hashes(connection, records)
+    known, owners = _known_hashes(connection, records)
     candidates = [record for record in records if record.event_id not in known and record.mode != "shadow"]
     tenants, steps = _known_episodes(connection, candidates)
     origin: dict[str, int] = {}
@@ -49,7 +49,12 @@ def find_conflicts(
         if existing is not None:
             if existing != content:
                 problem = f"{shown(record.event_id)} was recorded before with other content"
-                error = DuplicateRecordError(problem, field="event_id", remedy="give every decision its own event_id")
+                remedy = "give every decision its own event_id"
+                other = owners.get(record.event_id, record.agent)
+                if other != record.agent:
+                    problem = f"{shown(record.event_id)} was recorded before, for agent {other}"
+                    remedy = f"a decision belongs to one agent; import it as {other}, or into another home"
+                error = DuplicateRecordError(problem, field="event_id", remedy=remedy)
                 found.conflicts.append(Conflict(position, error, origin.get(record.event_id)))
             continue
         if record.mode == "shadow":
@@ -77,14 +82,18 @@ def find_conflicts(
     return found
 
 
-def _known_hashes(connection: sqlite3.Connection, records: Sequence[DecisionRecord]) -> dict[str, str]:
+def _known_hashes(
+    connection: sqlite3.Connection, records: Sequence[DecisionRecord]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Content hash and agent of each known event."""
     known: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for chunk in _chunks([record.event_id for record in records]):
         marks = ",".join("?" * len(chunk))
-        known.update(
-            connection.execute(f"SELECT event_id, content_hash FROM records WHERE event_id IN ({marks})", chunk)
-        )
-    return known
+        select = f"SELECT event_id, content_hash, agent FROM records WHERE event_id IN ({marks})"
+        for event, content, agent in connection.execute(select, chunk):
+            known[event], owners[event] = content, agent
+    return known, owners
 
 
 def _known_episodes(

@@ -119,6 +119,11 @@ class LocalStorage:
         return temporary
 
 
+def place(storage: Storage, key: str) -> str:
+    """Where a key stands, for messages: the file where the storage is a folder, else the key."""
+    return str(storage.root / key) if isinstance(storage, LocalStorage) else key
+
+
 def make_directory(directory: Path) -> None:
     """Create a folder and its parents so that they survive a power loss."""
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from envs.errors import MissingExtraError, RetrainerError
+from envs.errors import HomeError, MissingExtraError, RetrainerError
+from envs.storage import TEMPORARY
 
 TRAINING_MODULES = frozenset({"ray", "torch", "pyarrow", "scipy", "gymnasium", "jinja2", "pandas"})
 INSTALL = 'pip install "retrainer[train]"'
 INTERRUPTED = 130
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,16 @@ def failure(error: BaseException, arguments: Sequence[str]) -> Failure:
     text = one_line(error)
     message = f"{kind}: {text}" if text else kind
     return Failure(1, kind, f"{message}{seen}; run again with --debug for the traceback", log=log)
+
+
+def unusable(error: OSError) -> HomeError | None:
+    """The user's side of a refusal by the system: no permission, a read-only or a full disk."""
+    if error.errno not in REFUSED or not error.filename:
+        return None
+    path = Path(os.fsdecode(error.filename))
+    where = path.parent if path.name.startswith(TEMPORARY) else path
+    problem = (error.strerror or "cannot be used").lower()
+    return HomeError(problem, where=str(where), remedy="check its permissions and the disk")
 
 
 def missing_extra(error: ImportError) -> MissingExtraError | None:

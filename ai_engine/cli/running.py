@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ai_engine.cli.failures import missing_extra
+from ai_engine.cli.failures import missing_extra, unusable
 from ai_engine.cli.options import Options
 from ai_engine.cli.output import ProgressLine, quiet_libraries, render
 
@@ -54,6 +54,10 @@ def perform(
         except ImportError as error:
             if extra := missing_extra(error):
                 raise extra from error
+            raise
+        except OSError as error:
+            if refused := unusable(error):
+                raise refused from error
             raise
         finally:
             line.done()

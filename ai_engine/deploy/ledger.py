@@ -18,7 +18,7 @@ from typing import Any
 from algorithms.policy.provenance import plain_json
 from envs.declaration import NAME
 from envs.errors import RegistryError
-from envs.storage import Storage
+from envs.storage import Storage, place
 
 KINDS = ("version0", "gate", "promote", "override", "rollback", "hold", "release")
 KEY = re.compile(r"ledger/[^/]+/(\d{8})\.json")
@@ -216,13 +216,18 @@ class Ledger:
         numbers = [int(match[1]) for match in matches if match]
         for position, number in enumerate(numbers, start=1):
             if number != position:
-                raise RegistryError("the ledger entry is missing", where=entry_key(agent, position), remedy=RESTORE)
+                raise RegistryError(
+                    "the ledger entry is missing",
+                    where=place(self._storage, entry_key(agent, position)),
+                    remedy=RESTORE,
+                )
 
     def _checked(self, content: bytes, key: str, agent: str, state: LedgerState) -> LedgerEntry:
-        entry = LedgerEntry.from_bytes(content, key)
+        where = place(self._storage, key)
+        entry = LedgerEntry.from_bytes(content, where)
         number = len(state.entries) + 1
         if entry.previous != self._hashes[agent] or (entry.number, entry.agent) != (number, agent):
-            raise RegistryError("the ledger entry does not continue the one before it", where=key, remedy=RESTORE)
+            raise RegistryError("the ledger entry does not continue the one before it", where=where, remedy=RESTORE)
         return entry
 
 

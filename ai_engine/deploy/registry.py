@@ -147,7 +147,11 @@ class Registry(RegistryView):
             elif state.held:
                 problem = "automation is held"
             if problem:
-                remedy = f"release {agent}" if problem == "automation is held" else "run the gate again, or override it"
+                remedy = (
+                    f"run retrainer release {agent} --reason TEXT"
+                    if problem == "automation is held"
+                    else "run the gate again, or override it"
+                )
                 raise RegistryError(f"{version} is not promoted: {problem}", where=f"agent {agent}", remedy=remedy)
             return self._appoint(state, agent, "promote", version, reason, gate=number)
 
@@ -181,7 +185,9 @@ class Registry(RegistryView):
             elif version in state.barred:
                 problem = f"version {version} was rolled back itself and is barred"
             if problem:
-                raise RegistryError(problem, where=f"agent {agent}", remedy=f"go back to {agent}@rule, or override")
+                at_rule = state.champion in state.rules
+                remedy = f"see retrainer history {agent}" if at_rule else f"go back to {agent}@rule, or override"
+                raise RegistryError(problem, where=f"agent {agent}", remedy=remedy)
             barred = sorted({state.champion} - state.rules)
             return self._appoint(state, agent, "rollback", version, reason, barred=barred)
 

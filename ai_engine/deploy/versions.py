@@ -9,7 +9,7 @@ from pathlib import Path
 
 from algorithms.policy import Policy
 from envs.errors import ArtefactError, RegistryError
-from envs.storage import LocalStorage, Storage
+from envs.storage import LocalStorage, Storage, place
 
 KEY = re.compile(r"versions/[^/]+/(\d+)\.json")
 
@@ -54,13 +54,16 @@ class Versions:
             ArtefactError: corrupt, missing, or not the file that was appointed; names it.
         """
         key = version_key(agent, version)
+        where = place(self._storage, key)
         try:
             content = self._storage.read(key)
         except FileNotFoundError:
-            raise ArtefactError("is missing", where=key, remedy="restore it from a copy") from None
-        policy = Policy.from_bytes(content, where=key)
+            raise ArtefactError("is missing", where=where, remedy="restore it from a copy") from None
+        policy = Policy.from_bytes(content, where=where)
         if (policy.agent, policy.version) != (agent, version) or digest not in (None, sha256(content)):
-            raise ArtefactError("is not the file that the ledger appointed", where=key, remedy="restore it from a copy")
+            raise ArtefactError(
+                "is not the file that the ledger appointed", where=where, remedy="restore it from a copy"
+            )
         return policy
 
     def publish(self, agent: str, version: str, digest: str) -> None:

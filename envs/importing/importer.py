@@ -27,6 +27,7 @@ from envs.validation import Validator
 from envs.values import UnfitValueError
 
 UNKNOWN = ("error", "metadata")
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstandard
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def import_files(
         )
     files = [_existing(path) for path in paths]
     declared = home.specification(name) if name in home.agents() else None
-    mapping = checked_mapping(home.mapping(name), f"agent {name}")
+    mapping = checked_mapping(home.mapping(name), home.place(name))
     gathered = _gather(files, name, mapping, unknown, declared)
     if not gathered.rows:
         raise DataError("has no rows", where=", ".join(map(str, paths)), remedy="give a file of decision records")
@@ -156,7 +157,7 @@ def import_files(
 def _existing(path: str | Path) -> Path:
     file = Path(path)
     if not file.is_file():
-        problem = "is a folder" if file.is_dir() else "does not exist"
+        problem = "is a folder" if file.is_dir() else "is no plain file" if file.exists() else "does not exist"
         raise DataError(problem, where=str(path), remedy="name a JSON Lines or Parquet file")
     return file
 
@@ -164,7 +165,10 @@ def _existing(path: str | Path) -> Path:
 def _read(file: Path) -> Iterator[SourceRow]:
     try:
         with open(file, "rb") as stream:
-            parquet = stream.read(4) == b"PAR1" or file.suffix.lower() in (".parquet", ".pq")
+            opening = stream.read(4)
+            if opening.startswith(COMPRESSED):
+                raise DataError("is compressed", where=str(file), remedy="unpack it first")
+            parquet = opening == b"PAR1" or file.suffix.lower() in (".parquet", ".pq")
         yield from read_parquet(file) if parquet else read_jsonl(file)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(file), remedy="check the file") from error

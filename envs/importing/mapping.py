@@ -128,7 +128,10 @@ def propose_mapping(name: str, foreign: Iterable[str], present: Iterable[str], d
             placed.add(theirs)
     rest = [theirs for theirs in names if theirs not in placed]
     _gather(proposed, "metadata", [theirs for theirs in rest if _simple(theirs) in NEVER])
-    _gather(proposed, "outcome", [theirs for theirs in rest if _simple(theirs) in AFTERWARDS])
+    afterwards = [theirs for theirs in rest if _simple(theirs) in AFTERWARDS]
+    if afterwards and "outcome" not in declared and isinstance(proposed.get("outcome"), str):
+        proposed["outcome"] = [proposed["outcome"]]  # one of several things that were known afterwards
+    _gather(proposed, "outcome", afterwards)
     others = [theirs for theirs in rest if _simple(theirs) not in NEVER + AFTERWARDS]
     _gather(proposed, "metadata" if "observation" in taken else "observation", others)
     lines = ["# Proposed: confirm every line, then paste it into retrainer.toml.", f"[agents.{name}.mapping]"]

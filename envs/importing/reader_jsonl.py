@@ -49,7 +49,11 @@ def _row(file: str, number: int, line: bytes, ended: bool) -> SourceRow:
     except RecursionError:
         return _unreadable(file, number, text, f"is nested deeper than {MAXIMUM_DEPTH} levels", "flatten it")
     except ValueError as error:
-        reason = error.msg.lower() if isinstance(error, json.JSONDecodeError) else str(error).split(";")[0].lower()
+        reason = (
+            error.msg.lower().removesuffix(" at")
+            if isinstance(error, json.JSONDecodeError)
+            else str(error).split(";")[0].lower()
+        )
         return _unreadable(file, number, text, f"is not JSON ({reason})", ONE_OBJECT, ended)
     if not isinstance(content, dict):
         return _unreadable(file, number, text, f"{shown(content, 30)} is not an object", ONE_OBJECT)

@@ -217,6 +217,19 @@ def test_a_rollback_bars_and_holds(swept: tuple[Home, TuneResult], without_ray: 
     assert rollback(AGENT, home=home, to=f"{AGENT}@rule", reason="yes").entry.version == "0"
 
 
+def test_a_barred_finalist_takes_no_part(swept: tuple[Home, TuneResult]) -> None:
+    home, tuned = swept
+    barred = tuned.recommended
+    promote(barred, home=home, override=True, reason="try it")
+    rollback(AGENT, home=home, reason="worse")
+    assert barred not in tuned.finalists
+    both = replace(tuned, finalists=(barred, *tuned.finalists))
+    Run.open(home, tuned.run).write("result.json", both.to_json())
+    result = gate(AGENT, home=home)
+    assert result.version == tuned.finalists[0]
+    assert result.estimate is not None and result.estimate.confidence == pytest.approx(1 - alpha_at(1))
+
+
 def test_hold_and_release(swept: tuple[Home, TuneResult]) -> None:
     home, _ = swept
     with pytest.raises(RegistryError, match="reason"):

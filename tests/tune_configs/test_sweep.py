@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -117,10 +119,18 @@ ai_engine.tune(sys.argv[1], trials=int(sys.argv[2]), home=sys.argv[3], seed=0)
 
 
 def test_after_a_kill_only_the_missing_variants_run_and_the_result_is_the_same(
-    home: Home, swept_home: tuple[Path, TuneResult], monkeypatch: pytest.MonkeyPatch
+    home: Home, swept_home: tuple[Path, TuneResult], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     arguments = [sys.executable, "-c", DRIVER, homes.AGENT, str(homes.TRIALS), str(home.path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    # What a killed Ray leaves behind is removed with this; a longer name than that has no room for its sockets.
+    scratch = tempfile.mkdtemp(prefix="rt-")
+    request.addfinalizer(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    environment = {
+        **os.environ,
+        "TMPDIR": scratch,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "OMP_NUM_THREADS": "1",
+    }
     driver = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         finished: list[Path] = []
