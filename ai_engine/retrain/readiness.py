@@ -1,0 +1,113 @@
+"""Whether an agent's log is enough to learn from, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ai_engine.runs import FINISHED, list_runs
+from envs.build import BuildReport, dataset_from_records
+from envs.card import build_card
+from envs.dataset import FINAL, SELECT, TRAIN, Dataset
+from envs.home import Home
+from envs.infer import infer_specification
+from envs.journal import Journal
+from envs.specification import AgentSpecification
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer to "is this agent ready?"; true where it is.
+
+    Attributes:
+        agent: the agent.
+        ready: whether it is worth retraining now.
+        sufficient: whether the log can be learned from; ready is that and something new.
+        reasons: one sentence for each thing that is missing, or what there is where nothing is.
+        decisions: in closed episodes.
+        episodes: closed episodes.
+        grade: of the log, empty where there is none to grade.
+    """
+
+    agent: str
+    ready: bool
+    sufficient: bool
+    reasons: tuple[str, ...]
+    decisions: int = 0
+    episodes: int = 0
+    grade: str = ""
+
+    def __bool__(self) -> bool:
+        return self.ready
+
+    def to_json(self) -> dict[str, Any]:
+        """One document."""
+        return {"schema_version": 1, **asdict(self), "reasons": list(self.reasons)}
+
+    def to_text(self) -> str:
+        """One sentence."""
+        return f"{self.agent} is {'ready' if self.ready else 'not ready'}: {'; '.join(self.reasons)}."
+
+
+def readiness(home: Home, agent: str) -> Readiness:
+    """Judge an agent's log without writing anything.
+
+    An agent that is not declared is judged by the draft that its log suggests.
+
+    Raises:
+        RetrainerError: its declaration or its records are damaged.
+    """
+    count = Journal(home.journal_path).counts().get(agent, 0)
+    if not count:
+        return Readiness(agent, False, False, ("has no records",))
+    specification, rule = _declared(home, agent)
+    dataset, report = dataset_from_records(
+        specification, Journal(home.journal_path).read(agent), home.split_key, rule=rule
+    )
+    reasons = _shortages(specification, dataset, report)
+    grade = ""
+    if not reasons:
+        card = build_card(dataset, report)
+        grade = card.grade
+        if grade == "D":
+            reasons = [f"{item.sentence} ({item.remedy})" for item in card.findings if item.severity == "error"]
+        reasons = reasons or _missing_splits(dataset)
+    sufficient = not reasons
+    decisions, episodes = len(dataset), dataset.episode_count
+    if sufficient and (run := _run_on(home, agent, dataset.identifier)):
+        reasons = [f"nothing is new since run {run}"]
+    ready = not reasons
+    found = f"{episodes:,} episodes of {decisions:,} decisions, grade {grade}"
+    return Readiness(agent, ready, sufficient, tuple(reasons or [found]), decisions, episodes, grade)
+
+
+def _declared(home: Home, agent: str) -> tuple[AgentSpecification, Callable[..., Any] | None]:
+    if agent in home.agents():
+        return home.specification(agent), home.rule(agent)
+    records = (record for _, record in Journal(home.journal_path).read(agent))
+    return infer_specification(agent, records), None
+
+
+def _shortages(specification: AgentSpecification, dataset: Dataset, report: BuildReport) -> list[str]:
+    reasons = []
+    if len(specification.actions) < 2:
+        reasons.append("the log shows a single action, there is nothing to choose")
+    if not dataset.episode_count:
+        still = f", {report.open_episodes:,} are still open" if report.open_episodes else ""
+        unscored = f", {report.unscored_episodes:,} lack a reward" if report.unscored_episodes else ""
+        reasons.append(f"no episode has ended{still}{unscored}")
+    return reasons
+
+
+def _missing_splits(dataset: Dataset) -> list[str]:
+    names = (("train", TRAIN), ("select", SELECT), ("final", FINAL))
+    return [f"no episode falls into {name}, log more" for name, code in names if not (dataset.splits == code).any()]
+
+
+def _run_on(home: Home, agent: str, identifier: str) -> str:
+    """The last finished sweep, where it saw just these data."""
+    for run in reversed(list_runs(home, agent)):
+        if run.record["kind"] == "tune" and run.status == FINISHED:
+            return run.identifier if run.record.get("dataset") == identifier else ""
+    return ""
