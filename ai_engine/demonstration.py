@@ -1,48 +1,40 @@
-"""``retrainer demo``: the whole chain on the scaling testbed, and then the truth beside every estimate.
+"""``retrainer demo``: the whole chain on the testbeds of all four agents, and then the truth beside every estimate.
 
 Everything between the log and the reveal sees only the log. Each further demo in the same home logs
-new decisions by the present champion and retrains against it.
+new decisions by the present champions and retrains against them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deciding import gate, promote
-from ai_engine.demo_result import DemoResult
-from ai_engine.deploy import Agent, Registry, load_policy
+from ai_engine.demo_log import DemoState, demo_state, finish_demo, log_decisions, logged_decisions
+from ai_engine.demo_result import AgentDemo, DemoResult
+from ai_engine.deploy import Registry, load_policy
 from ai_engine.gate_result import GateResult
 from ai_engine.interrupts import Interrupted
-from ai_engine.learning import runs_resume, tune
+from ai_engine.learning import runs_resume, tune_all
 from ai_engine.reporting import write_run_report
-from ai_engine.revealing import reveal_row
+from ai_engine.revealing import RevealRow, reveal_row
 from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
 from ai_engine.tune_result import TuneResult
-from ai_engine.workspace import open_workspace
-from envs.errors import SpecificationError
+from ai_engine.workspace import Workspace, open_workspace
+from algorithms.ope.estimate import Estimate
+from envs.errors import RetrainerError, SpecificationError
 from envs.home import CONFIGURATION, Home
-from envs.journal import Journal
-from envs.storage import LocalStorage
-from envs.testbeds import scaling
+from envs.testbeds.testbed import TESTBEDS
 
-EXPLORE = 0.2
 DECISIONS, QUICK_DECISIONS = 20_000, 5_000
-TRIALS, QUICK_TRIALS = 12, 3
-AGENT = "scaling"
-STATE = "demo.json"
-CONCURRENT = 24
-"""Services that log at the same time: what the timestamps, and so the rates, are made of."""
+TRIALS, QUICK_TRIALS = 8, 3
 Progress = Callable[[str], None]
+Interval = tuple[float, float, float]
 
 
 def demo(
@@ -50,221 +42,177 @@ def demo(
     home: Home | str | Path | None = None,
     seed: int = 0,
     quick: bool = False,
+    agents: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> DemoResult:
-    """Log, tune, gate, promote and reveal on the scaling testbed.
+    """Log, tune, gate, promote and reveal on the testbeds.
 
     Args:
         home: where; ``retrainer-demo`` in the current folder by default, created where it is not.
         seed: the same seed in a new home gives the same result.
-        quick: 3 variants on 5,000 decisions instead of 12 on 20,000.
+        quick: 3 variants on 5,000 decisions of each agent instead of 8 on 20,000.
+        agents: names of testbeds; all four by default.
         progress: told one line at each step.
+
+    Raises:
+        SpecificationError: no testbed of that name, or the home declares an agent of that name of its own.
     """
     started = time.monotonic()
     tell = progress or (lambda text: None)
-    found = _home(home, seed)
-    state = _State.of(found, seed)
+    names = _known(agents)
+    found = _home(home, seed, names)
+    states = {name: demo_state(found, name) for name in names}
     try:
-        tell("logging decisions")
-        earlier = _logged(found, state)
-        count = earlier or _log(found, state, QUICK_DECISIONS if quick else DECISIONS)
-        trials = QUICK_TRIALS if quick else TRIALS
-        tuned = _left_sweep(found, state, trials, tell) if earlier else None
-        tuned = tuned or tune(AGENT, trials=trials, home=found, seed=state.seed, progress=tell)
-        tell("gate")
-        decided = _gated(found, state, tuned)
-        tell("revealing the truth")
-        result = _reveal(found, state, tuned, decided, count, started)
+        counts = {}
+        for name, state in states.items():
+            tell(f"logging decisions of {name}")
+            count = logged_decisions(found, name, state)
+            decisions = QUICK_DECISIONS if quick else DECISIONS
+            counts[name] = count or log_decisions(found, TESTBEDS[name], state, seed, decisions)
+        tuned = _tuned(found, states, seed, QUICK_TRIALS if quick else TRIALS, tell)
+        shown = []
+        for name, state in states.items():
+            tell(f"gate of {name}")
+            decided = _gated(found, state, tuned[name])
+            tell(f"revealing the truth of {name}")
+            shown.append(_reveal(found, state, seed, tuned[name], decided, counts[name]))
     except (KeyboardInterrupt, Interrupted):
-        command = f"retrainer demo --home {shlex.quote(str(found.path))} --seed {seed}{' --quick' if quick else ''}"
+        chosen = f" --agents {','.join(names)}" if agents else ""
+        where = f"--home {shlex.quote(str(found.path))} --seed {seed}"
+        command = f"retrainer demo {where}{chosen}{' --quick' if quick else ''}"
         raise Interrupted("interrupted, nothing is half-written", resume_command=command) from None
-    state.finished(result.tune.run)
-    return result
+    for name in names:
+        finish_demo(found, name, tuned[name].run)
+    return DemoResult(found.path, seed, tuple(shown), time.monotonic() - started)
 
 
-@dataclass(slots=True)
-class _State:
-    """Which demo of a home this is. An interrupted one goes on from what its log, runs and ledger hold.
-
-    Attributes:
-        home: the home.
-        cycle: number of the demo, from 1.
-        seed: of its log and its sweep.
-        sequence: journal position at which the demo before it ended.
-        run: the sweep of the demo before it, or empty.
-    """
-
-    home: Home
-    cycle: int
-    seed: int
-    sequence: int
-    run: str
-
-    @classmethod
-    def of(cls, home: Home, seed: int) -> _State:
-        path = home.path / STATE
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"finished": 0}
-        done = int(known["finished"])
-        return cls(home, done + 1, seed + 1000 * done, int(known.get("sequence", 0)), str(known.get("run", "")))
-
-    def finished(self, run: str) -> None:
-        sequence = Journal(self.home.journal_path).last_sequence(AGENT)
-        known = {"schema_version": 1, "finished": self.cycle, "sequence": sequence, "run": run}
-        LocalStorage(self.home.path).replace(STATE, json.dumps(known).encode())
+def _known(agents: Sequence[str] | None) -> tuple[str, ...]:
+    for name in agents or ():
+        if name not in TESTBEDS:
+            raise SpecificationError(f"{name!r} has no testbed", where="demo", remedy=f"use {', '.join(TESTBEDS)}")
+    return tuple(name for name in TESTBEDS if agents is None or name in agents)
 
 
-def _home(home: Home | str | Path | None, seed: int) -> Home:
+def _home(home: Home | str | Path | None, seed: int, names: Sequence[str]) -> Home:
+    path = home.path if isinstance(home, Home) else Path(home) if home is not None else Path("retrainer-demo")
     if isinstance(home, Home):
         found = home
+    elif (path / CONFIGURATION).exists():
+        found = Home(path)
     else:
-        path = Path(home) if home is not None else Path("retrainer-demo")
-        if (path / CONFIGURATION).exists():
-            found = Home(path)
-        else:
-            found = Home.create(path, split_key=hashlib.sha256(f"retrainer demo {seed}".encode()).digest())
-    if AGENT not in found.agents():
-        found.declare(scaling.specification(EXPLORE))
-    declared = found.specification(AGENT)
-    if (declared.rule, declared.actions) != (scaling.specification(EXPLORE).rule, scaling.ACTIONS):
-        raise SpecificationError(
-            "is an agent of your own, which the demo must not log for",
-            where=f"agent {AGENT} in {found.path}",
-            remedy="give the demo a home of its own with --home",
-        )
+        found = Home.create(path, split_key=hashlib.sha256(f"retrainer demo {seed}".encode()).digest())
+    for name in names:
+        wanted = TESTBEDS[name].specification
+        if name not in found.agents():
+            found.declare(wanted)
+        declared = found.specification(name)
+        if (declared.rule, declared.actions) != (wanted.rule, wanted.actions):
+            raise SpecificationError(
+                "is an agent of your own, which the demo must not log for",
+                where=f"agent {name} in {found.path}",
+                remedy="give the demo a home of its own with --home",
+            )
     return found
 
 
-def _logged(home: Home, state: _State) -> int:
-    """Decisions that this demo logged before it was interrupted: all of them or none."""
-    records = Journal(home.journal_path).read(AGENT, after=state.sequence)
-    return sum((record.episode_id or "").startswith(f"demo-{state.cycle}-") for _, record in records)
+def _tuned(home: Home, states: dict[str, DemoState], seed: int, trials: int, tell: Progress) -> dict[str, TuneResult]:
+    """The sweep of each agent: the one that an interruption left, or a new one, all new ones together."""
+    found: dict[str, TuneResult] = {}
+    by_seed: dict[int, list[str]] = {}
+    for name, state in states.items():
+        if left := _left_sweep(home, name, state, state.seed(seed), trials, tell):
+            found[name] = left
+        else:
+            by_seed.setdefault(state.seed(seed), []).append(name)
+    for own, names in by_seed.items():
+        for name, outcome in tune_all(names, trials=trials, home=home, seed=own, progress=tell).items():
+            if isinstance(outcome, RetrainerError):
+                raise outcome
+            found[name] = outcome
+    return found
 
 
-def _left_sweep(home: Home, state: _State, trials: int, tell: Progress) -> TuneResult | None:
+def _left_sweep(home: Home, name: str, state: DemoState, seed: int, trials: int, tell: Progress) -> TuneResult | None:
     """The sweep of this demo that an interruption left, finished; ``None`` where there is none."""
-    runs = [run.identifier for run in list_runs(home, AGENT)]
+    runs = [run.identifier for run in list_runs(home, name)]
     later = runs[runs.index(state.run) + 1 :] if state.run in runs else runs
-    for run in (Run.open(home, name) for name in reversed(later)):
+    for run in (Run.open(home, identifier) for identifier in reversed(later)):
         request = run.record["request"]
-        mine = run.record["kind"] == "tune" and (request["seed"], len(request["variants"])) == (state.seed, trials)
+        mine = run.record["kind"] == "tune" and (request["seed"], len(request["variants"])) == (seed, trials)
         if mine and run.status in (FINISHED, INTERRUPTED):
             return runs_resume(run.identifier, home=home, progress=tell)
     return None
 
 
-def _gated(home: Home, state: _State, tuned: TuneResult) -> GateResult:
+def _gated(home: Home, state: DemoState, tuned: TuneResult) -> GateResult:
     """The gate's answer on this demo's sweep, and the promotion that follows from it, each once."""
-    registry = Registry(home)
-    entries = [entry for entry in registry.history(AGENT) if entry.details.get("run") == tuned.run]
-    decided = GateResult.of(entries[-1]) if entries else gate(AGENT, home=home)
-    done = any(entry.details.get("gate") == decided.entry for entry in registry.history(AGENT))
-    if decided.decision == "promote" and not done and not registry.held(AGENT):
+    registry, agent = Registry(home), tuned.agent
+    entries = [entry for entry in registry.history(agent) if entry.details.get("run") == tuned.run]
+    decided = GateResult.of(entries[-1]) if entries else gate(agent, home=home)
+    done = any(entry.details.get("gate") == decided.entry for entry in registry.history(agent))
+    if decided.decision == "promote" and not done and not registry.held(agent):
         promote(decided.version, home=home, reason=f"demo {state.cycle}")
     return decided
 
 
-def _log(home: Home, state: _State, decisions: int) -> int:
-    """Let the agent run the testbed's services; one transaction holds every decision of this demo."""
-    episodes = -(-decisions // scaling.HORIZON)
-    rng = np.random.default_rng([state.seed, 1])
-    world = scaling.draw_world(episodes, logged=True, rng=rng)
-    agent = Agent(
-        AGENT, policy=scaling.threshold_rule, explore=EXPLORE, version="threshold-1", home=home, seed=state.seed
-    )
-    start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(days=30 * (state.cycle - 1))
-    records = []
-    rows = world.observe()
-    for step in range(scaling.HORIZON):
-        decided = [
-            agent.decide(
-                scaling.OBSERVATION.value(rows[episode]),
-                episode_id=f"demo-{state.cycle}-{episode:05d}",
-                tenant=str(world.episodes.tenants[episode]),
-                timestamp=start + timedelta(hours=episode // CONCURRENT, minutes=scaling.INTERVAL * step),
-            )
-            for episode in range(episodes)
-        ]
-        outcome = world.step(np.array([scaling.ACTIONS.index(str(decision.action)) for decision in decided]))
-        rows = world.observe()
-        last = step == scaling.HORIZON - 1
-        records += [
-            agent.completed(
-                decision,
-                {name: float(values[episode]) for name, values in outcome.items()},
-                next_observation=scaling.OBSERVATION.value(rows[episode]) if last else None,
-                truncated=last,
-            )
-            for episode, decision in enumerate(decided)
-        ]
-    with LearningPipeline(home) as pipeline:
-        pipeline.record_many(records)
-    return len(records)
-
-
-def _reveal(
-    home: Home, state: _State, tuned: TuneResult, decided: GateResult, count: int, started: float
-) -> DemoResult:
-    registry = Registry(home)
-    rule, before = scaling.threshold_rule, decided.champion.rpartition("@")[2]
-    champion = load_policy(home.models_path / f"{AGENT}_model.json", base=rule)
-    chosen = tuned.recommendation
+def _reveal(home: Home, state: DemoState, seed: int, tuned: TuneResult, decided: GateResult, count: int) -> AgentDemo:
+    agent, registry, testbed = tuned.agent, Registry(home), TESTBEDS[tuned.agent]
+    workspace, run = open_workspace(agent, home), Run.open(home, tuned.run)
+    before = decided.champion.rpartition("@")[2]
+    champion = load_policy(home.models_path / f"{agent}_model.json", base=testbed.rule)
+    logged = _logged_interval(workspace, count)
     promoted = next((variant for variant in tuned.variants if variant.version == decided.version), None)
-    previous = registry.version(AGENT, before, base=rule)
-    recommended = registry.version(AGENT, tuned.recommended.rpartition("@")[2], base=rule)
-    workspace = open_workspace(AGENT, home)
-    recent = workspace.dataset.select_episodes(workspace.dataset.sequences > workspace.dataset.sequences.max() - count)
-    logged = np.bincount(recent.episode_index, recent.rewards)
-    spread = 1.96 * float(logged.std(ddof=1)) / np.sqrt(len(logged))
-    mean = float(logged.mean())
-    rows = [
-        reveal_row("rule without exploration", scaling.rule_probabilities, None, ""),
-        reveal_row(f"champion before, {AGENT}@{before}", previous, (mean, mean - spread, mean + spread), "log"),
-        reveal_row(
-            f"recommended, {tuned.recommended}",
-            recommended,
-            (chosen.estimate.value, chosen.estimate.lower, chosen.estimate.upper),
-            chosen.estimate.evidence,
+    moved = champion.version != before
+    chosen = tuned.recommendation.estimate
+
+    def row(label: str, version: str, estimate: Interval, evidence: str) -> RevealRow:
+        policy = champion if version == champion.version else registry.version(agent, version, base=testbed.rule)
+        return reveal_row(testbed, label, policy, estimate, evidence)
+
+    recommended = tuned.recommended.rpartition("@")[2]
+    rows = (
+        reveal_row(testbed, "rule without exploration", testbed.rule_probabilities, None, ""),
+        row(f"champion before, {decided.champion}", before, logged, "log"),
+        row(f"recommended, {tuned.recommended}", recommended, _interval(chosen), chosen.evidence),
+        row(
+            f"champion now, {agent}@{champion.version}",
+            champion.version,
+            _interval(promoted.estimate) if moved and promoted else logged,
+            "log",
         ),
-    ]
-    if champion.version != before and promoted is not None:
-        estimate = promoted.estimate
-        rows.append(
-            reveal_row(
-                f"champion now, {decided.version}", champion, (estimate.value, estimate.lower, estimate.upper), "log"
-            )
-        )
-    else:
-        rows.append(
-            reveal_row(
-                f"champion now, {AGENT}@{champion.version}", champion, (mean, mean - spread, mean + spread), "log"
-            )
-        )
-    run = Run.open(home, tuned.run)
+    )
     report = write_run_report(
         workspace,
         run.path,
         tuned,
         decided,
-        seed=state.seed,
-        reveal=[row.to_json() for row in rows],
+        seed=state.seed(seed),
+        reveal=[each.to_json() for each in rows],
         created=str(run.record["created"]),
-        command=f"retrainer rollback {decided.agent}" if champion.version != before else "",
+        command=f"retrainer rollback {agent}" if moved else "",
     )
-    specification = workspace.specification
-    margin = (
-        specification.margin if specification.margin is not None else 0.5 * specification.practical_effect * abs(mean)
-    )
-    return DemoResult(
-        home=home.path,
+    declared = workspace.specification
+    return AgentDemo(
         cycle=state.cycle,
-        seed=state.seed,
         decisions=count,
-        grade=tuned.grade,
         tune=tuned,
         gate=decided,
-        reveal=tuple(rows),
-        champion=f"{AGENT}@{champion.version}",
-        margin=margin,
+        reveal=rows,
+        champion=f"{agent}@{champion.version}",
+        margin=0.5 * declared.practical_effect * abs(logged[0]) if declared.margin is None else declared.margin,
         report=report,
-        seconds=time.monotonic() - started,
     )
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return estimate.value, estimate.lower, estimate.upper
+
+
+def _logged_interval(workspace: Workspace, count: int) -> Interval:
+    """Mean return of this demo's log with its 95 % interval."""
+    dataset = workspace.dataset
+    recent = dataset.select_episodes(dataset.sequences > dataset.sequences.max() - count)
+    returns = np.bincount(recent.episode_index, recent.rewards)
+    spread = 1.96 * float(returns.std(ddof=1)) / np.sqrt(len(returns))
+    mean = float(returns.mean())
+    return mean, mean - spread, mean + spread

@@ -6,28 +6,28 @@ import itertools
 import os
 import shlex
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+from ai_engine.concluding import conclude
 from ai_engine.interrupts import Interrupted
 from ai_engine.locking import retraining_lock
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run
-from ai_engine.tune_result import TuneResult, VariantResult
+from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
-from algorithms.policy import Policy
-from envs.columns import load_columns, save_columns
+from envs.columns import save_columns
 from envs.dataset import SELECT, TRAIN
-from envs.errors import DataError, RegistryError
+from envs.errors import DataError, RegistryError, RetrainerError
 from envs.home import Home
+from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
-from tune_configs.selection import Selection, select
 from tune_configs.spaces import search_space
-from tune_configs.sweep import run_sweep
+from tune_configs.sweep import SweepError, SweepResult, run_sweeps
 from tune_configs.time_budget import TimeBudget
-from tune_configs.training import train_component
-from tune_configs.trial import TrialPlan, TrialResult, variant_policy
+from tune_configs.trial import TrialPlan
 from tune_configs.variant import VariantSpecification
 
 Progress = Callable[[str], None]
@@ -44,6 +44,7 @@ def tune(
     home: Home | str | Path | None = None,
     seed: int = 0,
     refit_all: bool = False,
+    algorithms: Sequence[str] | None = None,
     started: float | None = None,
     progress: Progress | None = None,
 ) -> TuneResult:
@@ -57,6 +58,7 @@ def tune(
         seed: decides the variants drawn and every algorithm's seed.
         refit_all: train the recommendation once more on all rows, ``final`` included; such a version
             can never pass the gate, and says so.
+        algorithms: names of the algorithms that variants may use; all that fit by default.
         started: ``time.monotonic()`` from which the time budget runs; by default, now.
         progress: told one line after each trial.
 
@@ -64,28 +66,91 @@ def tune(
         DataError: the log teaches nothing (grade D), with the reason.
         BusyError: the agent is being retrained.
     """
-    if trials is not None and trials < 1:
-        raise DataError(f"{trials} trials", where="tune", remedy="ask for at least one")
     started = time.monotonic() if started is None else started
+    request = TuneRequest(trials, time_budget, seed, refit_all, tuple(algorithms) if algorithms else None)
     workspace = open_workspace(name, home)
+    with retraining_lock(workspace.home, name):
+        run = _begin(workspace, request)
+        (outcome,) = _sweep([(workspace, run)], started=started, progress=progress)
+    if isinstance(outcome, RetrainerError):
+        raise outcome
+    return outcome
+
+
+def tune_all(
+    names: Sequence[str],
+    *,
+    trials: int | None = None,
+    home: Home | str | Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, TuneResult | RetrainerError]:
+    """:func:`tune` for several agents, whose trials share one set of workers.
+
+    Args:
+        names: the agents.
+        trials: number of variants of each; 16 by default.
+        home: the home.
+        seed: of all.
+        progress: told one line after each trial.
+
+    Returns:
+        For each agent its result, or the error that stopped it; one agent's failure stops no other.
+    """
+    request, started = TuneRequest(trials, None, seed), time.monotonic()
+    outcomes: dict[str, TuneResult | RetrainerError] = {}
+    begun: list[tuple[Workspace, Run]] = []
+    with ExitStack() as locks:
+        for name in names:
+            try:
+                workspace = open_workspace(name, home)
+                locks.enter_context(retraining_lock(workspace.home, name))
+                begun.append((workspace, _begin(workspace, request)))
+            except RetrainerError as error:
+                outcomes[name] = error
+        if begun:
+            found = _sweep(begun, started=started, progress=progress)
+            outcomes |= {workspace.name: outcome for (workspace, _), outcome in zip(begun, found, strict=True)}
+    return {name: outcomes[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class TuneRequest:
+    """What :func:`tune` was asked for; see its arguments."""
+
+    trials: int | None = None
+    time_budget: float | None = None
+    seed: int = 0
+    refit_all: bool = False
+    algorithms: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise DataError(f"{self.trials} trials", where="tune", remedy="ask for at least one")
+
+    def variants(self, specification: AgentSpecification) -> tuple[VariantSpecification, ...]:
+        """What is tried, in its order."""
+        count = self.trials or (16 if self.time_budget is None else 512)
+        return tuple(itertools.islice(search_space(specification, self.algorithms).variants(self.seed), count))
+
+
+def _begin(workspace: Workspace, request: TuneRequest) -> Run:
+    """A new run with everything that its trials read."""
     grade = workspace.learnable()
     _need_splits(workspace)
-    with retraining_lock(workspace.home, name):
-        count = trials or (16 if time_budget is None else 512)
-        variants = tuple(itertools.islice(search_space(workspace.specification).variants(seed), count))
-        request = {
-            "variants": [variant.to_json() for variant in variants],
-            "seed": seed,
-            "time_budget": time_budget,
-            "refit_all": refit_all,
-        }
-        run = Run.create(workspace.home, name, "tune", {**request, "grade": grade})
-        try:
-            _prepare(workspace, run)
-        except BaseException:
-            run.discard()  # nothing in it is worth going on from
-            raise
-        return _sweep(workspace, run, started=started, progress=progress)
+    kept = {
+        "variants": [variant.to_json() for variant in request.variants(workspace.specification)],
+        "seed": request.seed,
+        "time_budget": request.time_budget,
+        "refit_all": request.refit_all,
+    }
+    run = Run.create(workspace.home, workspace.name, "tune", {**kept, "grade": grade})
+    try:
+        _prepare(workspace, run)
+    except BaseException:
+        run.discard()  # nothing in it is worth going on from
+        raise
+    return run
 
 
 def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Progress | None = None) -> TuneResult:
@@ -108,7 +173,10 @@ def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Pr
         found.update(status="running", process=os.getpid())
         if not (found.path / CHAMPION).is_file():
             _prepare(workspace, found)
-        return _sweep(workspace, found, started=time.monotonic(), progress=progress)
+        (outcome,) = _sweep([(workspace, found)], started=time.monotonic(), progress=progress)
+    if isinstance(outcome, RetrainerError):
+        raise outcome
+    return outcome
 
 
 def _need_splits(workspace: Workspace) -> None:
@@ -149,116 +217,53 @@ def _plan(run: Run) -> TrialPlan:
     )
 
 
-def _sweep(workspace: Workspace, run: Run, *, started: float, progress: Progress | None) -> TuneResult:
-    plan, seconds = _plan(run), run.record["request"]["time_budget"]
-    budget = None if seconds is None else TimeBudget(started, seconds, bool(run.record["request"]["refit_all"]))
+def _sweep(
+    begun: Sequence[tuple[Workspace, Run]], *, started: float, progress: Progress | None
+) -> list[TuneResult | RetrainerError]:
+    plans = [_plan(run) for _, run in begun]
+    request = begun[0][1].record["request"]
+    seconds = request["time_budget"]
+    budget = None if seconds is None else TimeBudget(started, seconds, bool(request["refit_all"]))
 
     def report(done: int, count: int, best: float) -> None:
         if progress:
             of = f" of {count}" if budget is None else ""
-            progress(f"variants {done}{of}, best {best:+.3g}")
+            progress(f"variants {done}{of}" + (f", best {best:+.3g}" if len(plans) == 1 else ""))
 
+    outcomes: list[TuneResult | RetrainerError] = []
     try:
-        sweep = run_sweep(plan, time_budget=budget, progress=report)
-        if not sweep.trials:
-            raise DataError("no variant finished in time", where=f"run {run.identifier}", remedy="give more time")
-        result = _conclude(workspace, run, plan, sweep.trials, budget)
+        sweeps = run_sweeps(plans, time_budget=budget, progress=report)
+        for (workspace, run), plan, sweep in zip(begun, plans, sweeps, strict=True):
+            try:
+                if isinstance(sweep, SweepError):
+                    raise sweep
+                outcomes.append(_finished(workspace, run, plan, sweep, budget))
+            except RetrainerError as error:
+                run.update(status=FAILED)
+                outcomes.append(error)
     except KeyboardInterrupt:
-        run.update(status=INTERRUPTED)
+        for _, run in begun[len(outcomes) :]:
+            run.update(status=INTERRUPTED)
+        run, path = begun[len(outcomes)][1], begun[0][0].home.path
         raise Interrupted(
             f"interrupted, finished variants are kept in run {run.identifier}",
-            resume_command=f"retrainer runs resume {run.identifier} --home {shlex.quote(str(workspace.home.path))}",
+            resume_command=f"retrainer runs resume {run.identifier} --home {shlex.quote(str(path))}",
         ) from None
     except Exception:
-        run.update(status=FAILED)
+        for _, run in begun[len(outcomes) :]:
+            run.update(status=FAILED)
         raise
+    return outcomes
+
+
+def _finished(
+    workspace: Workspace, run: Run, plan: TrialPlan, sweep: SweepResult, budget: TimeBudget | None
+) -> TuneResult:
+    if not sweep.trials:
+        raise DataError("no variant finished in time", where=f"run {run.identifier}", remedy="give more time")
+    result = conclude(workspace, run, plan, sweep.trials, budget)
     run.write("result.json", result.to_json())
     write_run_report(workspace, run.path, result, seed=plan.seed, created=str(run.record["created"]))
     run.update(status=FINISHED)
     run.tidy()
     return result
-
-
-def _conclude(
-    workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[TrialResult, ...], budget: TimeBudget | None
-) -> TuneResult:
-    selection = select(trials)
-    versions: dict[int, str] = {}
-    for index in selection.finalists:
-        versions[index] = _register(workspace, run, plan, index)
-    recommended = _recommend(workspace, run, plan, trials, selection, versions, budget)
-    variants = [_result(workspace, plan, trial, versions.get(trial.index)) for trial in trials]
-    position = [trial.index for trial in trials].index(selection.recommended)
-    if variants[position].version != f"{workspace.name}@{recommended}":
-        # Trained once more after its choice: an entry of its own where the judged one is a finalist.
-        again = _result(workspace, plan, trials[position], recommended, registered=True)
-        if variants[position].version:
-            variants.append(replace(again, index=len(plan.variants)))
-            position = len(variants) - 1
-        else:
-            variants[position] = again
-    return TuneResult(
-        agent=workspace.name,
-        run=run.identifier,
-        grade=str(run.record["request"]["grade"]),
-        champion=f"{workspace.name}@{run.record['champion']}",
-        variants=tuple(variants),
-        finalists=tuple(f"{workspace.name}@{versions[index]}" for index in selection.finalists),
-        recommended=variants[position].version,
-        recommended_index=variants[position].index,
-        evidence=selection.evidence,
-        ungated=bool(run.record["request"]["refit_all"]),
-    )
-
-
-def _result(
-    workspace: Workspace, plan: TrialPlan, trial: TrialResult, version: str | None, *, registered: bool = False
-) -> VariantResult:
-    path = (
-        workspace.registry.path(workspace.name, version) if registered and version else plan.artefact_path(trial.index)
-    )
-    return VariantResult.of(workspace.name, trial, version, path, workspace.home.path)
-
-
-def _register(workspace: Workspace, run: Run, plan: TrialPlan, index: int, policy: Policy | None = None) -> str:
-    """Keep a variant as a version of the agent; once, however often a run is resumed."""
-    key = f"{index}" if policy is None else f"{index} again"
-    kept: dict[str, str] = dict(run.record.get("versions", {}))
-    if key not in kept:
-        path = plan.artefact_path(index)
-        kept[key] = workspace.registry.add_version(policy or Policy.from_bytes(path.read_bytes(), where=str(path)))
-        run.update(versions=kept)
-    return kept[key]
-
-
-def _recommend(
-    workspace: Workspace,
-    run: Run,
-    plan: TrialPlan,
-    trials: tuple[TrialResult, ...],
-    selection: Selection,
-    versions: dict[int, str],
-    budget: TimeBudget | None,
-) -> str:
-    """The recommended version. A finalist stays as it was judged; any other is trained once more on
-    ``train`` and ``select`` (the choice is made, and the gate reads neither), or on all rows when asked.
-    Where a time budget leaves no time for that, it stays as it was judged too."""
-    refit_all = bool(run.record["request"]["refit_all"])
-    index = selection.recommended
-    judged = next(trial for trial in trials if trial.index == index)
-    late = budget is not None and not budget.allows_training(trials, index)
-    if not refit_all and (index in versions or late):
-        return versions.get(index) or _register(workspace, run, plan, index)
-    dataset, splits = plan.dataset, ("train", "select")  # type: tuple[Path, tuple[str, ...]]
-    note = "trained on train and select after its choice"
-    if refit_all:
-        dataset, splits = run.path / "dataset-all", ("train", "select", "final")
-        save_columns(workspace.dataset, dataset)
-        note = "ungated: trained on all rows, final included"
-    champion = Policy.from_bytes(plan.champion.read_bytes(), where="champion")
-    variant = plan.variants[index]
-    trained = train_component(dataset, plan.champion, variant, splits=splits)
-    policy = variant_policy(champion, trained, variant, load_columns(dataset), note=note)
-    evaluation = {name: judged.to_json()[name] for name in ("value", "gain")}
-    policy = replace(policy, provenance=replace(policy.provenance, evaluation=evaluation))
-    return _register(workspace, run, plan, index, policy)

@@ -58,6 +58,7 @@ def write_run_report(
                 "version": variant.version or f"#{variant.index}",
                 "estimate": asdict(variant.estimate),
                 "gain": asdict(variant.gain),
+                "curve": asdict(variant.curve),
                 "finalist": variant.version in tuned.finalists and bool(variant.version),
                 "recommended": variant.index == tuned.recommended_index,
             }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from algorithms.policy import Policy
-from envs.testbeds import scaling
+from envs.testbeds.rollout import Truth, truth_of
+from envs.testbeds.testbed import Testbed
+
+UNKNOWN = Truth(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,9 @@ class RevealRow:
         lower: lower end.
         upper: upper end.
         evidence: ``log``, ``model`` or empty.
-        pool: true value on the logged days, of which the intervals speak.
+        pool: true value on what is logged, of which the intervals speak.
         pool_error: its standard error.
-        unseen: true value on the days that were never logged.
+        unseen: true value on what is never logged; NaN where the testbed has no such thing.
         unseen_error: its standard error.
     """
 
@@ -40,10 +43,11 @@ class RevealRow:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return asdict(self)
 
 
 def reveal_row(
+    testbed: Testbed,
     label: str,
     policy: Policy | Callable[[np.ndarray], np.ndarray],
     estimate: tuple[float, float, float] | None,
@@ -52,11 +56,12 @@ def reveal_row(
     """A policy's estimate with its true values: the only place that asks the simulator."""
 
     def probabilities(rows: np.ndarray) -> np.ndarray:
-        if isinstance(policy, Policy):
-            return policy.probabilities(rows, base=scaling.rule_probabilities(rows) if policy.needs_base else None)
-        return policy(rows)
+        if not isinstance(policy, Policy):
+            return policy(rows)
+        base = testbed.rule_probabilities(rows) if policy.needs_base else None
+        return policy.probabilities(rows, allowed=testbed.allowed_of(rows), base=base)
 
-    pool = scaling.truth_of(scaling.true_returns(probabilities, logged=True))
-    unseen = scaling.truth_of(scaling.true_returns(probabilities, logged=False))
+    pool = truth_of(testbed.returns(probabilities))
+    unseen = truth_of(testbed.unseen_returns(probabilities)) if testbed.unseen_returns else UNKNOWN
     value, lower, upper = estimate or (float("nan"),) * 3
     return RevealRow(label, value, lower, upper, evidence, pool.value, pool.error, unseen.value, unseen.error)

@@ -10,6 +10,7 @@ from typing import Any
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
+from tune_configs.training import LearningCurve
 from tune_configs.trial import TrialResult, estimate_from_json
 from tune_configs.variant import Value
 
@@ -28,6 +29,7 @@ class VariantResult:
         gain: paired difference to the champion.
         model_gain: smallest difference over cross-fitted models.
         actions: share of each action on ``select``.
+        curve: how its training went.
         artefact: file of its policy, relative to the home.
         index: position in the run.
     """
@@ -41,6 +43,7 @@ class VariantResult:
     gain: Estimate
     model_gain: float
     actions: tuple[float, ...]
+    curve: LearningCurve
     artefact: str
     index: int
 
@@ -57,6 +60,7 @@ class VariantResult:
             gain=trial.gain,
             model_gain=trial.model_gain,
             actions=trial.actions,
+            curve=trial.curve,
             artefact=str(artefact.relative_to(home)),
             index=trial.index,
         )
@@ -118,6 +122,7 @@ class TuneResult:
                 **{name: getattr(variant, name) for name in variant.__slots__},
                 "estimate": asdict(variant.estimate),
                 "gain": asdict(variant.gain),
+                "curve": asdict(variant.curve),
             }
             for variant in self.variants
         ]
@@ -141,6 +146,7 @@ class TuneResult:
                     },
                     "seeds": tuple(item["seeds"]),
                     "actions": tuple(item["actions"]),
+                    "curve": LearningCurve.from_json(item["curve"]),
                 }
             )
             for item in data["variants"]

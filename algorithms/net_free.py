@@ -131,10 +131,14 @@ class NetFreeAlgorithm(Algorithm):
     Attributes:
         data: the episodes of the chosen splits.
         random: the source of everything random; part of the state.
+        figures: metrics of the last iteration.
         progress_metric: the metric that training makes small.
+        curve_metric: the metric that a learning curve shows; the progress metric where empty.
     """
 
     progress_metric = "loss"
+    curve_metric = ""
+    figures: dict[str, float]
     config: NetFreeConfig
     metrics: MetricsLogger
     data: Dataset
@@ -220,8 +224,8 @@ class NetFreeAlgorithm(Algorithm):
 
     def training_step(self) -> None:
         """One iteration of :meth:`learn`; its metrics are checked to be finite numbers."""
-        for name, value in self.learn().items():
-            number = float(value)
+        self.figures = {name: float(value) for name, value in self.learn().items()}
+        for name, number in self.figures.items():
             if not math.isfinite(number):
                 raise DataError(f"{name} became {number}", where=type(self).__name__, remedy="lower the learning rate")
             self.metrics.log_value(name, number, reduce="mean", window=1)

@@ -1,4 +1,4 @@
-"""Three demos in one home, for several seeds: what was promoted, and what it was truly worth.
+"""Three demos of the scaling agent in one home, for several seeds: what was promoted, and what it was truly worth.
 
 python -m benchmarks.demo_cycles [--quick] [--json] [--seeds 5]
 """
@@ -9,10 +9,48 @@ import tempfile
 from pathlib import Path
 
 import ai_engine
-from ai_engine.demonstration import DemoResult
+from ai_engine.demo_result import AgentDemo
 from benchmarks.rows import Row, arguments, publish
 
 CYCLES = 3
+AGENTS = ("scaling",)
+
+
+def cycle_rows(name: str, shown: AgentDemo) -> list[Row]:
+    """What one demo promoted and recommended, beside the champion before it."""
+    before, recommended, after = shown.reveal[1], shown.reveal[2], shown.reveal[3]
+    decision = shown.gate.decision
+    never = "never falls by more than the declared margin"
+    beside = "shown beside it, may be a bigger step than what could be proven"
+    rows = [
+        Row(
+            name,
+            f"{decision}: true value",
+            "pool",
+            after.pool,
+            "before",
+            before.pool,
+            never,
+            after.pool >= before.pool - shown.margin,
+        ),
+        Row(
+            name,
+            f"{decision}: true value",
+            "unseen",
+            after.unseen,
+            "before",
+            before.unseen,
+            never,
+            after.unseen >= before.unseen - shown.margin,
+        ),
+        Row(name, "recommended: true value", "pool", recommended.pool, "before", before.pool, beside, True),
+    ]
+    if decision == "promote":
+        gain = after.unseen - before.unseen
+        better = after.pool > before.pool and gain > 0
+        goal = "a promoted policy is truly better, on the pool and on the unseen days"
+        rows.append(Row(name, "promoted: true gain", "unseen", gain, "none", 0.0, goal, better))
+    return rows
 
 
 def main() -> None:
@@ -20,107 +58,34 @@ def main() -> None:
     options = arguments(__doc__, seeds=(int, 5, "number of seeds"))
     count = 1 if options.quick else options.seeds
     cycles = 1 if options.quick else CYCLES
-    histories: list[list[DemoResult]] = []
-    for seed in range(count):
-        with tempfile.TemporaryDirectory() as home:
-            histories.append(
-                [ai_engine.demo(home=Path(home) / "home", seed=seed, quick=options.quick) for _ in range(cycles)]
-            )
-    needed = max(1, round(0.8 * count))
+    histories: list[list[AgentDemo]] = []
     rows: list[Row] = []
-    promoted = [history[0].gate.decision == "promote" for history in histories]
-    rising = [history[-1].reveal[-1].pool > history[0].reveal[1].pool for history in histories]
-    for seed, history in enumerate(histories):
-        for cycle, result in enumerate(history, start=1):
-            before, recommended, after = result.reveal[1], result.reveal[2], result.reveal[3]
-            name = f"seed {seed} demo {cycle}"
-            rows.append(
-                Row(
-                    name,
-                    f"{result.gate.decision}: true value",
-                    "pool",
-                    after.pool,
-                    "before",
-                    before.pool,
-                    "never falls by more than the declared margin",
-                    after.pool >= before.pool - result.margin,
-                )
-            )
-            rows.append(
-                Row(
-                    name,
-                    f"{result.gate.decision}: true value",
-                    "unseen",
-                    after.unseen,
-                    "before",
-                    before.unseen,
-                    "never falls by more than the declared margin",
-                    after.unseen >= before.unseen - result.margin,
-                )
-            )
-            rows.append(
-                Row(
-                    name,
-                    "recommended: true value",
-                    "pool",
-                    recommended.pool,
-                    "before",
-                    before.pool,
-                    "shown beside it, may be a bigger step than what could be proven",
-                    True,
-                )
-            )
-            if result.gate.decision == "promote":
-                better = after.pool > before.pool and after.unseen > before.unseen
-                rows.append(
-                    Row(
-                        name,
-                        "promoted: true gain",
-                        "unseen",
-                        after.unseen - before.unseen,
-                        "none",
-                        0.0,
-                        "a promoted policy is truly better, on the pool and on the unseen days",
-                        better,
-                    )
-                )
-            rows.append(
-                Row(
-                    name,
-                    "wall clock",
-                    "s",
-                    result.seconds,
-                    "limit",
-                    60.0 if options.quick else 180.0,
-                    "3 minutes at most on 2 cores, --quick 60 s",
-                    result.seconds <= (60 if options.quick else 180),
-                )
-            )
+    limit = 60.0 if options.quick else 180.0
+    goal = "3 minutes at most on 2 cores, --quick 60 s"
+    for seed in range(count):
+        histories.append([])
+        with tempfile.TemporaryDirectory() as folder:
+            for cycle in range(1, cycles + 1):
+                result = ai_engine.demo(home=Path(folder) / "home", seed=seed, quick=options.quick, agents=AGENTS)
+                name, shown = f"seed {seed} demo {cycle}", result.agent("scaling")
+                histories[-1].append(shown)
+                rows += cycle_rows(name, shown)
+                rows.append(Row(name, "wall clock", "s", result.seconds, "limit", limit, goal, result.seconds <= limit))
     if not options.quick:
-        rows.append(
-            Row(
-                "all seeds",
+        needed = max(1, round(0.8 * count))
+        for metric, found, goal in (
+            (
                 "first demos that promote",
-                "",
-                float(sum(promoted)),
-                "needed",
-                float(needed),
+                sum(history[0].gate.decision == "promote" for history in histories),
                 f"a finalist is promoted in at least {needed} of {count} seeds",
-                sum(promoted) >= needed,
-            )
-        )
-        rows.append(
-            Row(
-                "all seeds",
+            ),
+            (
                 "value rises over three",
-                "",
-                float(sum(rising)),
-                "needed",
-                float(needed),
+                sum(history[-1].reveal[-1].pool > history[0].reveal[1].pool for history in histories),
                 f"the true value rises over three demos in at least {needed} of {count} seeds",
-                sum(rising) >= needed,
-            )
-        )
+            ),
+        ):
+            rows.append(Row("all seeds", metric, "", float(found), "needed", float(needed), goal, found >= needed))
     publish("demo_cycles", rows, options.json)
 
 

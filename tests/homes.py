@@ -6,7 +6,7 @@ rule knows only "up", so that a better policy exists and the log can prove a ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,17 +121,21 @@ def run_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let ``tune`` run its trials in this process, without Ray; gives the growing list of variants run."""
     ran: list[int] = []
 
-    def run_sweep(plan: TrialPlan, *, time_budget: float | None = None, progress: Any = None) -> SweepResult:
-        for index in range(len(plan.variants)):
-            if not plan.result_path(index).exists():
+    def run_sweeps(
+        plans: Sequence[TrialPlan], *, time_budget: Any = None, progress: Any = None
+    ) -> tuple[SweepResult, ...]:
+        for plan in plans:
+            for index in plan.missing():
                 ran.append(index)
                 run_variant(plan, index)
                 if progress:
                     progress(index + 1, len(plan.variants), 0.0)
-        found = [TrialResult.load(plan.result_path(index)) for index in range(len(plan.variants))]
-        return SweepResult(tuple(found), (), 0.0)
+        return tuple(
+            SweepResult(tuple(TrialResult.load(plan.result_path(i)) for i in range(len(plan.variants))), (), 0.0)
+            for plan in plans
+        )
 
-    monkeypatch.setattr("ai_engine.learning.run_sweep", run_sweep)
+    monkeypatch.setattr("ai_engine.learning.run_sweeps", run_sweeps)
     return ran
 
 

@@ -7,11 +7,12 @@ first trial starts, so that the order in which trials finish changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from envs.errors import SpecificationError
 from envs.specification import AgentSpecification
 from tune_configs.variant import Value, VariantSpecification
 
@@ -50,6 +51,19 @@ class SearchSpace:
     portfolio: tuple[VariantSpecification, ...]
     spaces: tuple[Space, ...]
 
+    def only(self, algorithms: Sequence[str]) -> SearchSpace:
+        """The part that uses these algorithms."""
+        known = sorted({variant.algorithm for variant in self.portfolio} | {space.algorithm for space in self.spaces})
+        for name in algorithms:
+            if name not in known:
+                raise SpecificationError(
+                    f"{name!r} is not tried for this agent", where="algorithms", remedy=f"use {', '.join(known)}"
+                )
+        return SearchSpace(
+            tuple(variant for variant in self.portfolio if variant.algorithm in algorithms),
+            tuple(space for space in self.spaces if space.algorithm in algorithms),
+        )
+
     def variants(self, seed: int) -> Iterator[VariantSpecification]:
         """The portfolio, then endless random draws without repetition (as far as the space has new ones)."""
         rng = np.random.default_rng(seed)
@@ -58,7 +72,7 @@ class SearchSpace:
             seen.add(_effect(variant))
             yield VariantSpecification(variant.algorithm, variant.hyperparameters, variant.step, (seed,))
         misses = 0
-        while misses < 200:
+        while self.spaces and misses < 200:
             for space in self.spaces:
                 variant = space.draw(rng, seed)
                 if _effect(variant) in seen:
@@ -120,8 +134,21 @@ class _Builder:
         self.portfolio.append(VariantSpecification(algorithm, hyperparameters, step))
 
 
-def search_space(specification: AgentSpecification) -> SearchSpace:
-    """The search space that fits an agent's declared spaces."""
+def search_space(specification: AgentSpecification, algorithms: Sequence[str] | None = None) -> SearchSpace:
+    """The search space that fits an agent's declared spaces.
+
+    Args:
+        specification: the agent's declaration.
+        algorithms: those that variants may use; all that fit by default.
+
+    Raises:
+        SpecificationError: an algorithm that no variant for this agent uses; names those that do.
+    """
+    space = _fitting_space(specification)
+    return space if algorithms is None else space.only(algorithms)
+
+
+def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     if specification.observation.kind == "int":
         return _integer_space()
     defaults = AGENT_DEFAULTS.get(specification.name, AgentDefaults())

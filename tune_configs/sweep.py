@@ -1,4 +1,4 @@
-"""A sweep of variants as Ray Tune trials; what is finished is on disk and is never done again.
+"""Sweeps of variants as Ray Tune trials; what is finished is on disk and is never done again.
 
 Each trial writes its result itself, in one atomic step, so that an interrupted sweep resumes from
 files of our own format: no checkpoint of Tune is unpickled, and a home may move between machines.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tune_configs.time_budget import TimeBudget
 from tune_configs.trial import TrialPlan, TrialResult, run_variant
 
 Progress = Callable[[int, int, float], None]
-"""Called with (finished trials, all trials, best score so far)."""
+"""Called with (finished trials, all trials, best score so far); of all plans together."""
 
 
 STOP_SECONDS = 0.2
@@ -46,57 +46,68 @@ class SweepResult:
     seconds: float
 
 
-def run_sweep(
-    plan: TrialPlan,
+def run_sweeps(
+    plans: Sequence[TrialPlan],
     *,
     time_budget: TimeBudget | float | None = None,
     progress: Progress | None = None,
     cpus: int | None = None,
-) -> SweepResult:
-    """Run every variant of the plan that has no result yet.
+) -> tuple[SweepResult | SweepError, ...]:
+    """Run every variant of each plan that has no result yet, all as the trials of one Tune experiment.
+
+    Starting workers and loading RLlib in them costs more than a quick trial does, so that several
+    agents share them.
 
     Args:
-        plan: what is to be done, and the directory of results.
-        time_budget: what ends the trials, or the seconds after which none goes on; ``None`` runs them all.
-            Trials that run then are left; there is always time for one result.
+        plans: what is to be done, and the directories of results.
+        time_budget: of a single plan: what ends the trials, or the seconds after which none goes on;
+            ``None`` runs them all. Trials that run then are left; there is always time for one result.
         progress: told after each trial.
         cpus: processors of a local Ray; all by default.
 
-    Raises:
-        SweepError: after all others have finished, when trials failed.
+    Returns:
+        For each plan its result, or, where trials of it failed, the error that names them; all others
+        have finished then.
     """
     started = time.monotonic()
-    missing = [index for index in range(len(plan.variants)) if not plan.result_path(index).exists()]
-    errors: list[str] = []
+    missing = [(number, index) for number, plan in enumerate(plans) for index in plan.missing()]
     if isinstance(time_budget, (int, float)):
         time_budget = TimeBudget(started, time_budget, concludes=False)
-    if missing:
-        errors = _tune(plan, missing, time_budget, progress, cpus)
-    done = [index for index in range(len(plan.variants)) if plan.result_path(index).exists()]
+    errors = _tune(plans, missing, time_budget, progress, cpus) if missing else {}
+    seconds = time.monotonic() - started
+    return tuple(_outcome(plan, errors.get(number, []), seconds) for number, plan in enumerate(plans))
+
+
+def _outcome(plan: TrialPlan, errors: list[str], seconds: float) -> SweepResult | SweepError:
+    skipped = plan.missing()
+    done = [index for index in range(len(plan.variants)) if index not in skipped]
     if errors:
-        raise SweepError(
+        return SweepError(
             f"{len(errors)} of {len(plan.variants)} trials failed: {'; '.join(errors[:3])}",
             where=f"run {plan.directory.name}",
-            remedy=f"{len(done)} finished and are kept; see {plan.directory / 'tune'}",
+            remedy=f"{len(done)} finished and are kept",
         )
-    trials = tuple(TrialResult.load(plan.result_path(index)) for index in done)
-    return SweepResult(
-        trials, tuple(i for i in range(len(plan.variants)) if i not in set(done)), time.monotonic() - started
-    )
+    return SweepResult(tuple(TrialResult.load(plan.result_path(index)) for index in done), tuple(skipped), seconds)
 
 
 def _tune(
-    plan: TrialPlan, missing: list[int], budget: TimeBudget | None, progress: Progress | None, cpus: int | None
-) -> list[str]:
+    plans: Sequence[TrialPlan],
+    missing: list[tuple[int, int]],
+    budget: TimeBudget | None,
+    progress: Progress | None,
+    cpus: int | None,
+) -> dict[int, list[str]]:
+    """Causes of failed trials by the number of their plan."""
     started = time.monotonic()
     silence()
     from ray import tune
 
-    reporter, timed = _reporter(plan, progress), budget is not None
-    plan.stop_path.unlink(missing_ok=True)
+    first, reporter, timed = plans[0], _reporter(plans, progress), budget is not None
+    first.stop_path.unlink(missing_ok=True)
 
-    def trial(config: dict[str, Any], plan: TrialPlan) -> None:
-        index = int(config["variant"])
+    def trial(config: dict[str, Any], plans: Sequence[TrialPlan]) -> None:
+        number, index = config["variant"]
+        plan = plans[number]
         result = _unless_stopped(run_variant, plan, index) if timed else run_variant(plan, index)
         tune.report({"score": result.score if result else float("-inf"), "variant": index})
 
@@ -104,24 +115,25 @@ def _tune(
         if budget is not None:
             budget.start_up = time.monotonic() - started
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(trial, plan=plan), {"cpu": 1}),
+            tune.with_resources(tune.with_parameters(trial, plans=tuple(plans)), {"cpu": 1}),
             param_space={"variant": tune.grid_search(missing)},
             tune_config=tune.TuneConfig(metric="score", mode="max", reuse_actors=True, num_samples=1),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(plan.directory.resolve()),
+                storage_path=str(first.directory.resolve()),
                 verbose=0,
                 callbacks=[reporter],
-                stop=None if budget is None else _stopper(plan, budget),
+                stop=None if budget is None else _stopper(first, budget),
             ),
         )
         results = tuner.fit()
-    plan.stop_path.unlink(missing_ok=True)
-    causes = []
+    first.stop_path.unlink(missing_ok=True)
+    causes: dict[int, list[str]] = {}
     for outcome in (results[index] for index in range(len(results))):
         if outcome.error is not None:
             cause = str(outcome.error).strip().splitlines() or [type(outcome.error).__name__]
-            causes.append(f"variant {(outcome.config or {})['variant']}: {cause[-1]}")
+            number, index = (outcome.config or {})["variant"]
+            causes.setdefault(number, []).append(f"variant {index}: {cause[-1]}")
     return causes
 
 
@@ -173,7 +185,7 @@ def _stopper(plan: TrialPlan, budget: TimeBudget) -> Any:
     return Deadline()
 
 
-def _reporter(plan: TrialPlan, progress: Progress | None) -> Any:
+def _reporter(plans: Sequence[TrialPlan], progress: Progress | None) -> Any:
     from ray import tune
 
     class Reporter(tune.Callback):
@@ -182,9 +194,10 @@ def _reporter(plan: TrialPlan, progress: Progress | None) -> Any:
         best = float("-inf")
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            done = sum(plan.result_path(index).exists() for index in range(len(plan.variants)))
+            count = sum(len(plan.variants) for plan in plans)
+            done = count - sum(len(plan.missing()) for plan in plans)
             self.best = max(self.best, float((trial.last_result or {}).get("score", self.best)))
             if progress:
-                progress(done, len(plan.variants), self.best)
+                progress(done, count, self.best)
 
     return Reporter()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,26 @@ from algorithms.policy.components import Component
 from envs.specification import AgentSpecification
 from tune_configs.variant import VariantSpecification
 
-FIGURES = (
-    "residual",
-    "converged",
-    "sweeps",
-    "states",
-    "uncertain_states",
-    "moved_share",
-    "model_value",
-    "loss",
-    "initial_loss",
-    "agreement",
-    "updates",
-)
-"""What is kept of an iteration's result; the rest is RLlib's housekeeping."""
-ITERATIONS = {"tabular_q": 12, "behavior_cloning": 12}
+ITERATIONS = 12
 """Calls of ``train()`` at most; what each does is the algorithm's own budget in updates."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """One metric of each training iteration.
+
+    Attributes:
+        metric: its name.
+        values: float, one for each ``train()``.
+    """
+
+    metric: str
+    values: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LearningCurve:
+        """The curve of its JSON form, which ``dataclasses.asdict`` gives."""
+        return cls(str(data["metric"]), tuple(float(value) for value in data["values"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,7 @@ class TrainedComponent:
     Attributes:
         component: the policy's new layer.
         statistics: figures of the last iteration.
+        curve: how training went.
         hyperparameters: as resolved, defaults included.
         seconds: wall-clock time, without loading the library.
         loading: that of loading it; next to nothing where the process had it already.
@@ -44,6 +49,7 @@ class TrainedComponent:
 
     component: Component
     statistics: dict[str, float]
+    curve: LearningCurve
     hyperparameters: dict[str, Any]
     seconds: float = 0.0
     loading: float = 0.0
@@ -84,20 +90,17 @@ def train_component(
     started = time.monotonic()
     algorithm: Any = config.build_algo()
     try:
-        figures: dict[str, float] = {}
-        for _ in range(ITERATIONS[variant.algorithm]):
-            figures = {
-                name: float(value)
-                for name, value in algorithm.train().items()
-                if name in FIGURES
-                and isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and math.isfinite(value)
-            }
-            if figures.get("converged", 0.0):
+        metric = algorithm.curve_metric or algorithm.progress_metric
+        values = []
+        for _ in range(ITERATIONS):
+            algorithm.train()
+            values.append(algorithm.figures[metric])
+            if algorithm.figures.get("converged", 0.0):
                 break
         algorithm.check_parity()
         component, hyperparameters = algorithm.export_component(), algorithm.hyperparameters()
-        return TrainedComponent(component, figures, hyperparameters, time.monotonic() - started, started - begun)
+        seconds = time.monotonic() - started
+        curve = LearningCurve(metric, tuple(values))
+        return TrainedComponent(component, algorithm.figures, curve, hyperparameters, seconds, started - begun)
     finally:
         algorithm.stop()

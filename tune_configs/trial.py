@@ -20,7 +20,7 @@ from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.storage import LocalStorage
 from tune_configs.judge import Judge, episodes_in
-from tune_configs.training import TrainedComponent, train_component
+from tune_configs.training import LearningCurve, TrainedComponent, train_component
 from tune_configs.variant import VariantSpecification
 
 CODE_VERSION = "0.1.0"
@@ -51,6 +51,10 @@ class TrialPlan:
         """Where the result of a variant stands once it is finished."""
         return self.directory / "variants" / f"{index:04d}.json"
 
+    def missing(self) -> list[int]:
+        """Variants that have no result yet."""
+        return [index for index in range(len(self.variants)) if not self.result_path(index).exists()]
+
     @property
     def stop_path(self) -> Path:
         """The file whose appearance ends the running trials."""
@@ -75,6 +79,7 @@ class TrialResult:
         score: what recommends the variant.
         actions: share of each action on ``select``, floor included.
         statistics: figures of the training.
+        curve: how training went.
         seconds: wall-clock time of training and judging.
         training_seconds: that of training alone.
         loading_seconds: that of loading the library, in the first trial of a process.
@@ -89,6 +94,7 @@ class TrialResult:
     score: float
     actions: tuple[float, ...]
     statistics: dict[str, float]
+    curve: LearningCurve
     seconds: float
     training_seconds: float = field(default=0.0, compare=False)
     loading_seconds: float = field(default=0.0, compare=False)
@@ -101,6 +107,7 @@ class TrialResult:
                 "value": asdict(self.value),
                 "gain": asdict(self.gain),
                 "variant": self.variant.to_json(),
+                "curve": asdict(self.curve),
             }
         )
         return plain
@@ -110,6 +117,7 @@ class TrialResult:
         """The result that a trial wrote."""
         data = json.loads(path.read_text(encoding="utf-8"))
         data["variant"] = VariantSpecification.from_json(data["variant"])
+        data["curve"] = LearningCurve.from_json(data["curve"])
         for name in ("value", "gain"):
             data[name] = estimate_from_json(data[name])
         for name in ("model_gain", "deviation", "score"):
@@ -156,6 +164,7 @@ def run_variant(plan: TrialPlan, index: int) -> TrialResult:
         score=judgement.score,
         actions=tuple(np.mean(probabilities[judge.rows], axis=0).tolist()),
         statistics=trained.statistics,
+        curve=trained.curve,
         seconds=time.monotonic() - started,
         training_seconds=trained.seconds,
         loading_seconds=trained.loading,

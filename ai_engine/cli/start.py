@@ -8,7 +8,7 @@ import click
 
 from ai_engine.cli.options import Options, command
 from ai_engine.cli.running import perform
-from ai_engine.cli.values import Whole
+from ai_engine.cli.values import Names, Whole
 
 
 @command("init", "retrainer init --home ~/decisions")
@@ -25,10 +25,11 @@ def doctor(options: Options) -> None:
 
 @command("demo", "retrainer demo --quick")
 @click.option("--seed", type=Whole(0, 0), default=0, show_default=True, help="Decides everything that is random.")
-@click.option("--quick", is_flag=True, help="Fewer decisions and variants; one minute at most.")
-def demo(options: Options, seed: int, quick: bool) -> None:
-    """Run the whole chain on an autoscaler under real traffic, then reveal the truth."""
-    perform(options, "demo", home=options.home, seed=seed, quick=quick, busy="starting", progress=True)
+@click.option("--quick", is_flag=True, help="Fewer decisions and variants.")
+@click.option("--agents", type=Names(), help="Such as scaling,self-healing; all four by default.")
+def demo(options: Options, seed: int, quick: bool, agents: tuple[str, ...] | None) -> None:
+    """Run the whole chain for four simulated agents, then reveal the truth beside every estimate."""
+    perform(options, "demo", home=options.home, seed=seed, quick=quick, agents=agents, busy="starting", progress=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (init, doctor, demo)

@@ -37,7 +37,7 @@ class ReportDocument:
             ``exploration_advice``.
         variants: each ``version, algorithm, hyperparameters, seeds, step``, ``estimate`` and ``gain``
             (each ``value, lower, upper, confidence, estimator, effective_sample_size, evidence,
-            refused``), ``model_gain``, ``finalist``, ``recommended``.
+            refused``), ``model_gain``, ``curve`` (``metric``, ``values``), ``finalist``, ``recommended``.
         gate: ``decision, version, reason, needs {decisions, seconds, explore}, estimate, alpha, look``,
             or ``None`` where no gate was run.
         actions: ``names`` (A) and ``series``, each ``policy`` and ``shares`` (A) in [0, 1].

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ai_engine.reports import formats
+from ai_engine.reports.curves import curves_view
 from ai_engine.reports.document import ReportDocument
 from ai_engine.reports.drawing import clean
 from ai_engine.reports.views import action_view, card_view, gate_view, outcome_view, truth_view, variants_view
@@ -76,6 +77,7 @@ def _context(document: ReportDocument) -> dict[str, Any]:
         "outcome": outcome_view(document.gate),
         "card": card_view(document),
         "variants": variants_view(document.variants),
+        "curves": curves_view(document.variants),
         "gate": gate_view(document.gate),
         "actions": action_view(document.actions),
         "truth": truth_view(document.reveal),

@@ -187,11 +187,12 @@ def truth_view(reveal: Sequence[Data]) -> dict[str, Any] | None:
         note = "a model’s estimate" if hollow else ""
         chart.append(TruthRow(label=shown["policy"], note=note, hollow=hollow, text=text, **at))
     description = "; ".join(
-        f"{row['policy']}: estimate {row['estimate']} ({row['interval']}), truth {row['pool']}, unseen {row['unseen']}"
+        f"{row['policy']}: estimate {row['estimate']} ({row['interval']}), truth {row['pool']}"
+        + (f", unseen {row['unseen']}" if row["unseen"] != DASH else "")
         for row in rows
     )
     drawing = truth_plot(chart, "truth", "Estimated and true value of each policy", description)
-    return {"rows": rows, "drawing": drawing}
+    return {"rows": rows, "drawing": drawing, "unseen": any(known(row.get("unseen")) for row in reveal)}
 
 
 def by_log(gain: Data) -> bool:

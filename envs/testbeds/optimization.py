@@ -21,6 +21,8 @@ DIRECTIONS = ("down", "hold", "up")
 ACTIONS = tuple(f"cpu_{cpu}_memory_{memory}" for cpu in DIRECTIONS for memory in DIRECTIONS)
 FACTORS = np.array([0.75, 1.0, 1.35])
 HORIZON = 8
+INTERVAL = 10
+"""Minutes between two decisions."""
 EXPLORE = 0.2
 SMALLEST, LARGEST = 0.5, 64.0
 """Bounds of both allocations, in cores and in units of 2 GiB."""

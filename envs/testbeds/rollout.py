@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -78,3 +79,16 @@ def simulated_returns(
         actions = draw_actions(restricted(probabilities(world.observe()), world.allowed()), rng)
         returns += np.where(active, reward_of(world.step(actions)), 0.0)
     return returns
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A policy's true value: mean return and its standard error over simulated episodes."""
+
+    value: float
+    error: float
+
+
+def truth_of(returns: np.ndarray) -> Truth:
+    """Mean and standard error of simulated returns."""
+    return Truth(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))

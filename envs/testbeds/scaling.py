@@ -108,8 +108,17 @@ def rule_probabilities(rows: np.ndarray) -> np.ndarray:
     return np.eye(len(ACTIONS))[chosen]
 
 
+def allowed_of(rows: np.ndarray) -> np.ndarray:
+    """Every change may always be requested, bool (N, 6)."""
+    return np.ones((len(rows), len(ACTIONS)), dtype=bool)
+
+
 class ScalingWorld:
-    """E services stepped together, one decision of all of them at a time."""
+    """E services stepped together, one decision of all of them at a time.
+
+    Attributes:
+        active: bool (E,), always True: an episode is only ever cut off at its last decision.
+    """
 
     def __init__(self, episodes: TrafficEpisodes, rng: np.random.Generator) -> None:
         self.episodes = episodes
@@ -120,6 +129,11 @@ class ScalingWorld:
         self.starting = np.zeros((count, CONSTANTS.start_up))
         self.queue = np.zeros(count)
         self.latency = np.full(count, CONSTANTS.base_latency)
+        self.active = np.ones(count, dtype=bool)
+
+    def allowed(self) -> np.ndarray:
+        """Actions possible now, bool (E, 6): all."""
+        return np.ones((len(self.active), len(ACTIONS)), dtype=bool)
 
     def observe(self) -> np.ndarray:
         """Raw observation rows, float64 (E, 7), in the order of :data:`OBSERVATION`."""
@@ -194,14 +208,6 @@ def draw_world(count: int, *, logged: bool, rng: np.random.Generator) -> Scaling
     return ScalingWorld(draw_episodes(count, HORIZON * INTERVAL, logged=logged, rng=rng), rng)
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A policy's true value: mean return and its standard error over simulated episodes."""
-
-    value: float
-    error: float
-
-
 def true_returns(
     probabilities: Callable[[np.ndarray], np.ndarray], *, logged: bool, episodes: int = 4_000, seed: int = 0
 ) -> np.ndarray:
@@ -221,8 +227,3 @@ def true_returns(
         drawn = rng.random(episodes)[:, None] * cumulative[:, -1:]
         returns += reward_of(world.step((drawn >= cumulative).sum(axis=1)))
     return returns
-
-
-def truth_of(returns: np.ndarray) -> Truth:
-    """Mean and standard error of simulated returns."""
-    return Truth(float(returns.mean()), float(returns.std(ddof=1) / np.sqrt(len(returns))))

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 import ai_engine
 from ai_engine import deciding, demonstration
-from ai_engine.demo_result import DemoResult
+from ai_engine.demo_result import AgentDemo, DemoResult
 from ai_engine.deploy import Registry, load_policy
 from ai_engine.interrupts import Interrupted
 from ai_engine.runs import list_runs
@@ -22,7 +23,8 @@ from ai_engine.workspace import open_workspace
 from envs.errors import SpecificationError
 from envs.home import Home
 from envs.journal import Journal
-from envs.testbeds import scaling
+from envs.testbeds import optimization, scaling, self_healing, task_solving
+from envs.testbeds.testbed import EXPLORE, TESTBEDS
 from envs.testbeds.traffic import MINUTES_PER_DAY, days
 from tests import homes
 
@@ -38,56 +40,99 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling.true_returns, "__kwdefaults__", {"episodes": 200, "seed": 0})
 
 
-def demo(path: Path, **arguments: Any) -> DemoResult:
-    return ai_engine.demo(home=path, **{"seed": 0, "quick": True, **arguments})
+def whole_demo(path: Path, **arguments: Any) -> DemoResult:
+    return ai_engine.demo(home=path, **{"seed": 0, "quick": True, "agents": ("scaling",), **arguments})
 
 
-def comparable(result: DemoResult) -> Any:
-    return homes.comparable(result.to_json())
+def demo(path: Path, **arguments: Any) -> AgentDemo:
+    (only,) = whole_demo(path, **arguments).agents
+    return only
+
+
+def comparable(result: AgentDemo | DemoResult) -> Any:
+    return homes.comparable(json.loads(json.dumps(result.to_json(), default=str)))
 
 
 def counts(path: Path) -> dict[str, int]:
     return Journal(Home(path).journal_path).counts()
 
 
-def check(result: DemoResult, path: Path, decisions: int) -> None:
+def check(result: AgentDemo, path: Path, decisions: int) -> None:
     """What every demo's result must be, read beside the home that it left."""
-    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert {"schema_version", "cycle", "seed", "decisions", "grade", "tune", "gate", "reveal", "margin"} <= set(
-        document
-    )
+    agent, testbed = result.agent, TESTBEDS[result.agent]
+    document = result.to_json()
+    assert {"agent", "cycle", "decisions", "grade", "tune", "gate", "reveal", "margin", "champion"} <= set(document)
     assert document["decisions"] == decisions
     assert result.margin > 0
     # The ledger says what the result says.
     registry = Registry(Home(path))
-    history = registry.history("scaling")
+    history = registry.history(agent)
     gates = [entry for entry in history if entry.kind == "gate"]
     assert (gates[-1].details["decision"], gates[-1].details["run"]) == (result.gate.decision, result.tune.run)
     promoted = [entry for entry in history if entry.kind == "promote" and entry.details["gate"] == gates[-1].number]
     assert len(promoted) == (result.gate.decision == "promote")
-    assert result.champion == f"scaling@{registry.champion('scaling')}"
-    assert (result.champion == result.gate.version) == bool(promoted)
-    assert registry.verify("scaling") == len(history)
-    # The artefact is the champion, and acts.
-    policy = load_policy(path / "models" / "retrained" / "scaling_model.json", base=scaling.threshold_rule)
-    assert f"scaling@{policy.version}" == result.champion
-    world = scaling.draw_world(5, logged=False, rng=np.random.default_rng(0))
-    for row in world.observe():
-        decision = policy.act(scaling.OBSERVATION.value(row))
-        assert decision.action in scaling.ACTIONS
-        assert sum(decision.probabilities.values()) == pytest.approx(1.0)
-        assert min(decision.probabilities.values()) >= demonstration.EXPLORE / len(scaling.ACTIONS) - 1e-12
+    assert result.champion == f"{agent}@{registry.champion(agent)}"
+    assert result.moved == (result.champion == result.gate.version) == bool(promoted)
+    assert registry.verify(agent) == len(history)
+    # The artefact is the champion, and acts within what is allowed.
+    policy = load_policy(path / "models" / "retrained" / f"{agent}_model.json", base=testbed.rule)
+    assert f"{agent}@{policy.version}" == result.champion
+    world, _ = testbed.draw(5, np.random.default_rng(0))
+    actions = testbed.specification.actions
+    for row, mask in zip(world.observe(), world.allowed(), strict=True):
+        allowed = [action for action, possible in zip(actions, mask, strict=True) if possible]
+        decision = policy.act(testbed.specification.observation.value(row), allowed)
+        assert decision.action in allowed
+        chances = {action: chance for action, chance in decision.probabilities.items() if chance > 0.0}
+        assert set(chances) == set(allowed)
+        assert sum(chances.values()) == pytest.approx(1.0)
+        assert min(chances.values()) >= EXPLORE / len(allowed) - 1e-12
     # Truth beside estimate, for the four that matter.
     labels = [row.policy.split(",")[0] for row in result.reveal]
     assert labels == ["rule without exploration", "champion before", "recommended", "champion now"]
     for row in result.reveal:
-        assert all(math.isfinite(value) for value in (row.pool, row.unseen, row.pool_error, row.unseen_error))
+        assert all(math.isfinite(value) for value in (row.pool, row.pool_error))
+        assert math.isfinite(row.unseen) == (agent == "scaling")
     assert result.reveal[2].policy.endswith(result.tune.recommended)
     assert result.reveal[3].policy.endswith(result.champion)
-    assert result.report.read_text().startswith("<!")
-    text = result.to_text()
-    assert result.champion in text.splitlines()[-1]
-    assert f"{decisions:,} new decisions" in text
+    # The log's own mean is what the champion before was truly worth, within its interval and the truth's error.
+    before, now = result.reveal[1], result.reveal[3]
+    assert before.lower - 4 * before.pool_error < before.pool < before.upper + 4 * before.pool_error
+    # Nothing was promoted that is truly worse by more than the declared margin.
+    assert now.pool >= before.pool - result.margin - 2 * (now.pool_error + before.pool_error)
+    page = result.report.read_text()
+    assert page.startswith("<!") and 'id="truth"' in page
+    assert f"{decisions:,} new decisions" in result.to_text()
+
+
+@pytest.mark.usefixtures("small")
+def test_all_four_agents_go_from_log_to_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer = replace(TESTBEDS["self-healing"], returns=partial(self_healing.true_returns, episodes=2_000))
+    monkeypatch.setitem(TESTBEDS, "self-healing", fewer)
+    for module in (task_solving, optimization):
+        monkeypatch.setattr(module.true_returns, "__kwdefaults__", {"episodes": 500, "seed": 0})
+    path = tmp_path / "home"
+    result = whole_demo(path, agents=None, seed=3)
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert [each["agent"] for each in document["agents"]] == list(TESTBEDS)
+    for each in result.agents:
+        check(each, path, counts(path)[each.agent])
+        assert SMALL <= each.decisions < SMALL + TESTBEDS[each.agent].specification.horizon
+        dataset = open_workspace(each.agent, path).dataset
+        horizon = TESTBEDS[each.agent].specification.horizon
+        assert (dataset.lengths <= horizon).all()
+        ends = dataset.offsets[1:] - 1
+        assert (dataset.terminated[ends] ^ dataset.truncated[ends]).all()
+        assert (dataset.lengths[dataset.truncated[ends]] == horizon).all()
+        assert dataset.end_known[dataset.truncated[ends]].all()
+    assert set(Home(path).agents()) == set(TESTBEDS)
+    lengths = open_workspace("self-healing", path).dataset.lengths
+    assert lengths.min() < lengths.max()
+    assert not open_workspace("task-solving", path).dataset.allowed.all()
+    text = result.to_text().splitlines()
+    assert all(name in text for name in TESTBEDS)
+    moved = [each.champion for each in result.agents if each.moved]
+    assert all(name in text[-1] for name in moved) and (bool(moved) or text[-1].startswith("No champion changed"))
 
 
 def test_the_quick_demo_is_consistent_from_log_to_artefact(tmp_path: Path, without_ray: list[int]) -> None:
@@ -97,21 +142,15 @@ def test_the_quick_demo_is_consistent_from_log_to_artefact(tmp_path: Path, witho
     check(result, path, count)
     assert counts(path) == {"scaling": count}
     assert without_ray == [0, 1, 2] and len(result.tune.variants) == 3
-    assert (result.cycle, result.grade) == (1, "A")
-    assert told[0] == "logging decisions" and told[-1] == "revealing the truth"
+    assert (result.cycle, result.tune.grade) == (1, "A")
+    assert told[0] == "logging decisions of scaling" and told[-1] == "revealing the truth of scaling"
     assert all("\n" not in line for line in told)
-    # The log's own mean is what the champion before was truly worth, within its interval and the truth's error.
-    before = result.reveal[1]
-    assert before.lower - 4 * before.pool_error < before.pool < before.upper + 4 * before.pool_error
-    # Nothing was promoted that is truly worse by more than the declared margin.
-    now = result.reveal[3]
-    assert now.pool >= before.pool - result.margin - 2 * (now.pool_error + before.pool_error)
     # Exploration costs: the rule alone is better than the rule that explores.
-    assert result.reveal[0].pool > before.pool
+    assert result.reveal[0].pool > result.reveal[1].pool
     workspace = open_workspace("scaling", path)
     dataset = workspace.dataset
     assert np.isfinite(dataset.propensities).all()
-    assert dataset.propensities.min() >= demonstration.EXPLORE / len(scaling.ACTIONS) - 1e-12
+    assert dataset.propensities.min() >= EXPLORE / len(scaling.ACTIONS) - 1e-12
     assert (dataset.lengths == scaling.HORIZON).all()
     assert dataset.end_known.all()
 
@@ -127,7 +166,7 @@ def test_only_logged_days_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return world
 
     monkeypatch.setattr(scaling, "draw_world", watched)
-    monkeypatch.setattr(demonstration, "tune", interrupt)
+    monkeypatch.setattr(demonstration, "tune_all", interrupt)
     with pytest.raises(Interrupted):
         demo(tmp_path / "home")
     assert len(starts) == 1  # and nothing has looked at the truth yet
@@ -150,11 +189,11 @@ def every_gate_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deciding, "ask", passing)
 
 
-STAGES = ("tune", "gate", "promote", "_reveal", "reveal_row")
+STAGES = ("tune_all", "gate", "promote", "_reveal", "reveal_row")
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("stage", ["tune", *[pytest.param(name, marks=pytest.mark.full) for name in STAGES[1:]]])
+@pytest.mark.parametrize("stage", ["tune_all", *[pytest.param(name, marks=pytest.mark.full) for name in STAGES[1:]]])
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_an_interrupted_demo_goes_on_to_the_same_end(
     stage: str, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -173,7 +212,7 @@ def test_an_interrupted_demo_goes_on_to_the_same_end(
         patched.setattr(demonstration, stage, interrupted)
         with pytest.raises(Interrupted) as raised:
             demo(path)
-    assert raised.value.resume_command == f"retrainer demo --home {path} --seed 0 --quick"
+    assert raised.value.resume_command == f"retrainer demo --home {path} --seed 0 --agents scaling --quick"
     assert not list(path.rglob(".tmp-*"))
     logged = counts(path)
     result = demo(path)
@@ -184,7 +223,7 @@ def test_an_interrupted_demo_goes_on_to_the_same_end(
     assert kinds[0] == kinds[1]
     assert len(list_runs(Home(path))) == 1
     # The next one is the second, in both.
-    if stage == "tune" and after:
+    if stage == "tune_all" and after:
         assert comparable(demo(path)) == comparable(demo(tmp_path / "whole"))
 
 
@@ -221,11 +260,12 @@ def test_a_held_agent_is_judged_and_not_promoted(tmp_path: Path, monkeypatch: py
     assert champion != "0"
     Registry(Home(path)).hold("scaling", "freeze")
     second = demo(path)
-    assert (first.cycle, second.cycle, second.seed) == (1, 2, 1000)
+    assert (first.cycle, second.cycle) == (1, 2)
+    assert all(variant.seeds == (1000,) for variant in second.tune.variants)
     assert counts(path) == {"scaling": 2 * SMALL}
     assert second.champion == f"scaling@{champion}"
     assert (second.gate.decision, "held" in second.gate.reason) == ("promote", True)
-    assert second.to_text().splitlines()[-1].startswith(f"The champion stays scaling@{champion}")
+    assert not second.moved
     assert second.reveal[3].policy.endswith(champion)
     # The second log is written by the champion of the first.
     recent = open_workspace("scaling", path).dataset
@@ -240,6 +280,8 @@ def test_the_demo_keeps_away_from_an_agent_of_your_own(tmp_path: Path) -> None:
     text = home.configuration_path.read_text()
     with pytest.raises(SpecificationError, match="your own"):
         ai_engine.demo(home=home, quick=True)
+    with pytest.raises(SpecificationError, match="'nobody' has no testbed; use scaling"):
+        ai_engine.demo(home=home, agents=["nobody"])
     assert home.configuration_path.read_text() == text
     assert counts(home.path) == {}
 

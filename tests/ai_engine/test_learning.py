@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import ai_engine
-from ai_engine import learning
+from ai_engine import concluding, learning
 from ai_engine.interrupts import Interrupted
 from ai_engine.locking import retraining_lock
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run, list_runs
@@ -22,7 +22,7 @@ from ai_engine.workspace import open_workspace
 from algorithms.policy import Policy
 from envs.columns import load_columns
 from envs.dataset import FINAL
-from envs.errors import BusyError, DataError, RegistryError
+from envs.errors import BusyError, DataError, RegistryError, SpecificationError
 from envs.home import Home
 from envs.record import DecisionRecord
 from envs.splits import split_of
@@ -112,13 +112,13 @@ def other_final(rows: list[DecisionRecord]) -> list[DecisionRecord]:
 
 def test_final_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_ray: list[int]) -> None:
     seen: list[set[int]] = []
-    run_sweep = learning.run_sweep
+    run_sweeps = learning.run_sweeps
 
-    def watched(plan: TrialPlan, **arguments: Any) -> Any:
-        seen.append(set(load_columns(plan.dataset).splits.tolist()))
-        return run_sweep(plan, **arguments)
+    def watched(plans: list[TrialPlan], **arguments: Any) -> Any:
+        seen.extend(set(load_columns(plan.dataset).splits.tolist()) for plan in plans)
+        return run_sweeps(plans, **arguments)
 
-    monkeypatch.setattr(learning, "run_sweep", watched)
+    monkeypatch.setattr(learning, "run_sweeps", watched)
     rows = homes.records()
     poisoned = other_final(rows)
     assert sum(a != b for a, b in zip(rows, poisoned, strict=True)) > 1000
@@ -158,13 +158,13 @@ def test_refit_all_is_labelled_and_never_a_finalist(home: Home, without_ray: lis
 def test_refitting_a_finalist_keeps_the_judged_one_for_the_gate(
     home: Home, monkeypatch: pytest.MonkeyPatch, without_ray: list[int]
 ) -> None:
-    choose = learning.select
+    choose = concluding.select
 
     def finalist_first(trials: Any) -> Any:
         chosen = choose(trials)
         return replace(chosen, recommended=chosen.finalists[0], evidence="log")
 
-    monkeypatch.setattr(learning, "select", finalist_first)
+    monkeypatch.setattr(concluding, "select", finalist_first)
     plain = tuned(home)
     assert plain.recommended == plain.finalists[0]
     refitted = tuned(home, refit_all=True)
@@ -258,16 +258,17 @@ def test_an_interruption_keeps_what_is_finished_and_names_the_command(
 def test_an_interruption_anywhere_leaves_a_run_that_ends_alike(
     step: str, home: Home, swept_home: tuple[Path, TuneResult], monkeypatch: pytest.MonkeyPatch, without_ray: list[int]
 ) -> None:
-    real = getattr(learning, step)
+    module = learning if step == "_prepare" else concluding
+    real = getattr(module, step)
 
     def late(*arguments: Any, **keywords: Any) -> Any:
         real(*arguments, **keywords)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learning, step, late)
+    monkeypatch.setattr(module, step, late)
     with pytest.raises((Interrupted, KeyboardInterrupt)):
         tuned(home)
-    monkeypatch.setattr(learning, step, real)
+    monkeypatch.setattr(module, step, real)
     left = list_runs(home)
     result = learning.runs_resume(left[0].identifier, home=home) if left else tuned(home)
     assert homes.comparable(result.to_json()) == homes.comparable(swept_home[1].to_json())
@@ -281,13 +282,13 @@ def test_a_failed_sweep_says_so_and_can_be_finished(
     def broken(trials: Any) -> Any:
         raise DataError("broken", where="here", remedy="none")
 
-    choose = learning.select
-    monkeypatch.setattr(learning, "select", broken)
+    choose = concluding.select
+    monkeypatch.setattr(concluding, "select", broken)
     with pytest.raises(DataError, match="broken"):
         tuned(home)
     (run,) = list_runs(home)
     assert run.status == FAILED
-    monkeypatch.setattr(learning, "select", choose)
+    monkeypatch.setattr(concluding, "select", choose)
     without_ray.clear()
     assert learning.runs_resume(run.identifier, home=home).variants
     assert without_ray == []
@@ -321,3 +322,30 @@ def test_a_minute_is_a_minute(home: Home, budget: float) -> None:
     started = time.monotonic()
     learning.tune(homes.AGENT, home=home, time_budget=budget)
     assert time.monotonic() - started <= 1.2 * budget
+
+
+def test_several_agents_share_one_sweep_and_fail_apart(
+    tmp_path: Path, swept_home: tuple[Path, TuneResult], without_ray: list[int]
+) -> None:
+    home = homes.make_home(tmp_path / "home")
+    few = homes.specification(name="few")
+    home.declare(few)
+    homes.write(home, homes.records(2, seed=9, declared=few))
+    found = learning.tune_all([homes.AGENT, "few", "nobody"], trials=homes.TRIALS, home=home)
+    assert list(found) == [homes.AGENT, "few", "nobody"]
+    alone, small, unknown = found.values()
+    assert isinstance(alone, TuneResult)
+    assert homes.comparable(alone.to_json()) == homes.comparable(swept_home[1].to_json())
+    assert isinstance(small, DataError)
+    assert isinstance(unknown, SpecificationError) and "nobody" in str(unknown)
+    assert [run.agent for run in list_runs(home)] == [homes.AGENT]
+
+
+def test_only_the_named_algorithms_are_tried(home: Home, without_ray: list[int]) -> None:
+    result = tuned(home, trials=3, algorithms=("behavior_cloning",))
+    assert {variant.algorithm for variant in result.variants} == {"behavior_cloning"}
+    with pytest.raises(
+        SpecificationError, match="'sarsa' is not tried for this agent; use behavior_cloning, tabular_q"
+    ):
+        tuned(home, algorithms=("sarsa",))
+    assert all(run.status == FINISHED for run in list_runs(home))

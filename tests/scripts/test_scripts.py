@@ -62,8 +62,8 @@ def test_the_demo_script_passes_its_arguments_on(
         return Result()
 
     monkeypatch.setitem(vars(ai_engine), "demo", fake)
-    demo.main(["--quick", "--seed", "4", "--home", "there"])
-    assert asked == [{"home": "there", "seed": 4, "quick": True, "progress": print}]
+    demo.main(["--quick", "--seed", "4", "--home", "there", "--agents", "scaling"])
+    assert asked == [{"home": "there", "seed": 4, "quick": True, "agents": ["scaling"], "progress": print}]
     assert capsys.readouterr().out == "the end\n"
 
 

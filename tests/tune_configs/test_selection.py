@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from algorithms.ope.estimate import Estimate
 from tune_configs.gate.request import MAXIMUM_FINALISTS
 from tune_configs.selection import select
+from tune_configs.training import LearningCurve
 from tune_configs.trial import TrialResult
 from tune_configs.variant import VariantSpecification
 
@@ -41,6 +42,7 @@ def trial(
         score=gain.lower if gain.usable else model,
         actions=(1.0,),
         statistics={},
+        curve=LearningCurve("loss", (1.0, 0.5)),
         seconds=0.0,
     )
 

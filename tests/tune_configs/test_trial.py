@@ -18,9 +18,11 @@ from envs.columns import save_columns
 from envs.dataset import Dataset
 from tests import homes
 from tune_configs.judge import episodes_in
+from tune_configs.training import LearningCurve
 from tune_configs.trial import TrialPlan, TrialResult, behavior_propensities, run_variant
 from tune_configs.variant import VariantSpecification
 
+CURVE = LearningCurve("loss", (2.0, 1.0))
 VARIANTS = (
     VariantSpecification("tabular_q", {"discretizer": "integer", "anchored": True}, 0.25),
     VariantSpecification("behavior_cloning", {"model": "table", "discretizer": "integer", "temperature": 0.0}, 1.0),
@@ -106,7 +108,7 @@ def test_figures_that_are_not_finite_survive_json(tmp_path: Path) -> None:
         nothing, nothing, nothing, 0.95, "paired", 3.0, 9, refused="no overlap", diagnostics={"a": nothing, "b": 1.5}
     )
     result = TrialResult(
-        7, VARIANTS[0], estimate, estimate, nothing, nothing, nothing, (0.25, 0.75), {"loss": 1.0}, 2.0
+        7, VARIANTS[0], estimate, estimate, nothing, nothing, nothing, (0.25, 0.75), {"loss": 1.0}, CURVE, 2.0
     )
     text = json.dumps(result.to_json(), allow_nan=False)
     (tmp_path / "result.json").write_text(text)

@@ -25,8 +25,8 @@ from envs.testbeds.scaling import (
     specification,
     threshold_rule,
     true_returns,
-    truth_of,
 )
+from envs.testbeds.rollout import truth_of
 from envs.testbeds.traffic import HISTORY, TrafficEpisodes
 
 HOLD = ACTIONS.index("hold")
