@@ -55,10 +55,17 @@ def train(
 @click.argument("name")
 @click.option("--trials", type=Whole(1, 16), help="How many variants; 16 where no time budget is given.")
 @click.option("--time-budget", type=Duration(), help="How long in all, such as 90s, 4m or 2h.")
+@click.option("--algorithms", type=Names(), help="Such as dqn,ppo; all that fit the agent by default.")
 @seed_option
 @refit_option
 def tune(
-    options: Options, name: str, trials: int | None, time_budget: float | None, seed: int, refit_all: bool
+    options: Options,
+    name: str,
+    trials: int | None,
+    time_budget: float | None,
+    algorithms: tuple[str, ...] | None,
+    seed: int,
+    refit_all: bool,
 ) -> None:
     """Try variants on an agent's log; recommend one and name the finalists for the gate."""
     perform(
@@ -68,6 +75,7 @@ def tune(
         home=options.home,
         trials=trials,
         time_budget=time_budget,
+        algorithms=algorithms,
         seed=seed,
         refit_all=refit_all,
         started=click.get_current_context().find_root().obj,  # the budget is that of the whole command

@@ -20,7 +20,12 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("init", "init", (".",), {}),
     ("init --home there", "init", ("there",), {}),
     ("demo", "demo", (), {"seed": 0, "quick": False, "progress": ...}),
-    ("demo --home h --seed 3 --quick", "demo", (), {"home": "h", "seed": 3, "quick": True, "progress": ...}),
+    (
+        "demo --home h --seed 3 --quick --agents scaling,optimization",
+        "demo",
+        (),
+        {"home": "h", "seed": 3, "quick": True, "agents": ("scaling", "optimization"), "progress": ...},
+    ),
     (
         "import a x.jsonl y.parquet",
         "import_log",
@@ -51,10 +56,18 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ),
     ("tune a", "tune", ("a",), {"seed": 0, "refit_all": False, "progress": ...}),
     (
-        "tune a --trials 5 --time-budget 4m --seed 2 --refit-all --home h",
+        "tune a --trials 5 --time-budget 4m --algorithms dqn,ppo --seed 2 --refit-all --home h",
         "tune",
         ("a",),
-        {"home": "h", "trials": 5, "time_budget": 240.0, "seed": 2, "refit_all": True, "progress": ...},
+        {
+            "home": "h",
+            "trials": 5,
+            "time_budget": 240.0,
+            "algorithms": ("dqn", "ppo"),
+            "seed": 2,
+            "refit_all": True,
+            "progress": ...,
+        },
     ),
     ("evaluate a@champion --on b", "evaluate", ("a@champion",), {"on": "b", "force": False}),
     (
