@@ -17,6 +17,14 @@ ENVIRONMENTS = {
         "envs.offline.empirical_mdp:EmpiricalMDPEnv",
         "envs.offline.vector_empirical_mdp:EmpiricalMDPVectorEnv",
     ),
+    "retrainer/NearestNeighbourMDP-v0": (
+        "envs.offline.nearest_neighbour_mdp:NearestNeighbourMDPEnv",
+        "envs.offline.vector_nearest_neighbour_mdp:NearestNeighbourMDPVectorEnv",
+    ),
+    "retrainer/LearnedModel-v0": (
+        "envs.offline.learned_model_env:LearnedModelEnv",
+        "envs.offline.vector_learned_model_env:LearnedModelVectorEnv",
+    ),
 }
 
 
