@@ -86,7 +86,8 @@ def _recommend(
     late = budget is not None and not budget.allows_training(trials, index)
     if not refit_all and (index in versions or late):
         return versions.get(index) or _register(workspace, run, plan, index)
-    dataset, splits = plan.dataset, ("train", "select")  # type: tuple[Path, tuple[str, ...]]
+    dataset = plan.dataset
+    splits: tuple[str, ...] = ("train", "select")
     note = "trained on train and select after its choice"
     if refit_all:
         dataset, splits = run.path / "dataset-all", ("train", "select", "final")

@@ -6,9 +6,9 @@ import itertools
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ai_engine.concluding import conclude
@@ -19,11 +19,11 @@ from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from envs.columns import save_columns
-from envs.dataset import SELECT, TRAIN
+from envs.dataset import SELECT, TRAIN, Dataset
 from envs.errors import DataError, RegistryError, RetrainerError
 from envs.home import Home
-from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
+from tune_configs.minibatches import Minibatches
 from tune_configs.spaces import search_space
 from tune_configs.sweep import SweepError, SweepResult, run_sweeps
 from tune_configs.time_budget import TimeBudget
@@ -45,6 +45,7 @@ def tune(
     seed: int = 0,
     refit_all: bool = False,
     algorithms: Sequence[str] | None = None,
+    minibatches: Minibatches | None = None,
     started: float | None = None,
     progress: Progress | None = None,
 ) -> TuneResult:
@@ -59,6 +60,7 @@ def tune(
         refit_all: train the recommendation once more on all rows, ``final`` included; such a version
             can never pass the gate, and says so.
         algorithms: names of the algorithms that variants may use; all that fit by default.
+        minibatches: batch size and epochs of every variant that learns in minibatches; its own by default.
         started: ``time.monotonic()`` from which the time budget runs; by default, now.
         progress: told one line after each trial.
 
@@ -67,7 +69,8 @@ def tune(
         BusyError: the agent is being retrained.
     """
     started = time.monotonic() if started is None else started
-    request = TuneRequest(trials, time_budget, seed, refit_all, tuple(algorithms) if algorithms else None)
+    chosen = tuple(algorithms) if algorithms else None
+    request = TuneRequest(trials, time_budget, seed, refit_all, chosen, minibatches or Minibatches())
     workspace = open_workspace(name, home)
     with retraining_lock(workspace.home, name):
         run = _begin(workspace, request)
@@ -123,15 +126,26 @@ class TuneRequest:
     seed: int = 0
     refit_all: bool = False
     algorithms: tuple[str, ...] | None = None
+    minibatches: Minibatches = field(default_factory=Minibatches)
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise DataError(f"{self.trials} trials", where="tune", remedy="ask for at least one")
 
-    def variants(self, specification: AgentSpecification) -> tuple[VariantSpecification, ...]:
-        """What is tried, in its order."""
+    def variants(self, dataset: Dataset) -> tuple[VariantSpecification, ...]:
+        """What is tried, in its order; two that minibatches make the same are one."""
         count = self.trials or (16 if self.time_budget is None else 512)
-        return tuple(itertools.islice(search_space(specification, self.algorithms).variants(self.seed), count))
+        space, rows = search_space(dataset.specification, self.algorithms), len(dataset.split("train"))
+
+        def different() -> Iterator[VariantSpecification]:
+            seen: set[object] = set()
+            for drawn in space.variants(self.seed):
+                variant = self.minibatches.applied(drawn, rows)
+                if variant.key not in seen:
+                    seen.add(variant.key)
+                    yield variant
+
+        return tuple(itertools.islice(different(), count))
 
 
 def _begin(workspace: Workspace, request: TuneRequest) -> Run:
@@ -139,10 +153,11 @@ def _begin(workspace: Workspace, request: TuneRequest) -> Run:
     grade = workspace.learnable()
     _need_splits(workspace)
     kept = {
-        "variants": [variant.to_json() for variant in request.variants(workspace.specification)],
+        "variants": [variant.to_json() for variant in request.variants(workspace.dataset)],
         "seed": request.seed,
         "time_budget": request.time_budget,
         "refit_all": request.refit_all,
+        "minibatches": asdict(request.minibatches),
     }
     run = Run.create(workspace.home, workspace.name, "tune", {**kept, "grade": grade})
     try:

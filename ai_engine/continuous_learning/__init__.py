@@ -1,4 +1,7 @@
-"""Recording decisions while an agent runs: :class:`LearningPipeline` writes, :class:`DataCollector` reads."""
+"""Recording decisions while an agent runs: :class:`LearningPipeline` writes, :class:`DataCollector` reads.
+
+The pipeline also retrains in a process of its own, when a :class:`RetrainSchedule` says.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ai_engine.continuous_learning.collector import DataCollector
     from ai_engine.continuous_learning.pipeline import LearningPipeline
+    from ai_engine.continuous_learning.retraining_status import RetrainingStatus
+    from ai_engine.continuous_learning.schedule import RetrainSchedule
 
-__all__ = ["DataCollector", "LearningPipeline"]
+__all__ = ["DataCollector", "LearningPipeline", "RetrainSchedule", "RetrainingStatus"]
 
 _EXPORTS = {
     "DataCollector": "ai_engine.continuous_learning.collector",
     "LearningPipeline": "ai_engine.continuous_learning.pipeline",
+    "RetrainSchedule": "ai_engine.continuous_learning.schedule",
+    "RetrainingStatus": "ai_engine.continuous_learning.retraining_status",
 }
 
 

@@ -1,4 +1,4 @@
-"""The recording end of the loop: every decision of a live agent, durably."""
+"""The live end of the loop: every decision of an agent recorded durably, and agents retrained on schedule."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ai_engine.continuous_learning.retraining import RetrainingProcess
+from ai_engine.continuous_learning.retraining_status import RetrainingStatus
+from ai_engine.continuous_learning.schedule import RetrainSchedule
 from ai_engine.continuous_learning.writer import JournalWriter
-from envs.errors import HomeError, RecordError
+from envs.errors import HomeError, RecordError, SpecificationError
 from envs.home import Home
 from envs.journal import AppendResult
 from envs.record import KNOWN_NAMES, DecisionRecord
@@ -22,6 +25,10 @@ DURABILITIES = ("full", "buffered")
 class LearningPipeline:
     """Records decisions in a home's journal. Safe for threads, processes and forks.
 
+    With ``auto_retrain`` it also retrains the home's agents on schedule, from :meth:`start` to :meth:`stop`,
+    in a process of its own, where :class:`~ai_engine.retrain.ModelRetrainer` moves a champion only through
+    the gate. Of several pipelines on a home, one retrains and the others stand by.
+
     The journal is opened by :meth:`start` or by the first record, and closed by :meth:`stop`, by the
     end of a ``with`` block, or at the end of the program. Records of a declared agent are checked
     against its declaration; an undeclared agent's are taken as they are.
@@ -30,15 +37,24 @@ class LearningPipeline:
         home: the home; without one the home in force, and the current folder's is created where there is none.
         durability: ``full``: what was recorded survives a power loss, at the cost of one disk flush a
             call. ``buffered``: written within 0.2 s by a thread, durable after :meth:`flush`.
+        auto_retrain: whether it retrains: ``True`` for every agent once a day, or a schedule.
 
     Attributes:
+        auto_retrain: the schedule of retraining, ``None`` where it only records.
         unlearned: how often each field that is not of the decision record was kept in metadata.
 
     Raises:
         HomeError: the home named is none.
+        SpecificationError: ``auto_retrain`` is neither.
     """
 
-    def __init__(self, home: Home | str | Path | None = None, *, durability: str = "full") -> None:
+    def __init__(
+        self,
+        home: Home | str | Path | None = None,
+        *,
+        durability: str = "full",
+        auto_retrain: bool | RetrainSchedule = False,
+    ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability must be one of {DURABILITIES}, not {durability!r}")
         self.home = Home.find(home, create=home is None)
@@ -47,20 +63,54 @@ class LearningPipeline:
         self._writer = JournalWriter(self.home.journal_path, buffered=durability == "buffered")
         self._validators: dict[str, Validator | None] = {}
         self._configuration: tuple[int, int] | None = None
-        self._finalizer = weakref.finalize(self, self._writer.close)
+        self.auto_retrain = _wanted(auto_retrain)
+        self._retraining = RetrainingProcess(self.home)
+        # At the end of the program the last comes first: records do not wait for a sweep to end.
+        self._finalizers = (
+            weakref.finalize(self, self._retraining.stop),
+            weakref.finalize(self, self._writer.close),
+        )
 
-    def start(self) -> LearningPipeline:
-        """Open the journal now, so that what is wrong with it shows here."""
+    def start(self, *, auto_retrain: bool | RetrainSchedule | None = None) -> LearningPipeline:
+        """Open the journal now, so that what is wrong with it shows here, and start to retrain if that is wanted.
+
+        Args:
+            auto_retrain: from now on in place of the constructor's.
+
+        Raises:
+            JournalError: the journal cannot be opened.
+            MissingExtraError: a library that retraining needs is not installed.
+            RetrainingError: the process that retrains does not start.
+        """
+        if auto_retrain is not None:
+            self.auto_retrain = _wanted(auto_retrain)
         self._writer.journal.open()
+        if self.auto_retrain is None:
+            self._retraining.stop()
+        else:
+            self._retraining.start(self.auto_retrain)
         return self
 
     def stop(self) -> None:
-        """Write what waits and close the journal. Recording again opens it again.
+        """Write what waits, close the journal and end retraining. Recording again opens the journal again.
+
+        A sweep under way is interrupted, which takes seconds; the next pass goes on from it.
 
         Raises:
             RetrainerError: a buffered record was refused, or cannot be written.
         """
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._retraining.stop()
+
+    def retraining_status(self) -> RetrainingStatus:
+        """What scheduled retraining last did on this home, in any process, and whether it goes on.
+
+        Raises:
+            DataError: the file that says so is damaged.
+        """
+        return self._retraining.status()
 
     def flush(self) -> None:
         """Return when all that was recorded is durable.
@@ -222,3 +272,12 @@ class LearningPipeline:
             declared = agent in self.home.agents()
             self._validators[agent] = Validator(self.home.specification(agent)) if declared else None
         return self._validators[agent]
+
+
+def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:
+    if isinstance(auto_retrain, bool):
+        return RetrainSchedule() if auto_retrain else None
+    if not isinstance(auto_retrain, RetrainSchedule):
+        remedy = "give True, False or a RetrainSchedule"
+        raise SpecificationError(f"auto_retrain is {auto_retrain!r}", where="LearningPipeline", remedy=remedy)
+    return auto_retrain

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ai_engine.interrupts import Interrupted
-from ai_engine.retrain.readiness import Readiness, readiness
+from ai_engine.retrain.readiness import Readiness, last_sweep, readiness
 from ai_engine.retrain.retrain_result import FAILED, REFUSED, RetrainResult
-from envs.errors import DataError, SpecificationError
+from envs.errors import DataError
+from tune_configs.minibatches import Minibatches
 
 if TYPE_CHECKING:
     from ai_engine.continuous_learning.collector import DataCollector
     from ai_engine.gate_result import GateResult
+    from ai_engine.runs import Run
     from ai_engine.tune_result import TuneResult
 
 
@@ -22,11 +24,12 @@ class ModelRetrainer:
     """Retrains agents from what a collector's home has recorded.
 
     ``ai_engine.tune`` tries variants, ``ai_engine.gate`` judges them on data that no training has seen, and
-    only a variant that passes becomes champion. Each variant is trained until its algorithm is done.
+    only a variant that passes becomes champion. A sweep that was interrupted is gone on with by the next call
+    that asks for the same of the same data.
 
     Args:
         data_collector: whose home and records are used.
-        trials: variants to try in place of ``epochs``.
+        trials: variants to try of an agent; ``ai_engine.tune`` has a default.
         time_budget: seconds in all for the variants of one agent.
         seed: decides the variants drawn and every algorithm's seed.
         progress: told one line after each variant.
@@ -58,16 +61,21 @@ class ModelRetrainer:
         """
         return readiness(self.data_collector.home, agent)
 
-    def retrain_agent(self, agent: str, batch_size: int = 32, epochs: int = 10) -> RetrainResult:
+    def agents(self) -> list[str]:
+        """Names of the agents that are declared or have records, sorted."""
+        return sorted({*self.data_collector.agents(), *self.data_collector.home.agents()})
+
+    def retrain_agent(self, agent: str, batch_size: int | None = None, epochs: int | None = None) -> RetrainResult:
         """Try variants, judge the best and make one champion if the gate passes it.
 
         An agent that is not declared gets the draft that its log suggests, written down.
 
         Args:
             agent: its name.
-            batch_size: rows of a minibatch. The variants of a sweep learn from the whole log, or bring a batch
-                size of their own; this one changes none of them and is only checked and kept with the figures.
-            epochs: how long to search: the number of variants tried, where the retrainer was given no ``trials``.
+            batch_size: rows of a minibatch, for every variant whose algorithm learns in minibatches; by default
+                each variant has its own. Tables learn from the whole log at once and are not concerned.
+            epochs: passes over the training rows, for the same variants
+                (:class:`~tune_configs.minibatches.Minibatches` says what it is to each algorithm).
 
         Returns:
             The gate's decision with figures; ``refused`` with the reasons where there are too little data.
@@ -77,8 +85,7 @@ class ModelRetrainer:
             BusyError: another process is retraining the agent.
             RetrainerError: the agent's declaration or records are damaged.
         """
-        _need_positive(batch_size=batch_size, epochs=epochs)
-        started = time.monotonic()
+        minibatches, started = Minibatches(batch_size, epochs), time.monotonic()
         state = self.check_retraining_ready(agent)
         statistics: dict[str, Any] = {
             "decisions": state.decisions,
@@ -95,14 +102,7 @@ class ModelRetrainer:
         self.data_collector.specification(agent)  # writes the draft of an agent that is not declared
         tuned: TuneResult | None = None
         try:
-            tuned = ai_engine.tune(
-                agent,
-                trials=self.trials or epochs,
-                time_budget=self.time_budget,
-                home=home,
-                seed=self.seed,
-                progress=self.progress,
-            )
+            tuned = self._tune(state, minibatches)
             judged: GateResult = ai_engine.gate(agent, home=home)
         except DataError as error:
             run = tuned.run if tuned else ""
@@ -121,20 +121,33 @@ class ModelRetrainer:
             statistics={**statistics, **_figures(tuned, judged), "seconds": time.monotonic() - started},
         )
 
-    def retrain_all_ready_agents(self, batch_size: int = 32, epochs: int = 10) -> dict[str, RetrainResult]:
+    def retrain_all_ready_agents(
+        self,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        *,
+        agents: Sequence[str] | None = None,
+        done: Callable[[RetrainResult], None] | None = None,
+    ) -> dict[str, RetrainResult]:
         """Retrain every agent that is ready; the failure of one stops no other.
 
+        Args:
+            batch_size: see :meth:`retrain_agent`.
+            epochs: see there.
+            agents: their names; all that are declared or have records by default.
+            done: told each result as it comes.
+
         Returns:
-            A result for each agent that is declared or has records, in the order of their names: ``refused``
-            with its reasons where it is not ready, ``failed`` with the error where one stopped it.
+            A result for each agent, in the order of ``agents``, which is by name where none were named:
+            ``refused`` with its reasons where it is not ready, ``failed`` with the error where one stopped it.
 
         Raises:
             Interrupted: the user stopped it.
             SpecificationError: ``batch_size`` or ``epochs`` is less than 1.
         """
-        _need_positive(batch_size=batch_size, epochs=epochs)
+        Minibatches(batch_size, epochs)  # wrong ones are no agent's failure
         results: dict[str, RetrainResult] = {}
-        for agent in sorted({*self.data_collector.agents(), *self.data_collector.home.agents()}):
+        for agent in self.agents() if agents is None else agents:
             try:
                 state = self.check_retraining_ready(agent)
                 results[agent] = (
@@ -146,18 +159,48 @@ class ModelRetrainer:
                 raise
             except Exception as error:  # whatever it is, the other agents have their turn
                 results[agent] = RetrainResult(agent, FAILED, False, (f"{type(error).__name__}: {error}",))
+            if done:
+                done(results[agent])
         return results
+
+    def _tune(self, state: Readiness, minibatches: Minibatches) -> TuneResult:
+        """A sweep; one that was cut short and asked for the same is gone on with."""
+        import ai_engine
+
+        home = self.data_collector.home
+        left = last_sweep(home, state.agent)
+        if left and not (left.path / "gate.json").is_file() and self._is_same(left, state, minibatches):
+            resumed: TuneResult = ai_engine.runs_resume(left.identifier, home=home, progress=self.progress)
+            return resumed
+        tuned: TuneResult = ai_engine.tune(
+            state.agent,
+            trials=self.trials,
+            time_budget=self.time_budget,
+            home=home,
+            seed=self.seed,
+            minibatches=minibatches,
+            progress=self.progress,
+        )
+        return tuned
+
+    def _is_same(self, run: Run, state: Readiness, minibatches: Minibatches) -> bool:
+        """Whether a sweep has the data, the champion and the request of the one that is wanted now."""
+        from ai_engine.deploy.registry import Registry
+
+        registry, asked = Registry(self.data_collector.home), run.record["request"]
+        return (
+            run.record.get("dataset") == state.dataset
+            and state.agent in registry.agents()
+            and run.record["champion"] == registry.champion(state.agent)
+            and (asked["seed"], asked["time_budget"], asked["refit_all"]) == (self.seed, self.time_budget, False)
+            and asked.get("minibatches") == asdict(minibatches)
+            and self.trials in (None, len(asked["variants"]))
+        )
 
     def _held(self, agent: str) -> bool:
         from ai_engine.deploy.registry import Registry
 
         return Registry(self.data_collector.home).held(agent)
-
-
-def _need_positive(**arguments: int) -> None:
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SpecificationError(f"{name} is {value!r}", where="ModelRetrainer", remedy="give 1 or more")
 
 
 def _figures(tuned: TuneResult, judged: GateResult) -> dict[str, Any]:

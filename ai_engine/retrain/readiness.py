@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ai_engine.runs import FINISHED, list_runs
+from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
 from envs.build import BuildReport, dataset_from_records
 from envs.card import build_card
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
@@ -28,6 +28,7 @@ class Readiness:
         decisions: in closed episodes.
         episodes: closed episodes.
         grade: of the log, empty where there is none to grade.
+        dataset: identifier of its dataset, empty where there is none.
     """
 
     agent: str
@@ -37,6 +38,7 @@ class Readiness:
     decisions: int = 0
     episodes: int = 0
     grade: str = ""
+    dataset: str = ""
 
     def __bool__(self) -> bool:
         return self.ready
@@ -74,12 +76,20 @@ def readiness(home: Home, agent: str) -> Readiness:
             reasons = [f"{item.sentence} ({item.remedy})" for item in card.findings if item.severity == "error"]
         reasons = reasons or _missing_splits(dataset)
     sufficient = not reasons
-    decisions, episodes = len(dataset), dataset.episode_count
-    if sufficient and (run := _run_on(home, agent, dataset.identifier)):
-        reasons = [f"nothing is new since run {run}"]
+    decisions, episodes, identifier = len(dataset), dataset.episode_count, dataset.identifier
+    last = last_sweep(home, agent)
+    # A sweep that no gate has judged was cut short: there is something left to do.
+    if sufficient and last and last.record.get("dataset") == identifier and (last.path / "gate.json").is_file():
+        reasons = [f"nothing is new since run {last.identifier}"]
     ready = not reasons
     found = f"{episodes:,} episodes of {decisions:,} decisions, grade {grade}"
-    return Readiness(agent, ready, sufficient, tuple(reasons or [found]), decisions, episodes, grade)
+    return Readiness(agent, ready, sufficient, tuple(reasons or [found]), decisions, episodes, grade, identifier)
+
+
+def last_sweep(home: Home, agent: str) -> Run | None:
+    """The agent's last sweep that finished or was interrupted, ``None`` where there is none."""
+    sweeps = (run for run in reversed(list_runs(home, agent)) if run.record["kind"] == "tune")
+    return next((run for run in sweeps if run.status in (FINISHED, INTERRUPTED)), None)
 
 
 def _declared(home: Home, agent: str) -> tuple[AgentSpecification, Callable[..., Any] | None]:
@@ -103,11 +113,3 @@ def _shortages(specification: AgentSpecification, dataset: Dataset, report: Buil
 def _missing_splits(dataset: Dataset) -> list[str]:
     names = (("train", TRAIN), ("select", SELECT), ("final", FINAL))
     return [f"no episode falls into {name}, log more" for name, code in names if not (dataset.splits == code).any()]
-
-
-def _run_on(home: Home, agent: str, identifier: str) -> str:
-    """The last finished sweep, where it saw just these data."""
-    for run in reversed(list_runs(home, agent)):
-        if run.record["kind"] == "tune" and run.status == FINISHED:
-            return run.identifier if run.record.get("dataset") == identifier else ""
-    return ""

@@ -52,6 +52,12 @@ class RetrainResult:
         plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
         return plain
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RetrainResult:
+        """The inverse of :meth:`to_json`, as far as JSON keeps what it was given."""
+        fields = {name: data[name] for name in cls.__slots__}
+        return cls(**{**fields, "reasons": tuple(data["reasons"])})
+
     def to_text(self) -> str:
         """One sentence."""
         moved = f"the champion is now {self.champion}" if self.promoted else "the champion stays"

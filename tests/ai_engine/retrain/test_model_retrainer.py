@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from ai_engine.deploy import Registry, load_policy
 from ai_engine.interrupts import Interrupted
 from ai_engine.retrain import ModelRetrainer
+from ai_engine.runs import Run
 from ai_engine.workspace import open_workspace
 from envs.errors import BusyError, SpecificationError
 from envs.home import Home
@@ -23,7 +25,7 @@ AGENT = homes.AGENT
 
 @pytest.fixture
 def retrainer(home: Home) -> ModelRetrainer:
-    return ModelRetrainer(DataCollector(home))
+    return ModelRetrainer(DataCollector(home), trials=3)
 
 
 def test_too_little_data_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +60,7 @@ def test_a_better_policy_is_promoted_through_the_gate(
     assert state and state.sufficient and state.grade == "A" and state.episodes == homes.EPISODES
     lines: list[str] = []
     retrainer.progress = lines.append
-    result = retrainer.retrain_agent(AGENT, batch_size=32, epochs=3)
+    result = retrainer.retrain_agent(AGENT, batch_size=32, epochs=4)
     registry = Registry(home)
     assert result.decision == "promote" and result.promoted and not result.refused and not result.failed
     assert len(without_ray) == len(lines) == result.statistics["variants"] == 3
@@ -71,6 +73,7 @@ def test_a_better_policy_is_promoted_through_the_gate(
     assert "\n" not in result.to_text() and result.version in result.to_text()
     policy = load_policy(home.path / "models" / "retrained" / f"{AGENT}_model.json", base=homes.rule)
     assert policy.version == registry.champion(AGENT)
+    assert policy.provenance.training["states"] == homes.STATES and policy.provenance.evaluation["gain"]
     # The same log says nothing new.
     again = retrainer.check_retraining_ready(AGENT)
     assert not again and again.sufficient and again.reasons == (f"nothing is new since run {result.run}",)
@@ -88,7 +91,7 @@ def test_only_a_passed_gate_moves_the_champion(
         return replace(real(name, **options), decision="keep", reason="not enough")
 
     monkeypatch.setattr(ai_engine, "gate", keeps, raising=False)
-    result = retrainer.retrain_agent(AGENT, epochs=3)  # the true gate would promote
+    result = retrainer.retrain_agent(AGENT)  # the true gate would promote
     assert result.decision == "keep" and not result.promoted and result.champion == f"{AGENT}@0"
     assert Registry(home).champion(AGENT) == "0"
 
@@ -96,7 +99,7 @@ def test_only_a_passed_gate_moves_the_champion(
 def test_a_hold_keeps_the_champion(retrainer: ModelRetrainer, home: Home, without_ray: list[int]) -> None:
     open_workspace(AGENT, home).champion()  # version 0, and with it a ledger
     ai_engine.hold(AGENT, reason="holiday", home=home)
-    result = retrainer.retrain_agent(AGENT, epochs=3)
+    result = retrainer.retrain_agent(AGENT)
     assert result.decision == "promote" and not result.promoted and result.champion == f"{AGENT}@0"
     assert "held" in result.reasons[0] and Registry(home).champion(AGENT) == "0"
 
@@ -112,8 +115,8 @@ def test_one_failure_stops_no_other(retrainer: ModelRetrainer, home: Home, monke
         raise BusyError("is being retrained by process 1", where=f"agent {name}") if name == "aaa" else OSError("disk")
 
     monkeypatch.setattr(ai_engine, "tune", broken, raising=False)
-    results = retrainer.retrain_all_ready_agents(epochs=4)
-    assert list(results) == ["aaa", AGENT, "empty"] and asked == ["aaa 4", f"{AGENT} 4"]
+    results = retrainer.retrain_all_ready_agents()
+    assert list(results) == ["aaa", AGENT, "empty"] and asked == ["aaa 3", f"{AGENT} 3"]
     assert results["aaa"].failed and results["aaa"].reasons[0].startswith("BusyError: agent aaa: is being retrained")
     assert results[AGENT].failed and results[AGENT].reasons == ("OSError: disk",)
     assert results["empty"].refused and results["empty"].reasons == ("has no records",)
@@ -138,8 +141,23 @@ def test_arguments(retrainer: ModelRetrainer) -> None:
             retrainer.retrain_all_ready_agents(**bad)
 
 
+def test_batch_size_and_epochs_reach_the_networks(tmp_path: Path, without_ray: list[int]) -> None:
+    home = homes.make_home(tmp_path / "home", observation=homes.OBJECT)
+    retrainer = ModelRetrainer(DataCollector(home), trials=2)
+    result = retrainer.retrain_agent(AGENT, batch_size=50, epochs=2)
+    cloned, table = Run.open(home, result.run).read("result.json")["variants"]
+    rows = len(open_workspace(AGENT, home).dataset.split("train"))
+    assert cloned["algorithm"] == "behavior_cloning" and table["algorithm"] == "tabular_q"
+    assert cloned["hyperparameters"]["batch_size"] == 50
+    assert cloned["hyperparameters"]["updates_per_iteration"] == math.ceil(2 * rows / (50 * 12))
+    assert "batch_size" not in table["hyperparameters"] and result.statistics["epochs"] == 2
+    assert cloned["hyperparameters"]["hidden"] == []
+    other = retrainer.retrain_agent(AGENT, epochs=1)  # asks for something else: a sweep of its own
+    assert other.run != result.run and without_ray == [0, 1, 0, 1]
+
+
 @pytest.mark.full
 def test_with_real_trials(retrainer: ModelRetrainer, home: Home) -> None:
-    results = retrainer.retrain_all_ready_agents(epochs=4)
-    assert results[AGENT].promoted and results[AGENT].statistics["variants"] == 4
+    results = retrainer.retrain_all_ready_agents()
+    assert results[AGENT].promoted and results[AGENT].statistics["variants"] == 3
     assert results[AGENT].champion == f"{AGENT}@{Registry(home).champion(AGENT)}"
