@@ -112,8 +112,8 @@ class Run:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Drop what a finished run no longer needs: the columns and Tune's own folder."""
-        for name in ("dataset", "dataset-all", "tune"):
+        """Drop what a finished run no longer needs: the columns, what variants learned, and Tune's own folder."""
+        for name in ("dataset", "dataset-all", "components", "tune"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
 

@@ -19,8 +19,10 @@ from envs.build import BuildReport, build_dataset
 from envs.card import DataCard, build_card
 from envs.columns import save_columns
 from envs.dataset import Dataset
+from envs.declaration import specification_hash
 from envs.errors import DataError
 from envs.home import Home
+from envs.journal import Journal
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component
 from tune_configs.variant import Value, VariantSpecification
@@ -104,8 +106,27 @@ def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspac
     found = Home.find(home)
     specification = found.specification(name)
     rule = found.rule(name)
-    dataset, report = build_dataset(found, name, rule=rule)
+    dataset, report = _built(found, specification, rule)
     return Workspace(found, specification, dataset, report, rule, Registry(found))
+
+
+_KEPT: dict[tuple[object, ...], tuple[object, Dataset, BuildReport]] = {}
+"""The last datasets built by this process; a command looks at one log several times."""
+MOST_KEPT = 4
+
+
+def _built(
+    home: Home, specification: AgentSpecification, rule: Callable[..., Any] | None
+) -> tuple[Dataset, BuildReport]:
+    """The dataset of a log, which is the same as long as its last record is: records are only ever added."""
+    name = specification.name
+    key = (home.path, specification_hash(specification), home.split_key, Journal(home.journal_path).last_sequence(name))
+    if key not in _KEPT or _KEPT[key][0] is not rule:
+        _KEPT.pop(key, None)
+        while len(_KEPT) >= MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)))
+        _KEPT[key] = (rule, *build_dataset(home, name, rule=rule))
+    return _KEPT[key][1:]
 
 
 def estimated_behavior(dataset: Dataset, shell: Policy, scratch: Path) -> Policy:

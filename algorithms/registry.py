@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ALGORITHMS: dict[str, str] = {
     "tabular_q": "algorithms.tabular_q:TabularQConfig",
     "behavior_cloning": "algorithms.behavior_cloning:BehaviorCloningConfig",
+    "dqn": "algorithms.dqn:DQNConfig",
+    "ppo": "algorithms.ppo:PPOConfig",
+    "evolution": "algorithms.evolution:EvolutionConfig",
 }
 """Name to the configuration class, ``module:class``."""
 
@@ -96,7 +99,7 @@ def _fitting(algorithm: str, setting: str, value: Any, annotation: str) -> Any:
 def fits(specification: AgentSpecification) -> tuple[str, ...]:
     """Names of the algorithms that can learn an agent's declared spaces, the default first.
 
-    Both learn any observation (integers as they are, all else through a grid, centroids or a network), and
+    All learn any observation (integers as they are, all else through a grid, centroids or a network), and
     choose among declared actions, of which there must be at least two.
     """
     return tuple(ALGORITHMS) if len(specification.actions) >= 2 else ()

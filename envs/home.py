@@ -7,8 +7,9 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -19,6 +20,7 @@ from envs.rules import load_rule
 from envs.specification import AgentSpecification
 from envs.storage import LocalStorage, make_directory
 
+Read = TypeVar("Read")
 CONFIGURATION = "retrainer.toml"
 VARIABLE = "RETRAINER_HOME"
 NOT_DECLARATION = ("mapping",)  # tables of an agent that say how to read its files, not what it is
@@ -218,8 +220,11 @@ class Home:
         return load_rule(text, self.path, where=self.place(name)) if text else None
 
     def _document(self) -> tomlkit.TOMLDocument:
+        return self._read(tomlkit.parse)
+
+    def _read(self, parse: Callable[[str], Read]) -> Read:
         try:
-            return tomlkit.parse(self.configuration_path.read_text(encoding="utf-8"))
+            return parse(self.configuration_path.read_text(encoding="utf-8"))
         except (TOMLKitError, UnicodeDecodeError, OSError) as error:
             reason = " ".join(str(error).split())
             raise HomeError(
@@ -227,7 +232,7 @@ class Home:
             ) from None
 
     def _tables(self) -> dict[str, Any]:
-        agents = self._document().unwrap().get("agents", {})
+        agents = self._read(_parsed).get("agents", {})
         for name, table in ({"": agents} if not isinstance(agents, dict) else agents).items():
             if not isinstance(table, dict):
                 problem = f"agents{'.' * bool(name)}{name}: is not a table"
@@ -246,6 +251,12 @@ class Home:
         with open(self.data_path / ".configuration.lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """A configuration as plain values, which nobody changes; parsing with comments kept takes its time."""
+    return tomlkit.parse(text).unwrap()
 
 
 def _init(path: object) -> str:

@@ -1,95 +1,19 @@
-"""Search spaces: what is tried first, and what is drawn at random after it.
+"""What is tried for which agent: the default algorithm of the agent first, then the others that fit.
 
-The portfolio comes first, in a fixed order: its head is what a run of three trials tries. Random
-search (Bergstra & Bengio 2012) over the space follows. Everything is drawn from the seed before the
-first trial starts, so that the order in which trials finish changes nothing.
+The portfolio's hyperparameters are written down here, found once on the testbeds; which of them is the best
+for a log is for the sweep to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from envs.errors import SpecificationError
 from envs.specification import AgentSpecification
+from tune_configs.search_space import SearchSpace, Space
 from tune_configs.variant import Value, VariantSpecification
 
-STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """The choices of one algorithm.
-
-    Attributes:
-        algorithm: registry name.
-        choices: for each hyperparameter the values to draw from.
-        steps: step sizes to draw from.
-    """
-
-    algorithm: str
-    choices: Mapping[str, tuple[Value, ...]]
-    steps: tuple[float, ...] = STEPS
-
-    def draw(self, rng: np.random.Generator, seed: int) -> VariantSpecification:
-        """One uniform draw."""
-        drawn = {name: values[int(rng.integers(len(values)))] for name, values in self.choices.items()}
-        return VariantSpecification(self.algorithm, drawn, self.steps[int(rng.integers(len(self.steps)))], (seed,))
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSpace:
-    """Portfolio and random part for one agent.
-
-    Attributes:
-        portfolio: tried first, in this order.
-        spaces: drawn from in turn afterwards.
-    """
-
-    portfolio: tuple[VariantSpecification, ...]
-    spaces: tuple[Space, ...]
-
-    def only(self, algorithms: Sequence[str]) -> SearchSpace:
-        """The part that uses these algorithms."""
-        known = sorted({variant.algorithm for variant in self.portfolio} | {space.algorithm for space in self.spaces})
-        for name in algorithms:
-            if name not in known:
-                raise SpecificationError(
-                    f"{name!r} is not tried for this agent", where="algorithms", remedy=f"use {', '.join(known)}"
-                )
-        return SearchSpace(
-            tuple(variant for variant in self.portfolio if variant.algorithm in algorithms),
-            tuple(space for space in self.spaces if space.algorithm in algorithms),
-        )
-
-    def variants(self, seed: int) -> Iterator[VariantSpecification]:
-        """The portfolio, then endless random draws without repetition (as far as the space has new ones)."""
-        rng = np.random.default_rng(seed)
-        seen = set()
-        for variant in self.portfolio:
-            seen.add(_effect(variant))
-            yield VariantSpecification(variant.algorithm, variant.hyperparameters, variant.step, (seed,))
-        misses = 0
-        while self.spaces and misses < 200:
-            for space in self.spaces:
-                variant = space.draw(rng, seed)
-                if _effect(variant) in seen:
-                    misses += 1
-                    continue
-                misses = 0
-                seen.add(_effect(variant))
-                yield variant
-
-
-def _effect(variant: VariantSpecification) -> tuple[object, ...]:
-    """What makes two variants learn the same, whether they name a default or leave it out."""
-    settings = {**DEFAULTS.get(variant.algorithm, {}), **variant.hyperparameters}
-    if variant.algorithm == "tabular_q" and (settings["anchored"] or settings["completion"] == "none"):
-        for name in ("completion", "temperature"):  # only completed tables read them
-            settings.pop(name)
-    return VariantSpecification(variant.algorithm, settings, variant.step).key
+Settings = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,41 +21,33 @@ class AgentDefaults:
     """What is known of an agent beyond its declaration.
 
     Attributes:
+        algorithm: tried first.
         fields: observation fields that a table should discretise; all numeric ones where empty.
         resolutions: bins per field of the grid.
     """
 
+    algorithm: str = "ppo"
     fields: tuple[str, ...] = ()
     resolutions: tuple[int, ...] = (5, 6, 8)
 
 
 AGENT_DEFAULTS: dict[str, AgentDefaults] = {
-    "scaling": AgentDefaults(fields=("utilisation", "trend", "queue", "pending")),
+    "scaling": AgentDefaults("tabular_q", fields=("utilisation", "trend", "queue", "pending")),
+    "self-healing": AgentDefaults("ppo"),
+    "task-solving": AgentDefaults("dqn"),
+    "optimization": AgentDefaults("evolution"),
 }
+"""The specification's assignment of algorithms to agents."""
 MINIMUM_COUNT = 5
 """Logged rows that an action needs in a cell before a step towards it is tried."""
-DEFAULTS: dict[str, dict[str, Value]] = {
-    "tabular_q": {
-        "anchored": True,
-        "pessimism": 1.0,
-        "minimum_count": 1,
-        "completion": "none",
-        "temperature": 6.0,
-        "resolution": 6,
-    },
-    "behavior_cloning": {"temperature": 1.0},
-}
-"""What an algorithm takes where a variant says nothing, as far as the spaces below vary it."""
 GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    portfolio: list[VariantSpecification] = field(default_factory=list)
-
-    def add(self, algorithm: str, step: float, **hyperparameters: Value) -> None:
-        self.portfolio.append(VariantSpecification(algorithm, hyperparameters, step))
+MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
+"""PPO that only its warm start and its pessimistic environment keep near the log, acting by its modal action."""
+CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
+LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}
+FIRST: dict[str, Settings] = {"tabular_q": CELLS, "dqn": {}, "ppo": MODAL, "evolution": {}}
+"""What is tried first of each algorithm, where the observation is not an integer."""
 
 
 def search_space(specification: AgentSpecification, algorithms: Sequence[str] | None = None) -> SearchSpace:
@@ -156,20 +72,26 @@ def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     known = set(defaults.fields) <= set(specification.observation.names)
     if defaults.fields and known and len(defaults.fields) <= GRID_FIELDS:
         return _grid_space(defaults.fields, defaults.resolutions)
-    return _continuous_space()
+    return _continuous_space(defaults.algorithm)
+
+
+def _variant(algorithm: str, step: float, settings: Settings, **more: Value) -> VariantSpecification:
+    return VariantSpecification(algorithm, {**settings, **more}, step)
 
 
 def _integer_space() -> SearchSpace:
-    build = _Builder()
-    tabular = {"discretizer": "integer"}
-    build.add("tabular_q", 1.0, **tabular, anchored=False, completion="nearest")
-    build.add("behavior_cloning", 1.0, model="table", discretizer="integer", temperature=0.0)
-    build.add("tabular_q", 0.1, **tabular, anchored=True)
-    build.add("tabular_q", 1.0, **tabular, anchored=True)
-    build.add("tabular_q", 1.0, **tabular, anchored=False, completion="nearest", temperature=10.0)
-    build.add("tabular_q", 0.25, **tabular, anchored=True)
-    build.add("tabular_q", 1.0, **tabular, anchored=False)
-    build.add("tabular_q", 1.0, **tabular, anchored=False, pessimism=2.0)
+    table: Settings = {"discretizer": "integer", "anchored": True}
+    alone: Settings = {"discretizer": "integer", "anchored": False}
+    portfolio = (
+        _variant("tabular_q", 1.0, alone, completion="nearest"),
+        _variant("behavior_cloning", 1.0, {"model": "table", "discretizer": "integer"}, temperature=0.0),
+        _variant("tabular_q", 0.1, table),
+        _variant("tabular_q", 1.0, table),
+        _variant("tabular_q", 1.0, alone, completion="nearest", temperature=10.0),
+        _variant("tabular_q", 0.25, table),
+        _variant("tabular_q", 1.0, alone),
+        _variant("tabular_q", 1.0, alone, pessimism=2.0),
+    )
     space = Space(
         "tabular_q",
         {
@@ -180,31 +102,35 @@ def _integer_space() -> SearchSpace:
             "temperature": (3.0, 6.0, 10.0),
         },
     )
-    return SearchSpace(tuple(build.portfolio), (space,))
+    return SearchSpace(portfolio, (space,))
 
 
 def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> SearchSpace:
-    build = _Builder()
-    grid: dict[str, Value] = {
+    grid: Settings = {
         "discretizer": "grid",
         "fields": fields,
         "resolution": resolutions[-1],
         "minimum_count": MINIMUM_COUNT,
+        "anchored": True,
     }
-    coarse: dict[str, Value] = {**grid, "resolution": resolutions[0]}
-    cells: dict[str, Value] = {**grid, "discretizer": "kmeans", "resolution": 96}
-    build.add("tabular_q", 0.25, **cells, anchored=True)
-    build.add("tabular_q", 1.0, **cells, anchored=True)
-    build.add("tabular_q", 0.1, **cells, anchored=True)
-    build.add("tabular_q", 0.25, **grid, anchored=True)
-    build.add("tabular_q", 0.25, **cells, anchored=False)
-    build.add("behavior_cloning", 1.0, model="network", hidden=(32,), temperature=0.0)
-    build.add("tabular_q", 0.5, **cells, anchored=True)
-    build.add("tabular_q", 0.1, **grid, anchored=True)
-    build.add("tabular_q", 0.25, **coarse, anchored=True)
-    build.add("tabular_q", 1.0, **grid, anchored=True)
-    build.add("tabular_q", 1.0, **cells, anchored=False)
-    build.add("tabular_q", 0.25, **cells, anchored=True, pessimism=2.0)
+    cells: Settings = {**grid, "discretizer": "kmeans", "resolution": 96}
+    portfolio = (
+        _variant("tabular_q", 0.25, cells),
+        _variant("tabular_q", 1.0, cells),
+        _variant("tabular_q", 0.1, cells),
+        _variant("tabular_q", 0.25, grid),
+        _variant("ppo", 1.0, MODAL),
+        _variant("ppo", 0.25, MODAL),
+        _variant("behavior_cloning", 1.0, {**LINEAR_CLONE, "hidden": (32,)}),
+        _variant("dqn", 0.25, {}),
+        _variant("evolution", 0.25, {}),
+        _variant("tabular_q", 0.5, cells),
+        _variant("tabular_q", 0.1, grid),
+        _variant("tabular_q", 0.25, cells, anchored=False),
+        _variant("tabular_q", 0.25, grid, resolution=resolutions[0]),
+        _variant("tabular_q", 1.0, grid),
+        _variant("tabular_q", 0.25, cells, pessimism=2.0),
+    )
     space = Space(
         "tabular_q",
         {
@@ -216,33 +142,46 @@ def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> Search
             "pessimism": (0.5, 1.0, 1.5, 2.0),
         },
     )
-    return SearchSpace(tuple(build.portfolio), (space,))
+    return SearchSpace(portfolio, (space, *_network_spaces()))
 
 
-def _continuous_space() -> SearchSpace:
-    build = _Builder()
-    cells: dict[str, Value] = {"discretizer": "kmeans", "resolution": 256}
-    build.add("behavior_cloning", 1.0, model="network", hidden=(), temperature=0.0)
-    build.add("tabular_q", 0.25, **cells, anchored=True)
-    build.add("behavior_cloning", 1.0, model="network", hidden=(64,), temperature=0.0)
-    build.add("tabular_q", 1.0, **cells, anchored=True)
-    build.add("tabular_q", 0.1, **cells, anchored=True)
-    build.add("behavior_cloning", 1.0, model="network", hidden=(64,), temperature=1.0)
-    build.add("tabular_q", 1.0, **cells, anchored=False)
-    build.add("tabular_q", 0.25, discretizer="kmeans", resolution=64, anchored=True)
-    spaces = (
+def _continuous_space(algorithm: str) -> SearchSpace:
+    first = FIRST[algorithm]
+    others = [name for name in FIRST if name not in (algorithm, "tabular_q")]
+    portfolio = (
+        _variant(algorithm, 1.0, first),
+        _variant("tabular_q", 0.25, CELLS),
+        _variant(algorithm, 0.25, first),
+        _variant("tabular_q", 1.0, CELLS),
+        _variant(algorithm, 0.1, first),
+        *(_variant(name, 1.0, FIRST[name]) for name in others),
+        _variant("behavior_cloning", 1.0, LINEAR_CLONE),
+        *(_variant(name, 0.25, FIRST[name]) for name in others),
+        _variant("tabular_q", 0.1, CELLS),
+        _variant("behavior_cloning", 1.0, LINEAR_CLONE, hidden=(64,)),
+        _variant("tabular_q", 1.0, CELLS, anchored=False),
+        _variant("tabular_q", 0.25, CELLS, resolution=64),
+    )
+    cells = Space(
+        "tabular_q",
+        {
+            "discretizer": ("kmeans",),
+            "resolution": (64, 128, 256, 512),
+            "anchored": (True, False),
+            "pessimism": (0.5, 1.0, 2.0),
+        },
+    )
+    clones = Space("behavior_cloning", {"model": ("network",), "hidden": ((), (32,), (64,)), "temperature": (0.0, 0.5)})
+    return SearchSpace(portfolio, (*_network_spaces(), cells, clones))
+
+
+def _network_spaces() -> tuple[Space, ...]:
+    environments = ("nearest_neighbour", "learned_model")
+    return (
+        Space("ppo", {"environment": environments, "kl_weight": (0.0, 0.02, 0.1), "temperature": (0.0, 1.0)}),
+        Space("dqn", {"anchored": (True, False), "conservative_weight": (0.03, 0.1, 0.3), "n_step": (1, 3)}),
         Space(
-            "tabular_q",
-            {
-                "discretizer": ("kmeans",),
-                "resolution": (64, 128, 256, 512),
-                "anchored": (True, False),
-                "pessimism": (0.5, 1.0, 2.0),
-            },
-        ),
-        Space(
-            "behavior_cloning",
-            {"model": ("network",), "hidden": ((), (32,), (64,)), "temperature": (0.0, 0.5)},
+            "evolution",
+            {"environment": environments, "policy": ("residual", "linear"), "sigma": (0.25, 0.5, 1.0)},
         ),
     )
-    return SearchSpace(tuple(build.portfolio), spaces)

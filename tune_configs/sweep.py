@@ -70,12 +70,18 @@ def run_sweeps(
         have finished then.
     """
     started = time.monotonic()
-    missing = [(number, index) for number, plan in enumerate(plans) for index in plan.missing()]
+    # All plans' first variants, then the second: what two workers do at once has no training in common.
+    missing = sorted(((number, index) for number, plan in enumerate(plans) for index in plan.missing()), key=_turn)
     if isinstance(time_budget, (int, float)):
         time_budget = TimeBudget(started, time_budget, concludes=False)
     errors = _tune(plans, missing, time_budget, progress, cpus) if missing else {}
     seconds = time.monotonic() - started
     return tuple(_outcome(plan, errors.get(number, []), seconds) for number, plan in enumerate(plans))
+
+
+def _turn(trial: tuple[int, int]) -> tuple[int, int]:
+    number, index = trial
+    return index, number
 
 
 def _outcome(plan: TrialPlan, errors: list[str], seconds: float) -> SweepResult | SweepError:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from algorithms.policy.components import Component
+from algorithms.policy.components import COMPONENTS, Component
 from envs.specification import AgentSpecification
+from envs.storage import LocalStorage
 from tune_configs.variant import VariantSpecification
 
 ITERATIONS = 12
@@ -53,6 +57,40 @@ class TrainedComponent:
     hyperparameters: dict[str, Any]
     seconds: float = 0.0
     loading: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        own = {name: getattr(self, name) for name in ("statistics", "hyperparameters", "seconds", "loading")}
+        return {**own, "component": self.component.to_json(), "curve": asdict(self.curve)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainedComponent:
+        """The inverse of :meth:`to_json`."""
+        component = COMPONENTS[data["component"]["kind"]](data["component"])
+        return cls(**{**data, "component": component, "curve": LearningCurve.from_json(data["curve"])})
+
+
+def shared_component(folder: Path, dataset: Path, champion: Path, variant: VariantSpecification) -> TrainedComponent:
+    """:func:`train_component` on ``train``, done once for all variants that differ in nothing but their step.
+
+    Args:
+        folder: where what is learned is kept; the first process that asks trains, others wait for it.
+        dataset: folder of the dataset's columns.
+        champion: artefact file of the present champion.
+        variant: what to train.
+    """
+    learned = replace(variant, step=1.0).to_json()
+    name = hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
+    store, key = LocalStorage(folder), f"{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = (folder / key).exists()
+        if not known:
+            store.replace(key, json.dumps(train_component(dataset, champion, variant).to_json()).encode())
+    # Read back even where it was just written, so that all of them act on the same numbers.
+    found = TrainedComponent.from_json(json.loads(store.read(key)))
+    return replace(found, loading=0.0) if known else found
 
 
 def check_variant(variant: VariantSpecification, specification: AgentSpecification) -> None:

@@ -20,7 +20,7 @@ from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.storage import LocalStorage
 from tune_configs.judge import Judge, episodes_in
-from tune_configs.training import LearningCurve, TrainedComponent, train_component
+from tune_configs.training import LearningCurve, TrainedComponent, shared_component
 from tune_configs.variant import VariantSpecification
 
 CODE_VERSION = "0.1.0"
@@ -144,7 +144,7 @@ def run_variant(plan: TrialPlan, index: int) -> TrialResult:
     started = time.monotonic()
     variant = plan.variants[index]
     dataset, champion, judge = _shared(str(plan.dataset), str(plan.champion), plan.seed, plan.since)
-    trained = train_component(plan.dataset, plan.champion, variant)
+    trained = shared_component(plan.directory / "components", plan.dataset, plan.champion, variant)
     policy = variant_policy(champion, trained, variant, dataset)
     probabilities = probabilities_on(dataset, policy)
     judgement = judge.judge(probabilities)
@@ -196,7 +196,7 @@ def variant_policy(
     return replace(layered, explore=specification.explore, version="candidate")
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tuple[Dataset, Policy, Judge]:
     """What all trials of a worker share: the log, the champion and the judge."""
     dataset = load_columns(dataset_path)

@@ -6,15 +6,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ai_engine.retrain.dqn_trainer import DQNTrainer
     from ai_engine.retrain.experience_replay import ExperienceReplayBuffer
     from ai_engine.retrain.model_retrainer import ModelRetrainer
+    from ai_engine.retrain.optimization_trainer import OptimizationTrainer
+    from ai_engine.retrain.ppo_trainer import PPOTrainer
     from ai_engine.retrain.q_learning import QLearningTrainer
 
-__all__ = ["ExperienceReplayBuffer", "ModelRetrainer", "QLearningTrainer"]
+__all__ = [
+    "DQNTrainer",
+    "ExperienceReplayBuffer",
+    "ModelRetrainer",
+    "OptimizationTrainer",
+    "PPOTrainer",
+    "QLearningTrainer",
+]
 
 _EXPORTS = {
+    "DQNTrainer": "ai_engine.retrain.dqn_trainer",
     "ExperienceReplayBuffer": "ai_engine.retrain.experience_replay",
     "ModelRetrainer": "ai_engine.retrain.model_retrainer",
+    "OptimizationTrainer": "ai_engine.retrain.optimization_trainer",
+    "PPOTrainer": "ai_engine.retrain.ppo_trainer",
     "QLearningTrainer": "ai_engine.retrain.q_learning",
 }
 

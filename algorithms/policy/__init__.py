@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AdvantageNetwork": "advantage_network",
     "BaseReference": "parts",
     "Decision": "parts",
     "ImprovementMap": "components",

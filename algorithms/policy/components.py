@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from algorithms.policy.advantage_network import AdvantageNetwork
 from algorithms.policy.arrays import RESTORE, array_from_json, array_to_json
 from algorithms.policy.encoders import StateEncoder, encoder_to_json, read_encoder, state_function
 from algorithms.policy.mixing import allowed_mask, restrict, restrict_row
@@ -217,5 +218,5 @@ class ImprovementMap:
 
 
 COMPONENTS: dict[str, Callable[[Mapping[str, Any]], Component]] = {
-    component.kind: component.from_json for component in (ProbabilityTable, ImprovementMap, Network)
+    component.kind: component.from_json for component in (ProbabilityTable, ImprovementMap, Network, AdvantageNetwork)
 }

@@ -30,10 +30,27 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("behavior_cloning", {"model": "table", "resolution": 3, "temperature": 0.5}),
     ("behavior_cloning", {"model": "network", "hidden": (), "temperature": 0.0}),
     ("behavior_cloning", {"model": "network", "hidden": (8, 8), "weight_decay": 0.1}),
+    ("dqn", {"margin": 0.2, "n_step": 3}),
+    ("dqn", {"prioritized": True, "importance_updates": 30, "conservative_weight": 0.1}),
+    ("dqn", {"anchored": False, "temperature": 0.5, "activation": "relu"}),
+    ("dqn", {"anchored": False, "double": False, "dueling": False, "hidden": (8, 8)}),
+    ("ppo", {"kl_weight": 0.5, "entropy_coeff": 0.01}),
+    ("ppo", {"rollout_length": 3, "temperature": 0.0, "hidden": (8, 8)}),
+    ("evolution", {"policy": "linear", "temperature": 0.5}),
+    ("evolution", {"policy": "linear", "strategy": "cma", "population": 7, "subspace": 4, "fields": ("position",)}),
+    ("evolution", {"strategy": "cma", "cost": 0.1}),
 ]
 SMALL: dict[str, dict[str, Any]] = {
     "tabular_q": {"sweeps_per_iteration": 2},
     "behavior_cloning": {"updates_per_iteration": 10, "batch_size": 64},
+    "dqn": {"updates_per_iteration": 10, "batch_size": 64, "hidden": (16,), "target_period": 15},
+    "ppo": {"environments": 16, "minibatch_size": 64, "rollouts_per_iteration": 1, "clone_updates": 20},
+    "evolution": {
+        "environment": "nearest_neighbour",
+        "generations_per_iteration": 2,
+        "population": 8,
+        "episodes": 32,
+    },
 }
 WORLD = chain(vector=True, slip=0.2, noise=0.2)
 ROOT = deterministic([0, 0, 1, 0, 0], 2)
@@ -134,7 +151,7 @@ def test_same_seed_same_result(case, directory: str) -> None:
         train(algorithm, 3)
         states.append(algorithm.model_state())
     assert equal(states[0], states[1])
-    if case[1].get("model") == "network":
+    if case[1].get("model") == "network" or case[0] in ("ppo", "dqn"):
         assert not equal(states[0], states[2])
 
 
@@ -217,8 +234,11 @@ def test_mistakes_are_named(name: str, directory: str, tmp_path: Path) -> None:
         configuration(name).build_algo()
     with pytest.raises(DataError, match="names no split"):
         configuration(name).offline(dataset=directory, splits=("test",)).build_algo()
-    with pytest.raises(SpecificationError, match="resolution is 0; give 1 or more"):
-        configuration(name, {"resolution": 0}).offline(dataset=directory).build_algo()
+    counted = next(
+        setting for setting in ("resolution", "neighbours", "n_step") if setting in configuration(name).own_settings()
+    )
+    with pytest.raises(SpecificationError, match=f"{counted} is 0; give 1 or more"):
+        configuration(name, {counted: 0}).offline(dataset=directory).build_algo()
     with pytest.raises(SpecificationError, match="'sarsa' is no algorithm; use one of tabular_q"):
         configuration("sarsa")
     trained = config_of((name, {}), directory).build_algo()
@@ -252,6 +272,9 @@ def cluster() -> Iterator[None]:
 TUNED: dict[str, dict[str, list[Any]]] = {
     "tabular_q": {"pessimism": [0.0, 1.0, 50.0]},
     "behavior_cloning": {"learning_rate": [0.001, 0.01, 0.1]},
+    "dqn": {"conservative_weight": [0.0, 0.1, 1.0]},
+    "ppo": {"kl_weight": [0.0, 1.0, 10.0]},
+    "evolution": {"sigma": [0.01, 0.5, 3.0]},
 }
 
 
@@ -271,7 +294,13 @@ def test_runs_under_tune_with_reused_actors(name: str, directory: str, tmp_path:
     assert not results.errors
     assert len({result.metrics["pid"] for result in results}) == 1
     found = {result.metrics["config"][key]: result.metrics for result in results}
-    metric = {"tabular_q": "model_value", "behavior_cloning": "loss"}[name]
+    metric = {
+        "tabular_q": "model_value",
+        "behavior_cloning": "loss",
+        "dqn": "loss",
+        "ppo": "clone_kl",
+        "evolution": "mean_fitness",
+    }[name]
     for value in values:
         alone = train(config_of((name, {key: value}), directory).build_algo(), 3)[-1]
         assert {figure: found[value][figure] for figure in alone} == alone

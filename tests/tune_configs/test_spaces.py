@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from algorithms.registry import configuration, discretizers, fits
+from algorithms.registry import ALGORITHMS, configuration, discretizers, fits
 from envs.observation import ObservationField, ObservationSpecification
 from envs.specification import AgentSpecification
 from envs.testbeds import scaling
+from envs.testbeds.testbed import TESTBEDS
 from tests import homes
-from tune_configs.spaces import AGENT_DEFAULTS, DEFAULTS, STEPS, search_space
+from tune_configs.search_space import DEFAULTS, STEPS
+from tune_configs.spaces import AGENT_DEFAULTS, AgentDefaults, search_space
 from tune_configs.variant import VariantSpecification
 
 VECTOR = ObservationSpecification("vector", tuple(ObservationField(f"x{index}") for index in range(4)))
@@ -21,7 +23,7 @@ AGENTS = {
     "integer": homes.specification(),
     "object": homes.specification(observation=homes.OBJECT),
     "vector": homes.specification(observation=VECTOR),
-    "scaling": scaling.specification(0.2),
+    **{name: testbed.specification for name, testbed in TESTBEDS.items()},
 }
 
 
@@ -84,12 +86,28 @@ def test_the_defaults_known_here_are_the_algorithms_own() -> None:
         assert {name: config.setting(name) for name in known} == known
 
 
-def test_each_kind_tries_anchored_steps_and_cloning_early() -> None:
-    for specification in AGENTS.values():
-        head = search_space(specification).portfolio[:8]
-        assert {"tabular_q", "behavior_cloning"} == {variant.algorithm for variant in head}
-        assert any(v.hyperparameters.get("anchored") is True and v.step < 1 for v in head)
-        assert any(v.hyperparameters.get("anchored") is False for v in head)
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_agents_own_algorithm_comes_first_and_steps_and_clones_are_tried_early(name: str) -> None:
+    specification = AGENTS[name]
+    head = search_space(specification).portfolio[:8]
+    own = AGENT_DEFAULTS.get(specification.name, AgentDefaults()).algorithm
+    assert head[0].algorithm == (own if specification.observation.kind != "int" else "tabular_q")
+    assert {"tabular_q", "behavior_cloning"} <= {variant.algorithm for variant in head}
+    assert any(variant.step == 1.0 for variant in head[:3])
+    assert any(variant.step < 1.0 for variant in head[:3])
+    if specification.observation.kind != "int":
+        assert set(ALGORITHMS) == {variant.algorithm for variant in search_space(specification).portfolio}
+
+
+def test_the_specifications_assignment_is_the_default() -> None:
+    named = {name: defaults.algorithm for name, defaults in AGENT_DEFAULTS.items()}
+    assert named == {
+        "scaling": "tabular_q",
+        "self-healing": "ppo",
+        "task-solving": "dqn",
+        "optimization": "evolution",
+    }
+    assert set(named) == set(TESTBEDS)
 
 
 def test_the_scaling_agent_has_its_grid_over_declared_fields() -> None:

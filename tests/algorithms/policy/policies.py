@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from algorithms.policy import BaseReference, ImprovementMap, Network, Policy, ProbabilityTable
+from algorithms.policy import AdvantageNetwork, BaseReference, ImprovementMap, Network, Policy, ProbabilityTable
 from envs.encoding import IntegerStates, QuantileGrid, StandardFeatures
 from envs.observation import ObservationField, ObservationSpecification
 
@@ -63,6 +63,10 @@ def network(seed: int = 4, temperature: float = 0.7) -> Network:
     return Network(encoder, weights, "tanh", temperature)
 
 
+def advantage(seed: int = 5, margin: float = 0.5) -> AdvantageNetwork:
+    return AdvantageNetwork(network(seed), margin)
+
+
 def bare(explore: float = 0.1) -> Policy:
     return Policy("scaling", "0", OBSERVATION, ACTIONS, explore, BaseReference("rule-1"), rule=rule)
 
@@ -75,6 +79,7 @@ def samples(explore: float = 0.1) -> dict[str, Policy]:
         "table": base.with_layer(table(), 1.0),
         "table step": base.with_layer(table(), 0.4),
         "network": base.with_layer(network(), 1.0),
+        "advantage": base.with_layer(advantage(), 0.25),
         "argmax": base.with_layer(network(temperature=0.0), 0.5),
         "stack": base.with_layer(table(), 0.3).with_layer(moves(), 0.5).with_layer(network(), 0.2),
     }

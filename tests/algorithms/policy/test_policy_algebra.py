@@ -8,12 +8,33 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policies import ACTIONS, OBSERVATION, bare, integer_policy, moves, network, rows_of, rule, samples, table
+from policies import (
+    ACTIONS,
+    OBSERVATION,
+    advantage,
+    bare,
+    integer_policy,
+    moves,
+    network,
+    rows_of,
+    rule,
+    samples,
+    table,
+)
 
-from algorithms.policy import BaseReference, ImprovementMap, Policy, ProbabilityTable, rule_probabilities
+from algorithms.policy import (
+    AdvantageNetwork,
+    BaseReference,
+    ImprovementMap,
+    Network,
+    Policy,
+    ProbabilityTable,
+    rule_probabilities,
+)
 from algorithms.policy.encoders import ArrayState, GridState
-from envs.encoding import IntegerStates, QuantileGrid
+from envs.encoding import IntegerStates, QuantileGrid, StandardFeatures
 from envs.errors import ArtefactError, RecordError
+from envs.observation import ObservationField, ObservationSpecification
 
 ROWS = rows_of(300, 9)
 NAMES = sorted(samples())
@@ -90,6 +111,24 @@ def test_improvement_moves_nothing_to_what_is_forbidden() -> None:
     assert np.array_equal(p, [[0.5, 0.5, 0.0]])
     p = layer(np.ones((1, 1)), np.array([[0.5, 0.5, 0.0]]))
     assert np.array_equal(p, [[0.5, 0.5, 0.0]]), "an unseen state moves nothing"
+
+
+def constant_values(values: list[float], margin: float) -> AdvantageNetwork:
+    """An advantage network that gives the same values to every row that it knows."""
+    observation = ObservationSpecification("vector", (ObservationField("x"),))
+    encoder = StandardFeatures.fit(np.zeros((1, 1)), observation)
+    return AdvantageNetwork(Network(encoder, [(np.zeros((1, len(values))), np.array(values))]), margin)
+
+
+def test_an_advantage_moves_mass_only_for_a_gain_above_the_margin() -> None:
+    current = np.array([[0.1, 0.2, 0.3, 0.4]])
+    layer = constant_values([1.0, 0.5, 2.0, 1.5], margin=0.5)
+    assert np.allclose(layer(np.zeros((1, 1)), current), [[0.0, 0.0, 0.6, 0.4]])
+    masked = layer(np.zeros((1, 1)), current, np.array([[True, True, False, True]]))
+    assert np.allclose(masked, [[0.1, 0.0, 0.3, 0.6]]), "the best allowed action is 3; 0.5 is no gain above 0.5"
+    unknown = layer(np.full((1, 1), np.nan), current)
+    assert np.array_equal(unknown, current), "a row without a required value moves nothing"
+    assert np.array_equal(constant_values([1.0, 0.5, 2.0, 1.5], margin=1.5)(np.zeros((1, 1)), current), current)
 
 
 def test_absolute_whole_layer_drops_ancestors_and_base() -> None:
@@ -225,6 +264,8 @@ def test_components_that_do_not_fit_are_refused() -> None:
         lambda: ProbabilityTable(encoder, np.full((3, 2), 0.5), np.full(2, 0.5)),
         lambda: ImprovementMap(encoder, np.full((2, 2), 2)),
         lambda: integer_policy(np.eye(2)).with_layer(table(), 0.5),
+        lambda: advantage(margin=-0.1),
+        lambda: advantage(margin=float("nan")),
         lambda: bare().with_layer(moves(), 0.0),
         lambda: bare().with_layer(moves(), 1.1),
     ):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from envs.expression import Expression
 from envs.testbeds import scaling
+from envs.testbeds.rollout import truth_of
 from envs.testbeds.scaling import (
     ACTIONS,
     CHANGES,
@@ -26,7 +27,6 @@ from envs.testbeds.scaling import (
     threshold_rule,
     true_returns,
 )
-from envs.testbeds.rollout import truth_of
 from envs.testbeds.traffic import HISTORY, TrafficEpisodes
 
 HOLD = ACTIONS.index("hold")
