@@ -18,6 +18,7 @@ from algorithms.policy.provenance import plain_json
 from envs.columns import save_columns
 from envs.errors import DataError
 from envs.home import Home
+from tune_configs.spaces import default_algorithm
 from tune_configs.training import check_variant, train_component
 from tune_configs.trial import variant_policy
 from tune_configs.variant import Value, VariantSpecification
@@ -60,7 +61,7 @@ class TrainResult:
 def train(
     name: str,
     *,
-    algorithm: str,
+    algorithm: str | None = None,
     home: Home | str | Path | None = None,
     hyperparameters: Mapping[str, Value] | None = None,
     step: float = 1.0,
@@ -72,7 +73,7 @@ def train(
 
     Args:
         name: the agent.
-        algorithm: registry name.
+        algorithm: registry name; by default the one that ``tune`` tries first for the agent.
         home: the home.
         hyperparameters: that differ from the algorithm's defaults.
         step: η, the size of the step from the champion to what is learned.
@@ -88,6 +89,7 @@ def train(
     if not 0.0 < step <= 1.0:
         raise DataError(f"step is {step}", where="train", remedy="give a number in (0, 1]")
     workspace = open_workspace(name, home)
+    algorithm = algorithm or default_algorithm(workspace.specification)
     variant = VariantSpecification(algorithm, dict(hyperparameters or {}), step, (seed,))
     refuse_busy(workspace.home, name)
     check_variant(variant, workspace.specification)

@@ -22,11 +22,13 @@ class AgentDefaults:
 
     Attributes:
         algorithm: tried first.
+        environment: of a log, in which PPO is let loose.
         fields: observation fields that a table should discretise; all numeric ones where empty.
         resolutions: bins per field of the grid.
     """
 
     algorithm: str = "ppo"
+    environment: str = "nearest_neighbour"
     fields: tuple[str, ...] = ()
     resolutions: tuple[int, ...] = (5, 6, 8)
 
@@ -35,7 +37,7 @@ AGENT_DEFAULTS: dict[str, AgentDefaults] = {
     "scaling": AgentDefaults("tabular_q", fields=("utilisation", "trend", "queue", "pending")),
     "self-healing": AgentDefaults("ppo"),
     "task-solving": AgentDefaults("dqn"),
-    "optimization": AgentDefaults("evolution"),
+    "optimization": AgentDefaults("evolution", environment="learned_model"),
 }
 """The specification's assignment of algorithms to agents."""
 MINIMUM_COUNT = 5
@@ -44,6 +46,7 @@ GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
 MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
 """PPO that only its warm start and its pessimistic environment keep near the log, acting by its modal action."""
+SIMULATED: Settings = {**MODAL, "environment": "learned_model"}
 CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
 LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}
 FIRST: dict[str, Settings] = {"tabular_q": CELLS, "dqn": {}, "ppo": MODAL, "evolution": {}}
@@ -64,6 +67,13 @@ def search_space(specification: AgentSpecification, algorithms: Sequence[str] | 
     return space if algorithms is None else space.only(algorithms)
 
 
+def default_algorithm(specification: AgentSpecification) -> str:
+    """What an agent is trained with where nothing is said."""
+    if specification.observation.kind == "int":
+        return "tabular_q"
+    return AGENT_DEFAULTS.get(specification.name, AgentDefaults()).algorithm
+
+
 def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     if specification.observation.kind == "int":
         return _integer_space()
@@ -72,7 +82,7 @@ def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     known = set(defaults.fields) <= set(specification.observation.names)
     if defaults.fields and known and len(defaults.fields) <= GRID_FIELDS:
         return _grid_space(defaults.fields, defaults.resolutions)
-    return _continuous_space(defaults.algorithm)
+    return _continuous_space(defaults)
 
 
 def _variant(algorithm: str, step: float, settings: Settings, **more: Value) -> VariantSpecification:
@@ -145,18 +155,19 @@ def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> Search
     return SearchSpace(portfolio, (space, *_network_spaces()))
 
 
-def _continuous_space(algorithm: str) -> SearchSpace:
-    first = FIRST[algorithm]
-    others = [name for name in FIRST if name not in (algorithm, "tabular_q")]
+def _continuous_space(defaults: AgentDefaults) -> SearchSpace:
+    settings = FIRST if defaults.environment == "nearest_neighbour" else {**FIRST, "ppo": SIMULATED}
+    algorithm, first = defaults.algorithm, settings[defaults.algorithm]
+    others = [name for name in settings if name not in (algorithm, "tabular_q")]
     portfolio = (
         _variant(algorithm, 1.0, first),
         _variant("tabular_q", 0.25, CELLS),
-        _variant(algorithm, 0.25, first),
-        _variant("tabular_q", 1.0, CELLS),
         _variant(algorithm, 0.1, first),
-        *(_variant(name, 1.0, FIRST[name]) for name in others),
+        _variant("tabular_q", 1.0, CELLS),
+        _variant(algorithm, 0.25, first),
+        *(_variant(name, 1.0, settings[name]) for name in others),
         _variant("behavior_cloning", 1.0, LINEAR_CLONE),
-        *(_variant(name, 0.25, FIRST[name]) for name in others),
+        *(_variant(name, 0.25, settings[name]) for name in others),
         _variant("tabular_q", 0.1, CELLS),
         _variant("behavior_cloning", 1.0, LINEAR_CLONE, hidden=(64,)),
         _variant("tabular_q", 1.0, CELLS, anchored=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -9,6 +10,8 @@ import time
 def main() -> None:
     """Run the console command on ``sys.argv`` and end the process with its exit code."""
     started = time.monotonic()
+    # Beside other load, two threads for a small matrix wait for each other longer than one computes.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         from ai_engine.cli.application import retrainer
         from ai_engine.cli.terminal import heed_interrupts, hush, tolerate_encodings

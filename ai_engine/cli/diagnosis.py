@@ -16,7 +16,7 @@ from ai_engine.text import table
 from envs.errors import RetrainerError
 from envs.home import Home
 
-NEEDED_TO_TRAIN = ("ray", "torch", "gymnasium", "pyarrow", "scipy", "jinja2")
+NEEDED_TO_TRAIN = ("ray", "torch", "gymnasium", "pyarrow", "scipy", "jinja2", "cma")
 LEAST_FREE_BYTES = 2 * 10**9
 
 

@@ -16,7 +16,7 @@ import click
 from envs.errors import HomeError, MissingExtraError, RetrainerError
 from envs.storage import TEMPORARY
 
-TRAINING_MODULES = frozenset({"ray", "torch", "pyarrow", "scipy", "gymnasium", "jinja2", "pandas"})
+TRAINING_MODULES = frozenset({"ray", "torch", "pyarrow", "scipy", "gymnasium", "jinja2", "cma", "pandas"})
 INSTALL = 'pip install "retrainer[train]"'
 INTERRUPTED = 130
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)

@@ -17,7 +17,7 @@ refit_option = click.option(
 
 @command("train", "retrainer train scaling --algorithm tabular_q --set resolution=8 --step 0.25")
 @click.argument("name")
-@click.option("--algorithm", required=True, help="Such as tabular_q or behavior_cloning.")
+@click.option("--algorithm", help="Such as tabular_q or ppo; by default the one that is tried first for the agent.")
 @click.option("--set", "settings", type=Setting(), multiple=True, help="A hyperparameter; may be repeated.")
 @click.option("--step", type=Share(0.25, one=True), help="How far to go from the champion to what is learned.  [1]")
 @seed_option
@@ -27,7 +27,7 @@ refit_option = click.option(
 def train(
     options: Options,
     name: str,
-    algorithm: str,
+    algorithm: str | None,
     settings: tuple[tuple[str, Value], ...],
     step: float | None,
     seed: int,

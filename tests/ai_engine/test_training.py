@@ -111,3 +111,7 @@ def test_a_training_that_fails_leaves_nothing(home: Home, monkeypatch: pytest.Mo
         train(home)
     assert list_runs(home) == []
     assert open_workspace(homes.AGENT, home).registry.versions(homes.AGENT) == ["0"]
+
+
+def test_an_agent_has_an_algorithm_of_its_own(home: Home) -> None:
+    assert ai_engine.train(homes.AGENT, home=home).algorithm == "tabular_q"

@@ -75,11 +75,12 @@ def shaken(learner: Any) -> Any:
 
 
 @pytest.mark.parametrize("double", [True, False])
-@pytest.mark.parametrize("dueling", [True, False])
-def test_without_penalty_it_is_rllibs_own_loss_and_gradient(double: bool, dueling: bool) -> None:
+@pytest.mark.parametrize(("dueling", "kind_of_loss"), [(True, "huber"), (False, "mse")])
+def test_without_penalty_it_is_rllibs_own_loss_and_gradient(double: bool, dueling: bool, kind_of_loss: str) -> None:
     losses, gradients = [], []
     for kind in (ConservativeDQNLearner, RLlibsOwn):
-        learner, batch = shaken(learner_of(kind, double_q=double, dueling=dueling)), batch_of()
+        settings = {"double_q": double, "dueling": dueling, "td_error_loss_fn": kind_of_loss}
+        learner, batch = shaken(learner_of(kind, **settings)), batch_of()
         loss = learner.compute_loss_for_module(
             module_id=DEFAULT_MODULE_ID, config=learner.config, batch=batch, fwd_out=learner.forward(batch)
         )

@@ -15,7 +15,7 @@ from envs.testbeds import scaling
 from envs.testbeds.testbed import TESTBEDS
 from tests import homes
 from tune_configs.search_space import DEFAULTS, STEPS
-from tune_configs.spaces import AGENT_DEFAULTS, AgentDefaults, search_space
+from tune_configs.spaces import AGENT_DEFAULTS, AgentDefaults, default_algorithm, search_space
 from tune_configs.variant import VariantSpecification
 
 VECTOR = ObservationSpecification("vector", tuple(ObservationField(f"x{index}") for index in range(4)))
@@ -92,6 +92,7 @@ def test_the_agents_own_algorithm_comes_first_and_steps_and_clones_are_tried_ear
     head = search_space(specification).portfolio[:8]
     own = AGENT_DEFAULTS.get(specification.name, AgentDefaults()).algorithm
     assert head[0].algorithm == (own if specification.observation.kind != "int" else "tabular_q")
+    assert head[0].algorithm == default_algorithm(specification)
     assert {"tabular_q", "behavior_cloning"} <= {variant.algorithm for variant in head}
     assert any(variant.step == 1.0 for variant in head[:3])
     assert any(variant.step < 1.0 for variant in head[:3])

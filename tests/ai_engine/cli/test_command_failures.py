@@ -26,7 +26,6 @@ BAD = [
     ("tune a --time-budget nan", "4m"),
     ("tune a --seed -1", "--seed"),
     ("tune", "NAME"),
-    ("train a", "--algorithm"),
     ("train a --algorithm q --set resolution", "resolution=8"),
     ("train a --algorithm q --set =8", "resolution=8"),
     ("train a --algorithm q --set n=1 --set n=2", "twice"),

@@ -39,6 +39,7 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
         {"dry_run": True, "keep_good": True, "unknown": "metadata"},
     ),
     ("inspect a", "inspect", ("a",), {}),
+    ("train a", "train", ("a",), {"seed": 0, "refit_all": False}),
     ("train a --algorithm q", "train", ("a",), {"algorithm": "q", "seed": 0, "refit_all": False}),
     (
         "train a --algorithm q --set n=8 --set kind=grid --step .25 --seed 7 --until 2026-01-31T12:00:00Z"
