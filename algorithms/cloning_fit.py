@@ -6,18 +6,17 @@ is fitted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from envs.adam import adam_step, one_thread
+
 Weights = tuple[tuple[np.ndarray, np.ndarray], ...]
 """Pairs W (inputs, outputs) and b (outputs,), float32, from first to last."""
-BETA_1, BETA_2 = 0.9, 0.999
-"""Decay of Adam's moments."""
 EPSILON = 1e-12
 """Smallest probability that a log is taken of."""
 
@@ -89,19 +88,6 @@ def initial_network(random: np.random.Generator, sizes: Sequence[int]) -> Networ
     return NetworkState(tuple(weights), zeros, zeros)
 
 
-@contextmanager
-def one_thread() -> Iterator[Any]:
-    """Torch with one thread: the same sums in the same order on any machine, and none taken from other trials."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield torch
-    finally:
-        torch.set_num_threads(before)
-
-
 def _logits(torch: Any, features: Any, tensors: Sequence[Any], activation: str) -> Any:
     function = torch.tanh if activation == "tanh" else torch.relu
     for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
@@ -171,29 +157,10 @@ def fit_network(
             loss = torch.nn.functional.cross_entropy(logits, y[batch])
             gradients = torch.autograd.grad(loss, tensors)
             with torch.no_grad():
-                _adam(tensors, gradients, first, second, step, learning_rate, weight_decay)
+                adam_step(tensors, gradients, first, second, step, learning_rate, weight_decay)
             total += float(loss.detach())
         weights, means, squares = (_pairs(arrays) for arrays in (tensors, first, second))
         return NetworkState(weights, means, squares, state.step + updates), total / max(updates, 1)
-
-
-def _adam(
-    tensors: Sequence[Any],
-    gradients: Sequence[Any],
-    first: Sequence[Any],
-    second: Sequence[Any],
-    step: int,
-    learning_rate: float,
-    weight_decay: float,
-) -> None:
-    """One step in place. By hand: torch's own optimizers load its compiler, which takes ten seconds."""
-    for tensor, gradient, mean, square in zip(tensors, gradients, first, second, strict=True):
-        mean.mul_(BETA_1).add_(gradient, alpha=1.0 - BETA_1)
-        square.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
-        scale = (square / (1.0 - BETA_2**step)).sqrt_().add_(1e-8)
-        if tensor.dim() > 1:
-            tensor.mul_(1.0 - learning_rate * weight_decay)
-        tensor.addcdiv_(mean, scale, value=-learning_rate / (1.0 - BETA_1**step))
 
 
 def _pairs(tensors: Sequence[Any]) -> Weights:

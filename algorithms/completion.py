@@ -11,18 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.tabular_solver import Transitions
+from envs.usual_reward import usual_reward
 
 PENALTY = 3.0
-"""Reward taken off a completed pair, in units of :func:`reward_scale`: what is imagined is worth less."""
-
-
-def reward_scale(rewards: np.ndarray) -> float:
-    """The size of a usual reward: median |r|, else mean |r|, else 1. Penalty and temperature are in its units."""
-    size = np.abs(rewards)
-    for scale in (float(np.median(size)), float(size.mean())) if len(size) else ():
-        if scale > 0.0:
-            return scale
-    return 1.0
+"""Reward taken off a completed pair, in units of :func:`usual_reward`: what is imagined is worth less."""
 
 
 def nearest(sorted_codes: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
@@ -74,7 +66,7 @@ def complete(transitions: Transitions, codes: np.ndarray, neighbours: int) -> Tr
     rows = transitions.sums()
     mean_reward = (transitions.sums(transitions.rewards) / np.maximum(rows, 1.0)).ravel()
     following = modal(transitions.cells, transitions.next_states, size)
-    penalty = PENALTY * reward_scale(transitions.rewards)
+    penalty = PENALTY * usual_reward(transitions.rewards)
     cells, rewards, nexts = [], [], []
     for action in range(actions):
         seen, unseen = np.flatnonzero(rows[:, action] > 0), np.flatnonzero(rows[:, action] == 0)

@@ -11,7 +11,6 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.dqn.dqn import DQNConfig as RLlibDQNConfig
 
 from algorithms.anchor import base_probabilities
-from algorithms.completion import reward_scale
 from algorithms.dqn_data import learnable
 from algorithms.dqn_learner import (
     MASK,
@@ -31,6 +30,7 @@ from algorithms.replay.prioritized import SMALLEST_PRIORITY
 from algorithms.replay.sum_tree import SumTree
 from algorithms.tabular_data import training_discount
 from envs.errors import DataError
+from envs.usual_reward import usual_reward
 
 ANCHORED_WEIGHT, ALONE_WEIGHT = 0.03, 0.3
 """α where none is given."""
@@ -45,14 +45,15 @@ class DQNConfig(LearnerConfig, RLlibDQNConfig):
 
     A plain DQN on a log believes in actions that were never tried; the penalty α keeps it to what the log
     shows (CQL, Kumar et al. 2020). Rewards are scaled, so that α means the same for every agent. V' is the best
-    action's value, by double Q-learning; where anchored that of the policy that will act, as in :class:`TabularQ`.
+    action's value, by double Q-learning; where anchored that of the anchored policy, without
+    the exploration floor.
 
     Attributes:
         conservative_weight: α; 0 is a plain DQN. ``None`` is 0.03 where anchored and 0.3 alone. It also holds
             back what the log shows to be better but did rarely, which is the very thing an anchored policy looks for.
         anchored: improve the champion (else the agent's bare rule) instead of learning a policy of its own.
         margin: gain that an anchored policy needs to leave its base, in units of the usual reward
-            (:func:`algorithms.completion.reward_scale`).
+            (:func:`envs.usual_reward.usual_reward`).
         discount: γ of the training; ``None``: see :func:`algorithms.tabular_data.training_discount`.
         n_step: decisions that are summed before bootstrapping (RLlib's setting).
         double: choose with the learning network, value with the target (RLlib's ``double_q``).
@@ -168,7 +169,7 @@ class DQN(LearnerAlgorithm):
         config = self.config
         usual = ANCHORED_WEIGHT if config.anchored else ALONE_WEIGHT
         self.conservative_weight = usual if config.conservative_weight is None else config.conservative_weight
-        self.unit = reward_scale(self.data.rewards)
+        self.unit = usual_reward(self.data.rewards)
         self.discount = training_discount(self.data.specification, config.discount)
         base = base_probabilities(self.data, config.champion) if config.anchored else None
         self.columns = columns = learnable(

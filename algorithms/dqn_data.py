@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.completion import reward_scale
 from algorithms.policy.mixing import restrict
 from envs.dataset import Dataset
 from envs.encoding import StandardFeatures
 from envs.errors import DataError
+from envs.usual_reward import usual_reward
 
 INTERQUARTILE = 1.349
 """Interquartile range of a standard normal distribution."""
@@ -141,7 +141,7 @@ def learnable(
     chosen, length, total, terminated, behind = (each[keep] for each in (chosen, length, total, terminated, behind))
     rows = dataset.rows[chosen]
     returns = returns_to_go(dataset, discount)[chosen]
-    centre, scale = float(np.median(returns)), spread(returns, reward_scale(dataset.rewards))
+    centre, scale = float(np.median(returns)), spread(returns, usual_reward(dataset.rewards))
     discounts = discount**length
     allowed = np.array(dataset.allowed, dtype=bool)
     allowed[~allowed.any(axis=1)] = True

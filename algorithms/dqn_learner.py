@@ -12,9 +12,10 @@ from ray.rllib.algorithms.dqn.torch.dqn_torch_learner import DQNTorchLearner
 from ray.rllib.core.columns import Columns as Names
 from ray.rllib.core.learner.utils import update_target_network
 
-from algorithms.cloning_fit import Weights, one_thread
+from algorithms.cloning_fit import Weights
 from algorithms.dqn_update import next_values, q_loss, td_targets
 from algorithms.steps_learner import StepsLearner, read_weights
+from envs.adam import one_thread
 
 MASK, NEXT_MASK, NEXT_BASE = "action_mask", "next_action_mask", "next_base"
 """Columns of a batch besides RLlib's: bool (n, A), bool (n, A), float (n, A); each may be absent."""
@@ -65,6 +66,7 @@ class ConservativeDQNLearner(StepsLearner, DQNTorchLearner):
             weights=batch.get("weights"),
             allowed=batch.get(MASK),
             conservative_weight=settings["conservative_weight"],
+            squared=config.td_error_loss_fn == "mse",
         )
         self.record(
             td_error=self.errors.abs().mean(),

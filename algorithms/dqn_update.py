@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import huber_loss
+from torch.nn.functional import huber_loss, mse_loss
 
 
 def best_actions(values: Tensor, allowed: Tensor | None) -> Tensor:
@@ -47,7 +47,7 @@ def next_values(
         without base: V' = Q⁻(s', argmax_a Q(s', a))
         with base:    V' = Σ_b base(b | s') Q⁻(s', m(s', b))
 
-    Double DQN (van Hasselt et al. 2016, eq. 4) where the chooser Q is the learning network; plain DQN (Mnih et
+    Double DQN (van Hasselt et al. 2016) where the chooser Q is the learning network; plain DQN (Mnih et
     al. 2015) where it is the target network itself. With a base it is the value of the policy that improves it.
 
     Args:
@@ -92,6 +92,7 @@ def q_loss(
     weights: Tensor | None = None,
     allowed: Tensor | None = None,
     conservative_weight: float = 0.0,
+    squared: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """mean_i w_i [ huber(Q(s_i, a_i) − y_i) + α gap_i ].
 
@@ -102,12 +103,13 @@ def q_loss(
         weights: importance weights w of prioritised sampling (Schaul et al. 2016), 1 by default.
         allowed: actions possible in s; all by default.
         conservative_weight: α.
+        squared: take δ² in place of Huber's loss, which large errors pull on no more than errors of 1.
 
     Returns:
         The loss, and without gradient δ = Q(s, a) − y and the gap, (n,) each.
     """
     chosen = pick(values, actions)
-    each = huber_loss(chosen, targets, reduction="none")
+    each = (mse_loss if squared else huber_loss)(chosen, targets, reduction="none")
     gap = conservative_gap(values if conservative_weight else values.detach(), actions, allowed)
     if conservative_weight:
         each = each + conservative_weight * gap

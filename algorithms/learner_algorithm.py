@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from algorithms.cloning_fit import one_thread
 from algorithms.net_free import NetFreeAlgorithm, NetFreeConfig
 from algorithms.policy.network import ACTIVATIONS
 from algorithms.steps_learner import StepsLearner
+from envs.adam import one_thread
 from envs.encoding import StandardFeatures, encoder_from_json
 
 

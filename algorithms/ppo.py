@@ -12,7 +12,7 @@ from ray.rllib.algorithms.ppo import PPOConfig as RLlibPPOConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
-from algorithms.cloning_fit import Weights, network_probabilities, one_thread
+from algorithms.cloning_fit import Weights, network_probabilities
 from algorithms.learner_algorithm import LearnerAlgorithm, LearnerConfig
 from algorithms.net_free import NOT_PROVIDED, given
 from algorithms.policy.components import Component, Network
@@ -30,6 +30,7 @@ from algorithms.rollouts import Rollouts, rollout
 from algorithms.steps_learner import read_weights, write_weights
 from algorithms.tabular_data import training_discount
 from algorithms.warm_start import cloned_network
+from envs.adam import one_thread
 
 ENVIRONMENTS = {
     "nearest_neighbour": "envs.offline:retrainer/NearestNeighbourMDP-v0",
@@ -67,7 +68,7 @@ class PPOConfig(LearnerConfig, RLlibPPOConfig):
         discount: γ; ``None``: the declared one for whole episodes, :func:`training_discount` for branches.
         hidden: sizes of the hidden layers of the actor, and of the critic.
         learning_rate: of both (RLlib's ``lr``).
-        num_epochs: passes over an iteration's decisions (RLlib's, as all that follow).
+        num_epochs: passes over each batch of episodes (RLlib's, as all that follow).
         minibatch_size: decisions of a step.
         clip_param: ε of the surrogate.
         lambda_: λ of the advantages.
@@ -166,7 +167,8 @@ class PPOConfig(LearnerConfig, RLlibPPOConfig):
             "minibatch_size",
         ):
             self.require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}", "give 1 or more")
-        self.require(self.rollout_length is None or self.rollout_length >= 1, "rollout_length is 0", "give 1 or more")
+        length = self.rollout_length
+        self.require(length is None or length >= 1, f"rollout_length is {length}", "give 1 or more")
         for name in ("cost", "kl_weight", "entropy_coeff", "vf_loss_coeff", "temperature"):
             self.require(getattr(self, name) >= 0.0, f"{name} is {getattr(self, name)}", "give 0 or more")
         for name in ("discount", "lambda_"):

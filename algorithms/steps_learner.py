@@ -15,7 +15,8 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
-from algorithms.cloning_fit import BETA_1, BETA_2, Weights
+from algorithms.cloning_fit import Weights
+from envs.adam import BETA_1, BETA_2
 
 # RLlib's modules warn about RLlib's own migration.
 logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)

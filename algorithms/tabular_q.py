@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ray.rllib.algorithms.algorithm import Algorithm
 
-from algorithms.completion import complete, reward_scale
+from algorithms.completion import complete
 from algorithms.net_free import NOT_PROVIDED, NetFreeAlgorithm, NetFreeConfig, given
 from algorithms.policy.components import Component, ImprovementMap, ProbabilityTable
 from algorithms.tabular_data import anchor, declared_states, halves, tabular_transitions, training_discount
@@ -17,6 +17,7 @@ from algorithms.tabular_sweep import Settings, Solution, begin, conclude, sweep
 from envs.discretization import DISCRETIZERS, default_discretizer, fit_discretizer
 from envs.encoding import encoder_from_json
 from envs.errors import DataError
+from envs.usual_reward import usual_reward
 
 COMPLETIONS = ("none", "nearest")
 CONVERGED = 1e-8
@@ -33,6 +34,7 @@ class TabularQConfig(NetFreeConfig):
             V' = Σ_b base'(b) Q(z', M[z', b]),   M[z, b] = argmax_a Q(z, a) − Q(z, b) − κ √(se²(z, a) + se²(z, b))
             where that is positive, else b
         else: V' = Q(z', argmax_a Q(z', a) − κ se(z', a)) over the actions seen often enough
+        expected: V' becomes (1 − e) V' + e mean_b Q(z', b), e the exploration floor
 
     Attributes:
         discretizer: ``integer``, ``grid`` or ``kmeans``; ``None`` chooses by the declared observation.
@@ -144,7 +146,7 @@ class TabularQ(NetFreeAlgorithm):
             pessimism=config.pessimism,
             minimum_count=config.minimum_count,
             floor=specification.explore if config.expected else 0.0,
-            temperature=config.temperature * reward_scale(self.data.rewards) if self.completed else None,
+            temperature=config.temperature * usual_reward(self.data.rewards) if self.completed else None,
         )
         self.parts = self._parts()
         self.solution = begin(self.parts, self.settings)

@@ -18,7 +18,7 @@ class Minibatches:
     """How the variants learn whose algorithm learns in minibatches; all others learn from the whole log at once.
 
     Behaviour cloning and DQN take epochs × rows ⁄ batch size updates. PPO, whose decisions are its own, makes so
-    many passes over those of an iteration, in minibatches of that size.
+    many passes over each batch of its episodes, in minibatches of that size.
 
     Attributes:
         batch_size: rows of one step; ``None`` leaves each variant's own.

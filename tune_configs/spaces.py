@@ -45,7 +45,7 @@ MINIMUM_COUNT = 5
 GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
 MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
-"""PPO that only its warm start and its pessimistic environment keep near the log, acting by its modal action."""
+"""PPO that nothing but its warm start keeps near the log, acting by its modal action."""
 SIMULATED: Settings = {**MODAL, "environment": "learned_model"}
 CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
 LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}

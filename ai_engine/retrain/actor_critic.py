@@ -11,7 +11,7 @@ import torch
 from ai_engine.retrain.network_model import network_arrays, network_of
 from algorithms.cloning_fit import NetworkState, Weights, initial_network
 from algorithms.ppo_update import Coefficients, Losses, log_probabilities, ppo_losses
-from envs.offline.adam import adam_step
+from envs.adam import adam_step
 
 PARTS = tuple(part.name for part in fields(Losses))
 

@@ -19,8 +19,8 @@ from ai_engine.retrain.tabular_inputs import whole_index
 from algorithms.policy.artefact import save_policy
 from algorithms.policy.network import Network
 from algorithms.policy.policy import Policy
+from envs.adam import one_thread
 from envs.errors import ArtefactError, DataError, RecordError, SpecificationError
-from envs.offline.adam import one_thread
 from envs.specification import Action
 
 ALGORITHM = "dqn"

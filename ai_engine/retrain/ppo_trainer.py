@@ -20,8 +20,8 @@ from algorithms.policy.network import Network
 from algorithms.policy.policy import Policy
 from algorithms.ppo_update import Coefficients, explained_variance, generalized_advantages
 from algorithms.rollouts import draw_actions
+from envs.adam import one_thread
 from envs.errors import ArtefactError, DataError, RecordError, SpecificationError
-from envs.offline.adam import one_thread
 from envs.specification import Action
 
 ALGORITHM = "ppo"

@@ -11,8 +11,8 @@ import torch
 from ai_engine.retrain.network_model import network_arrays, network_of
 from algorithms.cloning_fit import NetworkState, Weights, initial_network
 from algorithms.dqn_update import next_values, q_loss, td_targets
+from envs.adam import adam_step
 from envs.errors import ArtefactError
-from envs.offline.adam import adam_step
 
 
 @dataclass(frozen=True, slots=True, eq=False)

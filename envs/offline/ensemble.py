@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.offline.adam import adam_step, one_thread
+from envs.adam import adam_step, one_thread
 
 BATCH = 256
 CHECKS = 10

@@ -1,11 +1,11 @@
 """A learned decision process: a bootstrap ensemble of dynamics, reward and termination, less its disagreement.
 
 The reward that is paid, with E members that predict from (row, action) the mean reward r_e (MOPO, Yu et al.
-2020, equation 3, with the members' disagreement as u where they take a predicted standard deviation):
+2020, with the members' disagreement as u where they take a predicted standard deviation):
 
     r_e(x, a) − c · u(x, a),   u² = Σ_j w_j Var_e [output_j],   e drawn anew at every step
 
-Outputs are standardised: next numbers by their changes, classes as probabilities (together w = 1 / fields),
+Outputs are standardised: next numbers by their changes, classes as probabilities (w = 1 / fields each),
 the reward by its spread and the probability of termination (w = 1 each); c is in units of the usual reward.
 """
 
@@ -21,7 +21,7 @@ from envs.encoding import StandardFeatures
 from envs.errors import DataError
 from envs.offline.ensemble import Ensemble, Layout, fit_ensemble, resamples
 from envs.offline.row_changes import RowChanges
-from envs.offline.usual_reward import usual_reward
+from envs.usual_reward import usual_reward
 
 COST = 1.0
 """Default cost."""

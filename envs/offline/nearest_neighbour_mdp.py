@@ -22,7 +22,8 @@ class NearestNeighbourMDPEnv(gymnasium.Env[Any, np.int64]):
     :class:`~envs.encoding.StandardFeatures`. A step draws one of the K neighbours, pays its reward less ``cost``
     times the distance, and goes on at the row that followed it. An episode starts in a logged first row,
     terminates where the drawn decision did and is truncated at the horizon; with a horizon of one decision
-    it terminates. A masked action pays the worst reward (the declared one, else the smallest logged) and stays.
+    it terminates. A masked action pays the worst reward (of the declared and
+    the logged ones, costs taken off) and stays.
 
     ``info``: ``rows`` float64 (D,), the raw row; ``action_mask`` int8 (A,), allowed in the row and logged
     somewhere; ``row_index``, the row in the (N + E) arrays of :attr:`dataset`.

@@ -19,7 +19,7 @@ from envs.dataset import Dataset
 from envs.encoding import StandardFeatures
 from envs.errors import DataError
 from envs.offline.neighbours import nearest
-from envs.offline.usual_reward import usual_reward
+from envs.usual_reward import usual_reward
 
 COST = 0.3
 """Default cost. Measured on 833 episodes of the scaling testbed, K = 5: the optimised policy's value inside was −6.0 at

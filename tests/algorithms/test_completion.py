@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.completion import PENALTY, complete, majority, modal, nearest, reward_scale
+from algorithms.completion import PENALTY, complete, majority, modal, nearest
 from algorithms.tabular_solver import Transitions
+from envs.usual_reward import usual_reward
 
 
 @given(st.sets(st.integers(-50, 50), min_size=1), st.integers(-60, 60), st.integers(1, 6))
@@ -30,10 +31,10 @@ def test_modal_value_by_cell() -> None:
 
 
 def test_reward_scale_falls_back() -> None:
-    assert reward_scale(np.array([-1.0, -1.0, 20.0])) == 1.0
-    assert reward_scale(np.array([0.0, 0.0, 0.0, 4.0])) == 1.0
-    assert reward_scale(np.zeros(3)) == 1.0
-    assert reward_scale(np.array([-250.0])) == 250.0
+    assert usual_reward(np.array([-1.0, -1.0, 20.0])) == 1.0
+    assert usual_reward(np.array([0.0, 0.0, 0.0, 4.0])) == 1.0
+    assert usual_reward(np.zeros(3)) == 1.0
+    assert usual_reward(np.array([-250.0])) == 250.0
 
 
 @settings(max_examples=40)
@@ -70,7 +71,7 @@ def test_completion_equals_a_plain_loop(seed: int, neighbours: int) -> None:
             values, counts = np.unique([leads_to(o) - o for o in near], return_counts=True)
             target = s + int(values[counts.argmax()])
             means = [transitions.rewards[(state == o) & (action == b)].mean() for o in near]
-            penalty = PENALTY * reward_scale(transitions.rewards)
+            penalty = PENALTY * usual_reward(transitions.rewards)
             expected[s * actions + b] = (target if 0 <= target < states else s, np.median(means) - penalty)
     found = {
         int(completed.cells[i]): (int(completed.next_states[i]), completed.rewards[i])

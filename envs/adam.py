@@ -30,10 +30,24 @@ def adam_step(
     second: Sequence[Any],
     step: int,
     learning_rate: float,
+    weight_decay: float = 0.0,
 ) -> None:
-    """One step in place. By hand: torch's own optimizers load its compiler, which takes ten seconds."""
+    """One step in place. By hand: torch's own optimizers load its compiler, which takes ten seconds.
+
+    Args:
+        tensors: what is learned.
+        gradients: one for each tensor.
+        first: their means, changed in place.
+        second: the means of their squares, changed in place.
+        step: from 1.
+        learning_rate: size of the step.
+        weight_decay: share of the weights taken off, times the learning rate (Loshchilov & Hutter 2019); spares
+            the biases.
+    """
     for tensor, gradient, mean, square in zip(tensors, gradients, first, second, strict=True):
         mean.mul_(BETA_1).add_(gradient, alpha=1.0 - BETA_1)
         square.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
         scale = (square / (1.0 - BETA_2**step)).sqrt_().add_(1e-8)
+        if weight_decay and tensor.dim() > 1:
+            tensor.mul_(1.0 - learning_rate * weight_decay)
         tensor.addcdiv_(mean, scale, value=-learning_rate / (1.0 - BETA_1**step))
