@@ -128,6 +128,7 @@ class TabularQ(NetFreeAlgorithm):
     """
 
     progress_metric = "residual"
+    curve_metric = "model_value"
     config: TabularQConfig
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ai_engine.reports.drawing import LAYOUTS, Element, Layout, Scale, add, axis_range, canvas, markup
+from ai_engine.reports.drawing import LAYOUTS, Element, Layout, Scale, add, canvas, markup
 from ai_engine.reports.formats import DASH, finite, label, number, shorten
 
 Data = Mapping[str, Any]
@@ -83,10 +83,11 @@ def _panel(
     left, top = corner[0] + TICKS, corner[1] + HEADING
     right, bottom = corner[0] + width - 24.0, corner[1] + PANEL_HEIGHT - 34.0
     values = [value for curve in curves for value in curve.values if value is not None]
-    low, high = axis_range(values, [])
+    low, high = min(values), max(values)  # how it began is part of a curve, however far off that was
+    edge = 0.05 * (high - low) or max(0.05 * abs(high), 1e-9)
     longest = max(len(curve.values) for curve in curves)
     across = Scale(1.0, float(max(longest, 2)), left, right)
-    up = Scale(low, high, bottom, top)
+    up = Scale(low - edge, high + edge, bottom, top)
     shown = shorten(title, int(width / CHARACTER))
     add(root, "text", shown, class_="group", x=corner[0], y=corner[1] + 14.0)
     for value, tick in up.ticks(3):
