@@ -42,6 +42,8 @@ AGENT_DEFAULTS: dict[str, AgentDefaults] = {
 """The specification's assignment of algorithms to agents."""
 MINIMUM_COUNT = 5
 """Logged rows that an action needs in a cell before a step towards it is tried."""
+LONGEST_EVOLVED = 50
+"""Horizon up to which evolution is tried: it plays whole episodes for every candidate."""
 GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
 MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
@@ -49,7 +51,14 @@ MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
 SIMULATED: Settings = {**MODAL, "environment": "learned_model"}
 CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
 LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}
-FIRST: dict[str, Settings] = {"tabular_q": CELLS, "dqn": {}, "ppo": MODAL, "evolution": {}}
+ALONE: Settings = {"anchored": False, "conservative_weight": 0.3}
+"""DQN where no rule is declared that it could be anchored to."""
+FIRST: dict[str, Settings] = {
+    "tabular_q": CELLS,
+    "dqn": {"updates_per_iteration": 100},
+    "ppo": MODAL,
+    "evolution": {},
+}
 """What is tried first of each algorithm, where the observation is not an integer."""
 
 
@@ -71,7 +80,8 @@ def default_algorithm(specification: AgentSpecification) -> str:
     """What an agent is trained with where nothing is said."""
     if specification.observation.kind == "int":
         return "tabular_q"
-    return AGENT_DEFAULTS.get(specification.name, AgentDefaults()).algorithm
+    other = AgentDefaults("ppo" if specification.rule else "dqn")
+    return AGENT_DEFAULTS.get(specification.name, other).algorithm
 
 
 def _fitting_space(specification: AgentSpecification) -> SearchSpace:
@@ -80,9 +90,11 @@ def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     defaults = AGENT_DEFAULTS.get(specification.name, AgentDefaults())
     # The name alone does not make it the agent that the defaults were found for.
     known = set(defaults.fields) <= set(specification.observation.names)
-    if defaults.fields and known and len(defaults.fields) <= GRID_FIELDS:
-        return _grid_space(defaults.fields, defaults.resolutions)
-    return _continuous_space(defaults)
+    grid = defaults.fields and known and len(defaults.fields) <= GRID_FIELDS
+    space = _grid_space(defaults.fields, defaults.resolutions) if grid else _continuous_space(specification)
+    if specification.horizon <= LONGEST_EVOLVED:
+        return space
+    return space.only(sorted({variant.algorithm for variant in space.portfolio} - {"evolution"}))
 
 
 def _variant(algorithm: str, step: float, settings: Settings, **more: Value) -> VariantSpecification:
@@ -155,9 +167,14 @@ def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> Search
     return SearchSpace(portfolio, (space, *_network_spaces()))
 
 
-def _continuous_space(defaults: AgentDefaults) -> SearchSpace:
-    settings = FIRST if defaults.environment == "nearest_neighbour" else {**FIRST, "ppo": SIMULATED}
-    algorithm, first = defaults.algorithm, settings[defaults.algorithm]
+def _continuous_space(specification: AgentSpecification) -> SearchSpace:
+    settings = dict(FIRST)
+    if AGENT_DEFAULTS.get(specification.name, AgentDefaults()).environment == "learned_model":
+        settings["ppo"] = SIMULATED
+    if not specification.rule:
+        settings["dqn"] = ALONE
+    algorithm = default_algorithm(specification)
+    first = settings[algorithm]
     others = [name for name in settings if name not in (algorithm, "tabular_q")]
     portfolio = (
         _variant(algorithm, 1.0, first),
@@ -190,7 +207,8 @@ def _network_spaces() -> tuple[Space, ...]:
     environments = ("nearest_neighbour", "learned_model")
     return (
         Space("ppo", {"environment": environments, "kl_weight": (0.0, 0.02, 0.1), "temperature": (0.0, 1.0)}),
-        Space("dqn", {"anchored": (True, False), "conservative_weight": (0.03, 0.1, 0.3), "n_step": (1, 3)}),
+        Space("dqn", {"anchored": (True,), "conservative_weight": (0.01, 0.03), "n_step": (1, 3)}),
+        Space("dqn", {"anchored": (False,), "conservative_weight": (0.3, 1.0, 3.0), "n_step": (1, 3)}),
         Space(
             "evolution",
             {"environment": environments, "policy": ("residual", "linear"), "sigma": (0.25, 0.5, 1.0)},

@@ -15,7 +15,7 @@ from envs.testbeds import scaling
 from envs.testbeds.testbed import TESTBEDS
 from tests import homes
 from tune_configs.search_space import DEFAULTS, STEPS
-from tune_configs.spaces import AGENT_DEFAULTS, AgentDefaults, default_algorithm, search_space
+from tune_configs.spaces import AGENT_DEFAULTS, default_algorithm, search_space
 from tune_configs.variant import VariantSpecification
 
 VECTOR = ObservationSpecification("vector", tuple(ObservationField(f"x{index}") for index in range(4)))
@@ -90,14 +90,28 @@ def test_the_defaults_known_here_are_the_algorithms_own() -> None:
 def test_the_agents_own_algorithm_comes_first_and_steps_and_clones_are_tried_early(name: str) -> None:
     specification = AGENTS[name]
     head = search_space(specification).portfolio[:8]
-    own = AGENT_DEFAULTS.get(specification.name, AgentDefaults()).algorithm
-    assert head[0].algorithm == (own if specification.observation.kind != "int" else "tabular_q")
     assert head[0].algorithm == default_algorithm(specification)
     assert {"tabular_q", "behavior_cloning"} <= {variant.algorithm for variant in head}
     assert any(variant.step == 1.0 for variant in head[:3])
     assert any(variant.step < 1.0 for variant in head[:3])
     if specification.observation.kind != "int":
         assert set(ALGORITHMS) == {variant.algorithm for variant in search_space(specification).portfolio}
+
+
+def test_without_a_rule_nothing_is_anchored_to_one_in_the_networks() -> None:
+    ruled = homes.specification(observation=VECTOR)
+    assert default_algorithm(ruled) == "ppo"
+    alone = replace(ruled, rule="", rule_version="")
+    assert default_algorithm(alone) == "dqn"
+    tried = [v for v in search_space(alone).portfolio if v.algorithm == "dqn"]
+    assert tried and all(v.hyperparameters["anchored"] is False for v in tried)
+    assert all(v.hyperparameters.get("anchored", True) for v in search_space(ruled).portfolio if v.algorithm == "dqn")
+
+
+def test_evolution_is_not_tried_over_long_horizons() -> None:
+    long = replace(homes.specification(observation=VECTOR), horizon=500)
+    assert "evolution" not in {variant.algorithm for variant in drawn(long, 0)}
+    assert "evolution" in {variant.algorithm for variant in drawn(replace(long, horizon=50), 0)}
 
 
 def test_the_specifications_assignment_is_the_default() -> None:
