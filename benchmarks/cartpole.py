@@ -23,6 +23,7 @@ from benchmarks.rows import Row, arguments, publish
 DECISIONS = 20_000
 NOISE = (0.3, 0.6, 0.9)
 ACTIONS = ("left", "right")
+GOAL = 475.0
 
 
 def controller(state: np.ndarray) -> int:
@@ -68,7 +69,7 @@ def main() -> None:
     options = arguments(__doc__)
     seeds = range(1 if options.quick else 5)
     needed = 1 if options.quick else 4
-    returns, grades, decisions, overridden = [], [], [], []
+    returns, grades, decisions, overridden, algorithms = [], [], [], [], []
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             log, home = Path(folder) / "cartpole.jsonl", Path(folder) / "home"
@@ -76,6 +77,7 @@ def main() -> None:
             ai_engine.import_log("cartpole", [log], home=home)
             tuned = ai_engine.tune("cartpole", trials=4 if options.quick else 8, seed=seed, home=home)
             grades.append(tuned.grade)
+            algorithms.append(tuned.recommendation.algorithm)
             decisions.append(ai_engine.gate("cartpole", home=home).decision)
             path = Registry(home).path("cartpole", tuned.recommended.rpartition("@")[2])
             returns.append(
@@ -89,19 +91,12 @@ def main() -> None:
             )
             ai_engine.promote(tuned.recommended, home=home, override=True, reason="shown in the environment")
             overridden.append(Registry(home).champion("cartpole") == tuned.recommended.rpartition("@")[2])
-    reached = sum(value >= 300 for value in returns)
+    deep = [name in ("dqn", "ppo") for name in algorithms]
+    reached = sum(value >= GOAL and own for value, own in zip(returns, deep, strict=True))
+    goal = f"at least {GOAL:.0f} in {needed} of {len(seeds)} seeds, with DQN or PPO"
     rows = [
-        Row(
-            f"seed {seed}",
-            "mean greedy return",
-            "",
-            value,
-            "goal",
-            300.0,
-            f"at least 300 in {needed} of {len(seeds)} seeds",
-            reached >= needed,
-        )
-        for seed, value in zip(seeds, returns, strict=True)
+        Row(f"seed {seed}, {name}", "mean greedy return", "", value, "goal", GOAL, goal, reached >= needed)
+        for seed, name, value in zip(seeds, algorithms, returns, strict=True)
     ]
     count = float(len(returns))
     for metric, found, goal in (
