@@ -283,7 +283,9 @@ def _common_method(shown: Sequence[Data]) -> str:
 
 
 def _method(shown: Data) -> str:
-    return f"{label(shown['estimator'])}, {shown['confidence']}"
+    # A range over models claims no confidence.
+    claimed = "" if shown["confidence"] == percent(0.0) else f", {shown['confidence']}"
+    return f"{label(shown['estimator'])}{claimed}"
 
 
 def _severity(row: Data) -> dict[str, str]:

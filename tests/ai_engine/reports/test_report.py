@@ -215,3 +215,9 @@ def test_writing_replaces_the_page_at_once_and_leaves_the_old_one_on_failure(
     assert path.read_text("utf-8") == first and [entry.name for entry in path.parent.iterdir()] == ["report.html"]
     write_report(document(title="second"), path)
     assert "second" in path.read_text("utf-8")
+
+
+def test_a_range_over_models_claims_no_confidence() -> None:
+    ranged = estimate(-3.0, 0.4, estimator="models", confidence=0.0, evidence="model")
+    text = Page(render_report(document(variants=[variant(1), variant(2) | {"estimate": ranged}]))).text
+    assert "value by models" in text and "models, 0" not in text
