@@ -44,8 +44,8 @@ def demo_rows(seed: int, result: DemoResult, limit: float) -> list[Row]:
         rows.append(
             Row(
                 name,
-                f"recommended by {shown.tune.recommendation.algorithm}: true value",
-                shown.gate.decision,
+                f"{shown.gate.decision}, recommended by {shown.tune.recommendation.algorithm}: true value",
+                "",
                 recommended.pool,
                 "version 0",
                 before.pool,
