@@ -62,7 +62,7 @@ def provable_steps(dataset: Dataset, modal: np.ndarray, propensities: np.ndarray
         usual = modal[np.arange(len(dataset)), dataset.actions] > 0.0
         share = departure[unknown, 0]
         inverse[unknown] = (1.0 - share) * _mean_inverse(propensities[usual])
-        inverse[unknown] += np.where(share > 0.0, share * _mean_inverse(propensities[~usual]), 0.0)
+        inverse[unknown] += share * np.where(share > 0.0, _mean_inverse(propensities[~usual]), 0.0)
     within = dataset.steps < dataset.specification.horizon
     out = []
     for step in STEPS:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,27 +242,6 @@ def test_mistakes_are_named(name: str, directory: str, tmp_path: Path) -> None:
     other = config_of((name, {}), directory).offline(dataset=WORLD.log(explored(ROOT, 0.4), 60, root=ROOT))
     with pytest.raises(DataError, match="the checkpoint was learned from dataset"):
         other.build_algo().restore_from_path(path)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """A Ray of this test's own: a new one at a free port, with a temporary directory of its own."""
-    import ray
-
-    scratch = tempfile.mkdtemp(prefix="ray-")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100_000_000,
-        _temp_dir=scratch,
-    )
-    yield
-    ray.shutdown()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 TUNED: dict[str, dict[str, list[Any]]] = {

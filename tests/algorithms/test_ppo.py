@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -212,26 +209,6 @@ def test_every_environment_teaches_the_bandit(environment: str) -> None:
     algorithm = trained(dataset, 8, environment=environment, kl_weight=0.0)
     chosen = algorithm.probabilities(world.rows)
     assert (chosen[:2, 0] > 0.8).all() and (chosen[2:, 1] > 0.8).all()
-
-
-@pytest.fixture
-def cluster() -> Iterator[None]:
-    """A Ray of this test's own: a new one at a free port, with a temporary directory of its own."""
-    import ray
-
-    scratch = tempfile.mkdtemp(prefix="ray-")
-    ray.init(
-        address="local",
-        num_cpus=1,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100_000_000,
-        _temp_dir=scratch,
-    )
-    yield
-    ray.shutdown()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @pytest.mark.full
