@@ -18,6 +18,7 @@ from algorithms.cloning_fit import (
     temper,
 )
 from algorithms.net_free import NOT_PROVIDED, NetFreeAlgorithm, NetFreeConfig, given
+from algorithms.never_logged import without_never_logged
 from algorithms.policy.components import Component, Network, ProbabilityTable
 from algorithms.policy.mixing import restrict
 from envs.discretization import DISCRETIZERS, default_discretizer, fit_discretizer
@@ -194,7 +195,8 @@ class BehaviorCloning(NetFreeAlgorithm):
     ) -> np.ndarray:
         if self.network is not None:
             features = self.encoder.features(rows) if inputs is None else inputs
-            return network_probabilities(self.network.weights, features, allowed, temperature)
+            weights = without_never_logged(self.network.weights, self.data)
+            return network_probabilities(weights, features, allowed, temperature)
         assert self.table is not None
         states = self.encoder.states(rows) if inputs is None else inputs
         chosen = np.where(states[:, None] >= 0, temper(self.table, temperature)[states], self.overall)
@@ -221,7 +223,8 @@ class BehaviorCloning(NetFreeAlgorithm):
     def export_component(self) -> Component:
         """A table of probabilities, or a network."""
         if self.network is not None:
-            return Network(self.encoder, self.network.weights, "tanh", float(self.config.temperature))
+            weights = without_never_logged(self.network.weights, self.data)
+            return Network(self.encoder, weights, "tanh", float(self.config.temperature))
         assert self.table is not None
         return ProbabilityTable(self.encoder, temper(self.table, self.config.temperature), self.overall)
 

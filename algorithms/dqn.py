@@ -22,6 +22,7 @@ from algorithms.dqn_learner import (
 )
 from algorithms.learner_algorithm import LearnerAlgorithm, LearnerConfig, alias
 from algorithms.net_free import NOT_PROVIDED, given
+from algorithms.never_logged import NEVER, logged_actions, without_never_logged
 from algorithms.policy.advantage_network import AdvantageNetwork
 from algorithms.policy.components import Component
 from algorithms.policy.mixing import allowed_mask
@@ -250,7 +251,7 @@ class DQN(LearnerAlgorithm):
     def export_component(self) -> Component:
         """A network of action values over its base where anchored, else one that chooses alone."""
         config, columns = self.config, self.columns
-        weights = folded_weights(self.module, columns.centre, columns.scale)
+        weights = without_never_logged(folded_weights(self.module, columns.centre, columns.scale), self.data)
         temperature = config.temperature * self.unit
         network = Network(self.encoder, weights, config.activation, 0.0 if config.anchored else temperature)
         return AdvantageNetwork(network, config.margin * self.unit) if config.anchored else network
@@ -264,6 +265,7 @@ class DQN(LearnerAlgorithm):
             DataError: anchored, and no base is given.
         """
         values = self.columns.scale * action_values(self.module, self.encoder.features(rows))
+        values = values + np.where(logged_actions(self.data), 0.0, NEVER)
         mask = allowed_mask(allowed, len(rows), values.shape[1])
         possible, one_hot = np.where(mask, values, -np.inf), np.eye(values.shape[1])
         best = possible.argmax(axis=1)

@@ -12,6 +12,7 @@ from algorithms.evolution_policies import POLICIES, LinearScores
 from algorithms.evolution_strategies import STRATEGIES, make_strategy
 from algorithms.learned_simulation import LearnedSimulation
 from algorithms.net_free import NOT_PROVIDED, NetFreeAlgorithm, NetFreeConfig, given
+from algorithms.never_logged import logged_actions
 from algorithms.policy.advantage_network import AdvantageNetwork
 from algorithms.policy.components import Component
 from algorithms.policy.mixing import restrict
@@ -165,8 +166,7 @@ class Evolution(NetFreeAlgorithm):
         chosen = {observation.names.index(name) for name in wanted}
         self.encoder = StandardFeatures(tuple(column for column in fitted.columns if column.index in chosen))
         relative = self.config.policy == "residual"
-        logged = np.bincount(self.data.actions, minlength=len(self.data.specification.actions)) > 0
-        self.scores = LinearScores(self.encoder.size, logged, relative, self.config.temperature)
+        self.scores = LinearScores(self.encoder.size, logged_actions(self.data), relative, self.config.temperature)
         self.simulation = self._simulation(relative)
         self.start = self._clone() if self.config.policy == "linear" else np.zeros(self.scores.size)
         directions = self._directions()

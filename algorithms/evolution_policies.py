@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from algorithms.never_logged import NEVER
 from algorithms.population_returns import Choose, Situations, draw
 
 POLICIES = ("residual", "linear")
-NEVER = -1e9
-"""Score of an action that was never logged: nothing is known that would speak for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

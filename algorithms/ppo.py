@@ -15,6 +15,7 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from algorithms.cloning_fit import Weights, network_probabilities
 from algorithms.learner_algorithm import LearnerAlgorithm, LearnerConfig
 from algorithms.net_free import NOT_PROVIDED, given
+from algorithms.never_logged import without_never_logged
 from algorithms.policy.components import Component, Network
 from algorithms.ppo_learner import (
     ALLOWED,
@@ -309,13 +310,15 @@ class PPO(LearnerAlgorithm):
 
     def export_component(self) -> Component:
         """The actor."""
-        weights = read_weights(self.module.actor)
-        return Network(self.encoder, weights, self.config.activation, float(self.config.temperature))
+        return Network(self.encoder, self._actor(), self.config.activation, float(self.config.temperature))
 
     def probabilities(
         self, rows: np.ndarray, *, allowed: np.ndarray | None = None, base: np.ndarray | None = None
     ) -> np.ndarray:
         """Probabilities (N, A) of the actor at the configured temperature; it stands on no base."""
         mask = None if allowed is None else np.asarray(allowed, dtype=bool)
-        features, weights = self.encoder.features(rows), read_weights(self.module.actor)
-        return network_probabilities(weights, features, mask, self.config.temperature, self.config.activation)
+        features = self.encoder.features(rows)
+        return network_probabilities(self._actor(), features, mask, self.config.temperature, self.config.activation)
+
+    def _actor(self) -> Weights:
+        return without_never_logged(read_weights(self.module.actor), self.data)

@@ -115,6 +115,34 @@ def test_trains_with_finite_plain_metrics_that_improve(case, directory: str) -> 
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+def test_an_action_that_was_never_logged_is_never_taken(case) -> None:
+    dataset = log_with_masks()
+
+    def wider(array: np.ndarray, value: float) -> np.ndarray:
+        return np.column_stack([array, np.full(len(array), value, array.dtype)])
+
+    dataset = replace(
+        dataset,
+        specification=replace(dataset.specification, actions=(*dataset.specification.actions, "never")),
+        allowed=wider(dataset.allowed, True),
+        action_probabilities=wider(dataset.action_probabilities, 0.0),
+        root_probabilities=wider(dataset.root_probabilities, 0.0),
+    )
+    name, hyperparameters = case
+    algorithm = configuration(name, SMALL[name] | hyperparameters, seed=3).offline(dataset=dataset).build_algo()
+    train(algorithm, 2)
+    rows = np.random.default_rng(0).uniform(-2.0, 8.0, size=(200, dataset.observations.shape[1]))
+    base = np.tile([0.5, 0.5, 0.0], (len(rows), 1))
+    assert algorithm.probabilities(rows, base=base)[:, 2].max() == 0.0
+    component = algorithm.export_component()
+    exported = component(rows, base)
+    assert exported[:, 2].max() == 0.0
+    # Where nothing else is allowed, it is what remains.
+    alone = np.tile([False, False, True], (len(rows), 1))
+    assert np.allclose(component(rows, np.tile([0.0, 0.0, 1.0], (len(rows), 1)), alone)[:, 2], 1.0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_checkpoint_gives_the_bit_identical_next_step(case, directory: str, tmp_path: Path) -> None:
     algorithm = config_of(case, directory).build_algo()
     train(algorithm, 2)
