@@ -52,18 +52,21 @@ def test_without_penalty_it_learns_the_exact_values_of_the_chain(changes: dict[s
 
 
 def test_the_conservative_policy_avoids_what_a_plain_one_dreams_of() -> None:
-    """Nobody ever tried the third arm. A plain network guesses a usual size, which beats bad contexts."""
+    """The third arm was tried in one context alone, and was good there. A plain network believes it everywhere."""
     contexts = 6
     good = np.where(np.arange(contexts) % 2 == 0, 1.0, -1.0)
     gain = np.stack([good, good + 0.4, np.full(contexts, -3.0)], axis=1)
+    gain[0, 2] = 3.0
     world = replace(bandit(contexts, noise=0.1), reward=gain, transition=np.full((contexts, 3, contexts), 1 / contexts))
-    dataset = world.log(np.tile([0.5, 0.5, 0.0], (contexts, 1)), 400)
+    behaviour = np.tile([0.5, 0.5, 0.0], (contexts, 1))
+    behaviour[0] = [0.3, 0.3, 0.4]
+    dataset = world.log(behaviour, 400)
     for seed in range(3):
         plain, conservative = (
             learned(dataset, 1, seed, anchored=False, conservative_weight=weight, learning_rate=0.003)
             for weight in (0.0, None)
         )
-        np.testing.assert_array_equal(conservative.probabilities(world.rows), np.eye(3)[[1] * contexts])
+        np.testing.assert_array_equal(conservative.probabilities(world.rows), np.eye(3)[[2, 1, 1, 1, 1, 1]])
         assert world.value(plain.probabilities(world.rows)) < world.value(np.full((contexts, 3), 1 / 3))
 
 
