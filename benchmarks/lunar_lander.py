@@ -1,7 +1,9 @@
-"""LunarLander-v3 from the log of a hand-written controller with 10, 20 and 30 % uniform noise in turn.
+"""LunarLander-v3 from the log of Gymnasium's own heuristic, a share of whose actions is replaced at random.
 
-More than half of the log's episodes crash. The horizon forbids any proof from the log; ``recommended``,
-played greedily, is what the models' cautious word is worth.
+At 30 % noise almost half of the episodes crash and the upper quartile of the returns is small; at 10 and
+20 % it is as good as the undisturbed heuristic itself, so that the same goal asks for a policy better than
+the one that was logged. The horizon forbids any proof from the log; ``recommended``, played greedily, is
+what the models' cautious word is worth.
 
     python -m benchmarks.lunar_lander [--quick] [--json]
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.box2d.lunar_lander import heuristic
 
 import ai_engine
 from ai_engine.deploy.registry import Registry
@@ -22,26 +25,13 @@ from benchmarks.rows import Row, arguments, publish
 
 ENVIRONMENT = "LunarLander-v3"
 DECISIONS = 40_000
-NOISE = (0.1, 0.2, 0.3)
+CASES = ((0.3, 0), (0.3, 1), (0.3, 2), (0.2, 0), (0.1, 0))
+"""Noise and seed of each log."""
 ACTIONS = ("coast", "fire_left", "fire_main", "fire_right")
 
 
-def controller(state: np.ndarray) -> int:
-    """Lean against the drift, and brake what is sinking faster than the height above a cone allows."""
-    x, y, drift, climb, angle, spin, left_leg, right_leg = state
-    grounded = bool(left_leg or right_leg)
-    lean = np.clip(0.5 * x + drift, -0.4, 0.4)
-    turn = 0.0 if grounded else 0.5 * (lean - angle) - spin
-    thrust = -0.5 * climb + (0.0 if grounded else 0.5 * (0.55 * abs(x) - y))
-    if thrust > max(abs(turn), 0.05):
-        return ACTIONS.index("fire_main")
-    if abs(turn) <= 0.05:
-        return ACTIONS.index("coast")
-    return ACTIONS.index("fire_left" if turn > 0 else "fire_right")
-
-
-def write_log(path: Path, seed: int, decisions: int) -> list[float]:
-    """The controller's log as JSON Lines; the return of each of its episodes."""
+def write_log(path: Path, noise: float, seed: int, decisions: int) -> list[float]:
+    """The heuristic's log as JSON Lines; the return of each of its episodes."""
     environment = gym.make(ENVIRONMENT)
     rng = np.random.default_rng(seed)
     returns: list[float] = []
@@ -49,11 +39,10 @@ def write_log(path: Path, seed: int, decisions: int) -> list[float]:
     with path.open("w", encoding="utf-8") as file:
         while written < decisions:
             episode, total = len(returns), 0.0
-            noise = NOISE[episode % len(NOISE)]
             state, _ = environment.reset(seed=seed * 100_000 + episode)
             done, step = False, 0
             while not done:
-                intended = controller(state)
+                intended = heuristic(environment.unwrapped, state)
                 action = int(rng.integers(len(ACTIONS))) if rng.random() < noise else intended
                 following, reward, terminated, truncated, _ = environment.step(action)
                 done = terminated or truncated
@@ -78,12 +67,11 @@ def write_log(path: Path, seed: int, decisions: int) -> list[float]:
 def main() -> None:
     """Measure."""
     options = arguments(__doc__)
-    seeds = range(1 if options.quick else 3)
     rows = []
-    for seed in seeds:
+    for noise, seed in CASES[:1] if options.quick else CASES:
         with tempfile.TemporaryDirectory() as folder:
             log, home = Path(folder) / "lunar.jsonl", Path(folder) / "home"
-            logged = write_log(log, seed, DECISIONS // 2 if options.quick else DECISIONS)
+            logged = write_log(log, noise, seed, DECISIONS // 2 if options.quick else DECISIONS)
             ai_engine.import_log("lunar-lander", [log], home=home)
             tuned = ai_engine.tune("lunar-lander", trials=3 if options.quick else 8, seed=seed, home=home)
             path = Registry(home).path("lunar-lander", tuned.recommended.rpartition("@")[2])
@@ -97,7 +85,7 @@ def main() -> None:
         quartile = float(np.quantile(logged, 0.75))
         rows.append(
             Row(
-                f"seed {seed}",
+                f"noise {noise:.0%}, seed {seed}",
                 "mean greedy return",
                 "",
                 found,

@@ -42,8 +42,12 @@ AGENT_DEFAULTS: dict[str, AgentDefaults] = {
 """The specification's assignment of algorithms to agents."""
 MINIMUM_COUNT = 5
 """Logged rows that an action needs in a cell before a step towards it is tried."""
-LONGEST_EVOLVED = 50
-"""Horizon up to which evolution is tried: it plays whole episodes for every candidate."""
+LONGEST: Mapping[str, int] = {"evolution": 50, "ppo": 200}
+"""Horizon up to which an algorithm is tried that learns inside a model of the log.
+
+Evolution plays whole episodes for every candidate; and a model's errors add up: on LunarLander (1,000
+steps) PPO lost what the log had, while the models praised it.
+"""
 GRID_FIELDS = 4
 """A grid over more fields than this has more cells than logs have rows; k-means takes over."""
 MODAL: Settings = {"kl_weight": 0.0, "temperature": 0.0, "learning_rate": 0.001}
@@ -53,6 +57,9 @@ CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
 LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}
 ALONE: Settings = {"anchored": False, "conservative_weight": 0.3}
 """DQN where no rule is declared that it could be anchored to."""
+LONG: Settings = {**ALONE, "updates_per_iteration": 1000}
+"""The same over long horizons, where values travel far."""
+WIDE: Settings = {**LONG, "conservative_weight": 3.0, "hidden": (128, 128), "activation": "relu"}
 FIRST: dict[str, Settings] = {
     "tabular_q": CELLS,
     "dqn": {"updates_per_iteration": 100},
@@ -80,7 +87,8 @@ def default_algorithm(specification: AgentSpecification) -> str:
     """What an agent is trained with where nothing is said."""
     if specification.observation.kind == "int":
         return "tabular_q"
-    other = AgentDefaults("ppo" if specification.rule else "dqn")
+    simulated = specification.rule and specification.horizon <= LONGEST["ppo"]
+    other = AgentDefaults("ppo" if simulated else "dqn")
     return AGENT_DEFAULTS.get(specification.name, other).algorithm
 
 
@@ -91,10 +99,11 @@ def _fitting_space(specification: AgentSpecification) -> SearchSpace:
     # The name alone does not make it the agent that the defaults were found for.
     known = set(defaults.fields) <= set(specification.observation.names)
     grid = defaults.fields and known and len(defaults.fields) <= GRID_FIELDS
+    if not grid and not specification.rule and specification.horizon > LONGEST["ppo"]:
+        return _long_space()
     space = _grid_space(defaults.fields, defaults.resolutions) if grid else _continuous_space(specification)
-    if specification.horizon <= LONGEST_EVOLVED:
-        return space
-    return space.only(sorted({variant.algorithm for variant in space.portfolio} - {"evolution"}))
+    too_long = {name for name, longest in LONGEST.items() if specification.horizon > longest}
+    return space.only(sorted({variant.algorithm for variant in space.portfolio} - too_long)) if too_long else space
 
 
 def _variant(algorithm: str, step: float, settings: Settings, **more: Value) -> VariantSpecification:
@@ -201,6 +210,23 @@ def _continuous_space(specification: AgentSpecification) -> SearchSpace:
     )
     clones = Space("behavior_cloning", {"model": ("network",), "hidden": ((), (32,), (64,)), "temperature": (0.0, 0.5)})
     return SearchSpace(portfolio, (*_network_spaces(), cells, clones))
+
+
+def _long_space() -> SearchSpace:
+    """Nothing to stand on and far to go: conservative values from the log alone."""
+    clone: Settings = {**LINEAR_CLONE, "hidden": (64, 64)}
+    portfolio = (
+        _variant("dqn", 1.0, LONG),
+        _variant("dqn", 1.0, WIDE),
+        _variant("behavior_cloning", 1.0, clone),
+        _variant("tabular_q", 0.25, CELLS),
+        _variant("dqn", 0.1, LONG),
+        _variant("dqn", 1.0, WIDE, conservative_weight=1.0),
+        _variant("tabular_q", 1.0, CELLS),
+        _variant("dqn", 0.25, WIDE),
+    )
+    weights = Space("dqn", {**{name: (value,) for name, value in WIDE.items()}, "conservative_weight": (0.3, 1.0, 3.0)})
+    return SearchSpace(portfolio, (weights,))
 
 
 def _network_spaces() -> tuple[Space, ...]:
