@@ -14,6 +14,9 @@ from tune_configs.time_budget import TimeBudget
 from tune_configs.training import train_component
 from tune_configs.trial import TrialPlan, TrialResult, variant_policy
 
+WITHOUT_CHANCE = ("tabular_q",)
+"""Algorithms whose result the log alone decides."""
+
 
 def conclude(
     workspace: Workspace, run: Run, plan: TrialPlan, trials: tuple[TrialResult, ...], budget: TimeBudget | None
@@ -77,14 +80,16 @@ def _recommend(
     versions: dict[int, str],
     budget: TimeBudget | None,
 ) -> str:
-    """The recommended version. A finalist stays as it was judged; any other is trained once more on
-    ``train`` and ``select`` (the choice is made, and the gate reads neither), or on all rows when asked.
-    Where a time budget leaves no time for that, it stays as it was judged too."""
+    """The recommended version. A finalist stays as it was judged; a table is trained once more on ``train``
+    and ``select`` (the choice is made, and the gate reads neither), anything on all rows when asked. A
+    network stays as it was judged: what it would learn another time is another draw, which nobody has judged
+    (LunarLander: 226 became 45). So does a table where a time budget leaves no time."""
     refit_all = bool(run.record["request"]["refit_all"])
     index = selection.recommended
     judged = next(trial for trial in trials if trial.index == index)
+    drawn = plan.variants[index].algorithm not in WITHOUT_CHANCE
     late = budget is not None and not budget.allows_training(trials, index)
-    if not refit_all and (index in versions or late):
+    if not refit_all and (index in versions or drawn or late):
         return versions.get(index) or _register(workspace, run, plan, index)
     dataset = plan.dataset
     splits: tuple[str, ...] = ("train", "select")

@@ -57,9 +57,15 @@ CELLS: Settings = {"discretizer": "kmeans", "resolution": 256, "anchored": True}
 LINEAR_CLONE: Settings = {"model": "network", "hidden": (), "temperature": 0.0}
 ALONE: Settings = {"anchored": False, "conservative_weight": 0.3}
 """DQN where no rule is declared that it could be anchored to."""
-LONG: Settings = {**ALONE, "updates_per_iteration": 1000}
-"""The same over long horizons, where values travel far."""
-WIDE: Settings = {**LONG, "conservative_weight": 3.0, "hidden": (128, 128), "activation": "relu"}
+WIDE: Settings = {
+    **ALONE,
+    "updates_per_iteration": 1000,
+    "conservative_weight": 3.0,
+    "hidden": (128, 128),
+    "activation": "relu",
+}
+"""The same over long horizons, where values travel far and errors with them."""
+LESS: Settings = {**WIDE, "conservative_weight": 1.0}
 FIRST: dict[str, Settings] = {
     "tabular_q": CELLS,
     "dqn": {"updates_per_iteration": 100},
@@ -216,12 +222,12 @@ def _long_space() -> SearchSpace:
     """Nothing to stand on and far to go: conservative values from the log alone."""
     clone: Settings = {**LINEAR_CLONE, "hidden": (64, 64)}
     portfolio = (
-        _variant("dqn", 1.0, LONG),
+        _variant("dqn", 1.0, LESS),
         _variant("dqn", 1.0, WIDE),
         _variant("behavior_cloning", 1.0, clone),
         _variant("tabular_q", 0.25, CELLS),
-        _variant("dqn", 0.1, LONG),
-        _variant("dqn", 1.0, WIDE, conservative_weight=1.0),
+        _variant("dqn", 0.1, WIDE),
+        _variant("dqn", 1.0, WIDE, conservative_weight=0.3),
         _variant("tabular_q", 1.0, CELLS),
         _variant("dqn", 0.25, WIDE),
     )
