@@ -17,7 +17,7 @@ _EXPORTS: dict[str, str] = {
     "train": "ai_engine.training",
     "tune": "ai_engine.learning",
     "evaluate": "ai_engine.evaluating",
-    "compare": "ai_engine.evaluating",
+    "compare": "ai_engine.comparing",
     "gate": "ai_engine.deciding",
     "promote": "ai_engine.deciding",
     "rollback": "ai_engine.deciding",

@@ -1,8 +1,7 @@
-"""``evaluate`` and ``compare``: what policies are worth on a log, without spending a look at ``final``."""
+"""``evaluate``: what a policy is worth on a log, without spending a look at ``final``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
-from ai_engine.text import interval, number, signed, table
+from ai_engine.text import interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.ope.cross_fitting import cross_fit
@@ -18,13 +17,14 @@ from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import student_t, unit_values
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.padding import trajectories_from
-from algorithms.ope.registry import ESTIMATORS
+from algorithms.ope.registry import estimators_for
+from algorithms.ope.trajectories import Trajectories
 from algorithms.policy import Policy
 from algorithms.policy.provenance import plain_json
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.home import Home
-from tune_configs.judge import FOLDS, Judge, episodes_in
+from tune_configs.judge import FOLDS, episodes_in
 from tune_configs.trial import behavior_propensities
 
 
@@ -127,18 +127,30 @@ def evaluate(
         propensities=None if propensities is None else propensities[of],
     )
     units = None if dataset.specification.unit == "episode" else subset.units
-    returns = unit_values(trajectories.returns, units)
-    logged = student_t(returns, confidence)
-    count = len(returns)
     return EvaluateResult(
         policy=str(parse_reference(reference)),
         on=on,
         split="select" if own else "all",
-        logged=Estimate(logged.value, logged.lower, logged.upper, confidence, "logged", float(count), count),
-        estimates=tuple(
-            _honest(estimator(trajectories, confidence, force=force, units=units)) for estimator in ESTIMATORS.values()
-        ),
+        logged=logged_return(trajectories, units, confidence),
+        estimates=every_estimate(trajectories, confidence, units=units, force=force),
     )
+
+
+def every_estimate(
+    trajectories: Trajectories, confidence: float, *, units: np.ndarray | None, force: bool = False
+) -> tuple[Estimate, ...]:
+    """The value of a policy by every estimator that answers at the log's horizon."""
+    return tuple(
+        _honest(estimator(trajectories, confidence, force=force, units=units))
+        for estimator in estimators_for(trajectories.horizon).values()
+    )
+
+
+def logged_return(trajectories: Trajectories, units: np.ndarray | None, confidence: float) -> Estimate:
+    """What the log earned itself."""
+    returns = unit_values(trajectories.returns, units)
+    found, count = student_t(returns, confidence), len(returns)
+    return Estimate(found.value, found.lower, found.upper, confidence, "logged", float(count), count)
 
 
 def _honest(estimate: Estimate) -> Estimate:
@@ -172,116 +184,6 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
             remedy="declare the same fields of the same types in the same order for both agents",
         )
     return policy
-
-
-@dataclass(frozen=True, slots=True)
-class CompareResult:
-    """Policies side by side on ``select``.
-
-    Attributes:
-        agent: the agent.
-        champion: whom gains are taken against.
-        policies: references.
-        values: expected return of each.
-        gains: paired difference of each to the champion.
-        agreement: share of the log's decisions in which the most probable action is the champion's.
-        parameters: for each policy the hyperparameters that are not the same in all.
-    """
-
-    agent: str
-    champion: str
-    policies: tuple[str, ...]
-    values: tuple[Estimate, ...]
-    gains: tuple[Estimate, ...]
-    agreement: tuple[float, ...]
-    parameters: tuple[Mapping[str, Any], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """One document; figures that are not finite are null."""
-        document = {name: getattr(self, name) for name in self.__slots__}
-        document["values"] = [asdict(item) for item in self.values]
-        document["gains"] = [asdict(item) for item in self.gains]
-        plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
-        return plain
-
-    def to_text(self) -> str:
-        """A row for each policy and one plain sentence."""
-        rows = [
-            (
-                name,
-                number(value.value, 4),
-                signed(gain.value),
-                interval(gain.lower, gain.upper) if gain.usable else f"refused: {gain.refused}",
-                f"{agreement:.0%}",
-                ", ".join(f"{key}={item}" for key, item in parameters.items()),
-            )
-            for name, value, gain, agreement, parameters in zip(
-                self.policies, self.values, self.gains, self.agreement, self.parameters, strict=True
-            )
-        ]
-        better = [n for n, gain in zip(self.policies, self.gains, strict=True) if gain.usable and gain.lower > 0]
-        sentence = (
-            f"On select, better than {self.champion}: {', '.join(better)}; the gate decides."
-            if better
-            else f"On select, none is shown to be better than {self.champion}."
-        )
-        header = ("policy", "value", "gain", "95 % interval", "agrees", "what differs")
-        return f"{table(header, rows)}\n{sentence}"
-
-
-def compare(*references: str, home: Home | str | Path | None = None) -> CompareResult:
-    """Value policies of one agent on ``select`` and take their differences to the champion.
-
-    Raises:
-        DataError: no reference, or references to several agents.
-    """
-    if not references:
-        raise DataError("nothing to compare", where="compare", remedy="name at least one policy")
-    found = Home.find(home)
-    agents = {parse_reference(text).agent for text in references if parse_reference(text).path is None}
-    if len(agents) != 1:
-        raise DataError(
-            f"references to {len(agents)} agents", where="compare", remedy="compare versions of one agent by name"
-        )
-    workspace = open_workspace(agents.pop(), found)
-    policies = [
-        aligned(resolve_reference(workspace.registry, text, base=workspace.rule), workspace.dataset)
-        for text in references
-    ]
-    others = [policy.agent for policy in policies if policy.agent != workspace.name]
-    if others:
-        raise DataError(
-            f"a policy of {others[0]} among those of {workspace.name}",
-            where="compare",
-            remedy=f"use retrainer evaluate --on {workspace.name}",
-        )
-    champion = workspace.champion()
-    dataset, (base, *probabilities) = workspace.with_known_ends(champion, *policies)
-    dataset_propensities = behavior_propensities(dataset)
-    judge = Judge(
-        dataset,
-        base,
-        evaluated=episodes_in(dataset, "select"),
-        fitted=episodes_in(dataset, "train"),
-        propensities=dataset_propensities,
-    )
-    judgements = [judge.judge(item) for item in probabilities]
-    ours = base[judge.rows].argmax(axis=1)
-    return CompareResult(
-        agent=workspace.name,
-        champion=f"{workspace.name}@{champion.version}",
-        policies=tuple(str(parse_reference(text)) for text in references),
-        values=tuple(judgement.value for judgement in judgements),
-        gains=tuple(judgement.gain for judgement in judgements),
-        agreement=tuple(float((item[judge.rows].argmax(axis=1) == ours).mean()) for item in probabilities),
-        parameters=_differing([dict(policy.provenance.hyperparameters) for policy in policies]),
-    )
-
-
-def _differing(parameters: list[dict[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    names = {name for each in parameters for name in each}
-    differs = [name for name in sorted(names) if len({repr(each.get(name)) for each in parameters}) > 1]
-    return tuple({name: each[name] for name in differs if name in each} for each in parameters)
 
 
 def _with_own_rule(workspace: Workspace, reference: str) -> Policy:

@@ -6,6 +6,7 @@ difference is taken between two numbers of the same estimator, model class and f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
 from algorithms.ope.padding import trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate
+from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
 
@@ -58,6 +60,7 @@ class Judge:
         folds: cross-fitting folds over the evaluated episodes; 0 fits on ``fitted`` alone.
         propensities: float64 (N,), estimated ones where the log has none.
         seed: of folds and cells.
+        models: model classes of all rows, where they are there already; fitted on ``fitted`` by default.
     """
 
     def __init__(
@@ -70,9 +73,10 @@ class Judge:
         folds: int = FOLDS,
         propensities: np.ndarray | None = None,
         seed: int = 0,
+        models: Mapping[str, StateActionModel] | None = None,
     ) -> None:
         self.dataset, self.evaluated, self.fitted, self.folds, self.seed = dataset, evaluated, fitted, folds, seed
-        self.models = evaluation_models(dataset, fitted, seed=seed)
+        self.models = evaluation_models(dataset, fitted, seed=seed) if models is None else dict(models)
         self.first = next(iter(self.models))
         self.subset = dataset.select_episodes(evaluated)
         chosen = evaluated[dataset.episode_index]
@@ -81,6 +85,7 @@ class Judge:
         self.propensities = None if propensities is None else propensities[chosen]
         unit_is_episode = dataset.specification.unit == "episode"
         self.units = None if unit_is_episode else self.subset.units
+        self.champion_probabilities = champion
         self.champion = self.trajectories(champion[None])
 
     def trajectories(self, probabilities: np.ndarray) -> dict[str, list[Trajectories]]:
@@ -104,7 +109,10 @@ class Judge:
 
     def judge(self, probabilities: np.ndarray) -> Judgement:
         """Value and gain of a policy with probabilities (N + E, A), floor included."""
-        found = self.trajectories(probabilities[None])
+        return self.judged(self.trajectories(probabilities[None]))
+
+    def judged(self, found: dict[str, list[Trajectories]]) -> Judgement:
+        """:meth:`judge`, of the :meth:`trajectories` of one policy."""
         candidate, champion = found[self.first][0], self.champion[self.first][0]
         gain = paired_estimate(candidate, champion, overlap=SELECT_RULE, units=self.units)
         value = doubly_robust(candidate, overlap=SELECT_RULE, units=self.units)

@@ -1,4 +1,4 @@
-"""``evaluate`` and ``compare``: what they read, what they refuse, and what they say in one sentence."""
+"""``evaluate``: what it reads, what it refuses, and what it says in one sentence."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ai_engine
 from ai_engine import evaluating
-from ai_engine.evaluating import CompareResult, EvaluateResult, aligned, compare, evaluate
+from ai_engine.evaluating import EvaluateResult, aligned, evaluate
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.registry import ESTIMATORS
+from algorithms.ope.registry import estimators_for
 from algorithms.policy import BaseReference, Policy
-from envs.errors import DataError, RegistryError
+from envs.errors import DataError
 from envs.home import Home
 from envs.observation import ObservationField, ObservationSpecification
 from tests import homes
@@ -34,7 +33,7 @@ def by_name(result: EvaluateResult) -> dict[str, Estimate]:
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, *splits: str) -> None:
-    """Let ``evaluate`` and ``compare`` see the opposite rewards in these splits."""
+    """Let ``evaluate`` see the opposite rewards in these splits."""
 
     def other(name: str, home: Any = None) -> Workspace:
         workspace = open_workspace(name, home)
@@ -68,7 +67,7 @@ def test_every_estimator_answers_and_agrees_with_the_truth(swept: tuple[Home, Tu
     home, tuned = swept
     step = next(v for v in tuned.variants if v.version == tuned.finalists[0]).step
     result = evaluate(tuned.finalists[0], on=AGENT, home=home)
-    assert len(result.estimates) == len(ESTIMATORS)
+    assert [e.estimator for e in result.estimates] == list(estimators_for(homes.HORIZON))
     # The rule with its floor is right in .8 of 4 states and in .1 of 2; the step moves its part to what is right.
     right_before = (4 * 0.8 + 2 * 0.1) / 6
     truth = homes.HORIZON * (right_before + 2 / 6 * step * (1 - homes.EXPLORE))
@@ -192,68 +191,3 @@ def test_a_field_of_another_type_is_another_observation_but_renumbered_categorie
     assert aligned(renumbered, dataset) is renumbered
     with pytest.raises(DataError, match="types"):
         aligned(replace(same, observation=declared()), dataset)
-
-
-def test_comparing_says_who_is_better_and_what_differs(
-    swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, tuned = swept
-    result = compare(f"{AGENT}@champion", tuned.finalists[0], tuned.recommended, home=home)
-    assert result.champion == f"{AGENT}@0"
-    assert result.policies[1:] == (tuned.finalists[0], tuned.recommended)
-    assert (result.gains[0].value, result.gains[0].lower, result.gains[0].upper) == (0.0, 0.0, 0.0)
-    assert result.agreement[0] == 1.0
-    assert result.agreement[2] < 1.0
-    assert result.gains[1].lower > 0
-    judged = next(variant for variant in tuned.variants if variant.version == tuned.finalists[0])
-    assert result.gains[1].value == pytest.approx(judged.gain.value, rel=0.1)
-    last = result.to_text().splitlines()[-1]
-    assert last == f"On select, better than {AGENT}@0: {tuned.finalists[0]}; the gate decides."
-    names = set().union(*result.parameters)
-    for name in names:
-        assert len({repr(each.get(name)) for each in result.parameters}) > 1
-    assert {"anchored", "step"} <= set(result.parameters[1])
-    assert "discretizer" not in compare(tuned.finalists[0], tuned.recommended, home=home).parameters[0]
-    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["agent"] == AGENT
-    poisoned(monkeypatch, "final")
-    assert compare(*result.policies, home=home).to_json() == result.to_json()
-
-
-def test_comparing_without_a_winner_says_so(swept: tuple[Home, TuneResult]) -> None:
-    home, _ = swept
-    reference = far(home)
-    result = compare(f"{AGENT}@rule", reference, home=home)
-    assert result.to_text().splitlines()[-1] == f"On select, none is shown to be better than {AGENT}@0."
-    assert "refused: " in result.to_text()
-
-
-def test_equal_hyperparameters_are_not_shown() -> None:
-    from ai_engine.evaluating import _differing
-
-    found = _differing([{"a": 1, "b": 2}, {"a": 1, "b": 3}, {"a": 1, "b": 2, "c": [1]}])
-    assert found == ({"b": 2}, {"b": 3}, {"b": 2, "c": [1]})
-    assert _differing([{"a": 1}, {"a": 1}]) == ({}, {})
-
-
-def test_what_cannot_be_compared_is_refused(swept: tuple[Home, TuneResult]) -> None:
-    home, tuned = swept
-    with pytest.raises(DataError, match="nothing to compare"):
-        compare(home=home)
-    second(home)
-    with pytest.raises(DataError, match="2 agents"):
-        compare(tuned.finalists[0], "other@0", home=home)
-    with pytest.raises(RegistryError):
-        compare(f"{AGENT}@99", home=home)
-    open_workspace("other", home).champion()
-    theirs = home.models_path / "versions" / "other" / "0.json"
-    with pytest.raises(DataError, match="other"):
-        compare(tuned.finalists[0], str(theirs), home=home)
-
-
-def test_a_file_of_the_agent_compares_as_its_version(swept: tuple[Home, TuneResult]) -> None:
-    home, tuned = swept
-    number = tuned.finalists[0].rpartition("@")[2]
-    path = home.models_path / "versions" / AGENT / f"{number}.json"
-    result: CompareResult = compare(tuned.finalists[0], str(path), home=home)
-    assert result.gains[0] == result.gains[1]
-    assert ai_engine.evaluate(str(path), on=AGENT, home=home).split == "select"

@@ -78,6 +78,12 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
         {"on": "b", "force": True, "confidence": 0.9},
     ),
     ("compare a@1 a@2 a@3", "compare", ("a@1", "a@2", "a@3"), {}),
+    (
+        "compare a@1 m:f --against a@rule --on a --reward '-cost' --html page.html",
+        "compare",
+        ("a@1", "m:f"),
+        {"against": "a@rule", "on": "a", "reward": "-cost", "html": "page.html"},
+    ),
     ("gate a", "gate", ("a",), {}),
     ("promote a@1", "promote", ("a@1",), {"override": False}),
     ("promote a@1 --override --reason 'I know'", "promote", ("a@1",), {"override": True, "reason": "I know"}),

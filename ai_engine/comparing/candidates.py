@@ -1,0 +1,133 @@
+"""What is compared: versions, artefact files, and callables that no registry knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ai_engine.deploy.references import parse_reference, resolve_reference
+from ai_engine.evaluating import aligned
+from ai_engine.workspace import Workspace
+from algorithms.policy import BaseReference, Policy, load_policy
+from envs.declaration import RULE
+from envs.errors import DataError
+from envs.home import Home
+from envs.rules import load_rule
+from envs.specification import AgentSpecification
+
+Reference = str | Callable[[Any], Any]
+
+SELECT_LEARNERS = ("train and select", "all rows")
+"""How the note of a version says that ``select`` taught it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One of the compared.
+
+    Attributes:
+        reference: what the reader calls it.
+        policy: floor included.
+        registered: its version as ``agent@N`` where it was named by the registry, else empty.
+        learned_from_select: whether ``select`` taught it, so that no row of it can judge.
+    """
+
+    reference: str
+    policy: Policy
+    registered: str = ""
+    learned_from_select: bool = False
+
+
+def agent_of(references: Sequence[Reference], on: str | None, home: Home) -> str:
+    """The agent whose log is the evidence: the one that is named, else the one that the references name.
+
+    Raises:
+        DataError: several agents, or none.
+    """
+    texts = [text for text in references if isinstance(text, str) and not RULE.fullmatch(text)]
+    parsed = [parse_reference(text) for text in texts]
+    agents = {reference.agent for reference in parsed if reference.path is None} | ({on} if on else set())
+    if not agents:
+        agents = {load_policy(reference.path, base=_not_asked).agent for reference in parsed if reference.path}
+    if not agents:
+        raise DataError("no reference names an agent", where="compare", remedy="say whose log with --on NAME")
+    if len(agents) > 1:
+        raise DataError(
+            f"references to {len(agents)} agents", where="compare", remedy="compare versions of one agent by name"
+        )
+    return agents.pop()
+
+
+def candidate(workspace: Workspace, reference: Reference) -> Candidate:
+    """The policy that a reference means, bound to the agent's rule where it stands on it.
+
+    Raises:
+        RegistryError, ArtefactError, SpecificationError: it names nothing that can be used.
+        DataError: a policy of another agent, or of another declaration.
+    """
+    if callable(reference):
+        return _callable(workspace.specification, reference, _name(reference))
+    if RULE.fullmatch(reference):
+        function = load_rule(reference, workspace.home.path, where="compare")
+        return _callable(workspace.specification, function, reference)
+    policy = resolve_reference(workspace.registry, reference, base=workspace.rule)
+    if policy.agent != workspace.name:
+        raise DataError(
+            f"a policy of {policy.agent} among those of {workspace.name}",
+            where="compare",
+            remedy=f"use retrainer evaluate --on {workspace.name}",
+        )
+    parsed = parse_reference(reference)
+    return Candidate(
+        str(parsed),
+        aligned(policy, workspace.dataset),
+        registered="" if parsed.path else f"{policy.agent}@{policy.version}",
+        learned_from_select=_learned_from_select(workspace, policy),
+    )
+
+
+def _learned_from_select(workspace: Workspace, policy: Policy) -> bool:
+    """Whether the policy, or one that lives on in its layers, was trained on ``select``."""
+    seen: set[str] = set()
+    while not any(words in policy.provenance.note for words in SELECT_LEARNERS):
+        parent = policy.provenance.parent
+        if len(policy.layers) < 2 or parent in seen or parent not in workspace.registry.versions(workspace.name):
+            return False
+        seen.add(parent)
+        policy = workspace.registry.version(workspace.name, parent)
+    return True
+
+
+def _callable(specification: AgentSpecification, function: Callable[[Any], Any], name: str) -> Candidate:
+    """A callable as it would be served: with the agent's exploration floor."""
+
+    def answering(observation: Any) -> Any:
+        try:
+            return function(observation)
+        except Exception as error:
+            raise DataError(
+                f"failed at the observation {observation!r} ({type(error).__name__}: {error})",
+                where=name,
+                remedy="answer every observation of the log with an action or {action: probability}",
+            ) from error
+
+    policy = Policy(
+        agent=name,  # not the log's own: its base is this callable, and not the rule that the log knows
+        version="callable",
+        observation=specification.observation,
+        actions=specification.actions,
+        explore=specification.explore,
+        base=BaseReference(name),
+        rule=answering,
+    )
+    return Candidate(name, policy)
+
+
+def _name(function: Callable[[Any], Any]) -> str:
+    module = getattr(function, "__module__", type(function).__module__)
+    return f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _not_asked(observation: Any) -> Any:
+    raise AssertionError("the rule is bound when its agent is known")

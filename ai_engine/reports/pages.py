@@ -1,0 +1,67 @@
+"""What all pages share: the template engine, the style sheet and the filters. Needs jinja2.
+
+A page loads nothing and runs nothing: its style and drawings are inside, and its content security
+policy forbids the rest, whatever the document's texts contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ai_engine.reports import formats
+from ai_engine.reports.drawing import clean
+from envs.errors import MissingExtraError
+from envs.storage import LocalStorage
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": formats.number,
+    "percent": formats.percent,
+    "duration": formats.duration,
+    "words": formats.words,
+    "figure": formats.figure,
+    "label": formats.label,
+    "sentence": formats.sentence,
+}
+
+
+def render_page(template: str, context: Mapping[str, Any]) -> str:
+    """A page as HTML text.
+
+    Args:
+        template: file name beside this module.
+        context: what the template reads.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed; the message is the install line.
+    """
+    return clean(_template(template).render(context))
+
+
+def write_page(page: str, path: str | Path) -> None:
+    """Write a page to ``path``: readers see the old page or the new one, never a part."""
+    target = Path(path)
+    LocalStorage(target.parent).replace(target.name, page.encode("utf-8"))
+
+
+@cache
+def _template(name: str) -> Template:
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        remedy = 'install it with: pip install "retrainer[train]"'
+        raise MissingExtraError("writing a page needs jinja2", where="report", remedy=remedy) from None
+    here = files("ai_engine.reports")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters.update(FILTERS)
+    # Drawings are built as element trees, which escape every text that they hold.
+    environment.filters["drawing"] = Markup
+    environment.globals["style"] = Markup(here.joinpath("style.css").read_text("utf-8"))
+    return environment.from_string(here.joinpath(name).read_text("utf-8"))
