@@ -31,15 +31,17 @@ def assemble(
     evidence: str = "log",
     assumptions: tuple[str, ...] = (INDEPENDENT_UNITS, KNOWN_PROPENSITIES),
     refused: str = "",
+    log_weights: np.ndarray | None = None,
 ) -> Estimate:
     """The estimate whose value is the mean of ``contributions`` (E,) and whose interval is Student-t over units.
 
-    A refused estimate carries NaN unless ``force``; its reason is set either way.
+    A refused estimate carries NaN unless ``force``; its reason is set either way. The overlap is that of
+    ``log_weights`` (E,), the whole trajectories' by default.
     """
     if len(trajectories) == 0:
         raise DataError("no episode to evaluate on", where=name, remedy="log decisions, or choose another split")
     interval = student_t(unit_values(contributions, units), confidence)
-    log_weights = trajectory_log_weights(trajectories)
+    log_weights = trajectory_log_weights(trajectories) if log_weights is None else log_weights
     by_unit = unit_log_weights(log_weights, units)
     count = len(by_unit)
     effective = effective_sample_size(by_unit)

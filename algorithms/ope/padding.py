@@ -38,6 +38,8 @@ def trajectories_from(
     q: np.ndarray | None = None,
     v: np.ndarray | None = None,
     propensities: np.ndarray | None = None,
+    state_log_ratios: np.ndarray | None = None,
+    markov: bool = False,
 ) -> Trajectories:
     """The dataset's episodes under a target policy.
 
@@ -49,6 +51,8 @@ def trajectories_from(
         q: float64 (E, H), model value of the logged actions (:func:`algorithms.ope.cross_fitting.cross_fit`).
         v: float64 (E, H + 1), model value of the states.
         propensities: float64 (N,), instead of the logged ones (estimated behaviour, grade B).
+        state_log_ratios: float64 (E, H) (:func:`algorithms.ope.state_ratios.cross_fit_state_ratios`).
+        markov: what the history test says (:attr:`envs.card.history.HistoryTest.shows_states`).
 
     Raises:
         DataError: a propensity is missing or not in (0, 1], or shapes disagree.
@@ -86,6 +90,12 @@ def trajectories_from(
         # Without the observation after it, a cut episode's last correction has no V̂(s'): it ends one step earlier.
         blind = np.flatnonzero(censored(dataset, horizon) & ~dataset.end_known)
         active[blind, dataset.lengths[blind] - 1] = False
+    if state_log_ratios is not None and state_log_ratios.shape != active.shape:
+        raise DataError(
+            f"state ratios have shape {state_log_ratios.shape}, expected {active.shape}",
+            where="trajectories_from",
+            remedy="fit them on this dataset with this horizon",
+        )
     return Trajectories(
         rewards=np.where(active, pad(dataset, dataset.rewards, horizon), 0.0),
         log_ratios=np.where(active, pad(dataset, log_ratios, horizon), 0.0),
@@ -93,4 +103,6 @@ def trajectories_from(
         discount=discount,
         q_values=None if q is None else np.where(active, q, 0.0),
         v_values=v,
+        state_log_ratios=None if state_log_ratios is None else np.where(active, state_log_ratios, 0.0),
+        markov=markov,
     )

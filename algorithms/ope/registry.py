@@ -6,13 +6,19 @@ from typing import Protocol
 
 import numpy as np
 
+from algorithms.ope.clipped_per_decision import clipped_pdis, clipped_weighted_pdis
+from algorithms.ope.control_variates import control_variates
 from algorithms.ope.direct_method import direct_method
 from algorithms.ope.doubly_robust import doubly_robust
+from algorithms.ope.doubly_robust_shrinkage import doubly_robust_shrinkage
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.importance_sampling import ips, snips
+from algorithms.ope.magic import magic
 from algorithms.ope.overlap import OverlapRule
 from algorithms.ope.per_decision import pdis, weighted_pdis
+from algorithms.ope.switch_doubly_robust import switch_doubly_robust
 from algorithms.ope.trajectories import Trajectories
+from algorithms.ope.weighted_doubly_robust import weighted_doubly_robust
 from envs.errors import DataError
 
 
@@ -37,10 +43,33 @@ ESTIMATORS: dict[str, Estimator] = {
     "snips": snips,
     "pdis": pdis,
     "weighted_pdis": weighted_pdis,
+    "clipped_pdis": clipped_pdis,
+    "clipped_weighted_pdis": clipped_weighted_pdis,
+    "control_variates": control_variates,
     "direct_method": direct_method,
     "doubly_robust": doubly_robust,
+    "weighted_doubly_robust": weighted_doubly_robust,
+    "magic": magic,
+    "switch_doubly_robust": switch_doubly_robust,
+    "doubly_robust_shrinkage": doubly_robust_shrinkage,
 }
-NEEDS_MODEL = frozenset({"direct_method", "doubly_robust"})
+NEEDS_MODEL = frozenset(
+    {
+        "direct_method",
+        "doubly_robust",
+        "weighted_doubly_robust",
+        "magic",
+        "switch_doubly_robust",
+        "doubly_robust_shrinkage",
+    }
+)
+SINGLE_DECISION = frozenset({"switch_doubly_robust", "doubly_robust_shrinkage"})
+"""Those that raise beyond a horizon of 1."""
+
+
+def estimators_for(horizon: int) -> dict[str, Estimator]:
+    """The estimators that answer on a log of this horizon, by name."""
+    return {name: each for name, each in ESTIMATORS.items() if horizon == 1 or name not in SINGLE_DECISION}
 
 
 def estimator(name: str) -> Estimator:

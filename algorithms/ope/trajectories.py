@@ -19,6 +19,10 @@ class Trajectories:
         discount: discount per decision.
         q_values: (E, H), model value of the logged action under the target, or ``None``.
         v_values: (E, H + 1), model value of the state under the target, 0 from the end on, or ``None``.
+        state_log_ratios: (E, H), log of the target's over the log's density of the state at that step;
+            0 after the end; or ``None``.
+        markov: whether states were shown to hold all that matters (a passed history test): what
+            ``state_log_ratios`` weigh is else a model's word.
     """
 
     rewards: np.ndarray
@@ -27,6 +31,8 @@ class Trajectories:
     discount: float = 1.0
     q_values: np.ndarray | None = None
     v_values: np.ndarray | None = None
+    state_log_ratios: np.ndarray | None = None
+    markov: bool = False
 
     def __len__(self) -> int:
         return len(self.rewards)

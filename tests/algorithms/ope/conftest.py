@@ -11,6 +11,7 @@ from algorithms.ope.trajectories import Trajectories
 from envs.dataset import Dataset
 from envs.observation import ObservationField, ObservationSpecification
 from envs.specification import AgentSpecification
+from tests.algorithms.ope.marginals import state_ratios
 
 
 @dataclass
@@ -23,6 +24,10 @@ class Batch:
     active: np.ndarray  # (E, H)
     terminated: np.ndarray  # (E,)
     probability: np.ndarray  # (E,)
+
+    def take(self, index: np.ndarray) -> Batch:
+        """The episodes of these indices, in their order."""
+        return Batch(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
 @dataclass
@@ -86,6 +91,13 @@ class World:
                 batch.rewards[row, step], batch.active[row, step] = reward, True
         return batch
 
+    def frequency_log(self, behaviour: np.ndarray) -> Batch:
+        """A log whose frequencies are the probabilities, for a world and behaviour of powers of 2."""
+        batch = self.enumerate(behaviour)
+        copies = batch.probability * 2.0 ** round(np.log2(1.0 / batch.probability.min()))
+        assert np.allclose(copies, copies.round())
+        return batch.take(np.repeat(np.arange(len(copies)), copies.round().astype(int)))
+
     def draw(self, behaviour: np.ndarray, episodes: int, rng: np.random.Generator) -> Batch:
         """A log of independent episodes."""
         shape = (episodes, self.horizon)
@@ -117,11 +129,19 @@ class World:
     def trajectories(
         self, batch: Batch, behaviour: np.ndarray, target: np.ndarray, q: np.ndarray | None = None
     ) -> Trajectories:
-        """The batch under a target; ``q`` (H + 1, S, A) is the model, by steps to go."""
+        """The batch under a target, its states' ratios exact; ``q`` (H + 1, S, A) is the model, by steps to go."""
         state = np.maximum(batch.states, 0)
         with np.errstate(divide="ignore"):
             ratios = np.log(target[state, batch.actions]) - np.log(behaviour[state, batch.actions])
-        plain = Trajectories(batch.rewards, np.where(batch.active, ratios, 0.0), batch.active, self.discount)
+            of_states = np.log(state_ratios(self, behaviour, target))[np.arange(self.horizon), state]
+        plain = Trajectories(
+            batch.rewards,
+            np.where(batch.active, ratios, 0.0),
+            batch.active,
+            self.discount,
+            state_log_ratios=np.where(batch.active, of_states, 0.0),
+            markov=True,
+        )
         if q is None:
             return plain
         to_go = self.horizon - np.arange(self.horizon)
@@ -208,12 +228,7 @@ def dyadic() -> World:
 def exact_log(dyadic: World) -> tuple[World, np.ndarray, Batch]:
     """A log whose frequencies are the probabilities, so that a consistent estimator is exact on it."""
     behaviour = np.array([[0.5, 0.5], [0.25, 0.75], [0.5, 0.5]])
-    batch = dyadic.enumerate(behaviour)
-    # Each step multiplies the denominator by at most 4 (action) x 2 (reward) x 4 (end and move).
-    copies = batch.probability * 2.0 ** round(np.log2(1.0 / batch.probability.min()))
-    assert np.allclose(copies, copies.round())
-    index = np.repeat(np.arange(len(copies)), copies.round().astype(int))
-    return dyadic, behaviour, Batch(*(getattr(batch, name)[index] for name in Batch.__dataclass_fields__))
+    return dyadic, behaviour, dyadic.frequency_log(behaviour)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,17 @@
-"""Unbiased means: over ALL trajectories of a small world, probability times contribution sums to the value."""
+"""Unbiased means: over ALL trajectories of a small world, probability times contribution sums to the value.
+
+Estimators that are no mean of contributions are enumerated over whole logs, in ``test_claims.py``.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from algorithms.ope.direct_method import direct_method
-from algorithms.ope.doubly_robust import doubly_robust, doubly_robust_contributions
-from algorithms.ope.importance_sampling import ips_contributions, snips
-from algorithms.ope.overlap import NO_RULE
+from algorithms.ope.doubly_robust import doubly_robust_contributions
+from algorithms.ope.importance_sampling import ips_contributions
 from algorithms.ope.paired import paired_difference
-from algorithms.ope.per_decision import pdis_contributions, weighted_pdis
+from algorithms.ope.per_decision import pdis_contributions
 
 BEHAVIOUR = np.array([[0.7, 0.3], [0.4, 0.6], [0.15, 0.85]])
 TARGETS = {
@@ -67,17 +68,6 @@ def test_the_exact_model_makes_the_doubly_robust_variance_small_and_the_direct_m
         return batch.probability @ (contributions - truth) ** 2
 
     assert variance(doubly_robust_contributions(exact)) < 0.5 * variance(pdis_contributions(exact))
-
-
-@pytest.mark.parametrize("target", ["stochastic", "deterministic"])
-def test_consistent_estimators_are_exact_on_a_log_whose_frequencies_are_the_probabilities(exact_log, target):
-    """SNIPS and weighted PDIS: biased with few episodes, exact when the frequencies are."""
-    world, behaviour, batch = exact_log
-    policy = TARGETS[target]
-    truth = world.value(policy)
-    trajectories = world.trajectories(batch, behaviour, policy, world.q_values(policy))
-    for estimator in (snips, weighted_pdis, doubly_robust, direct_method):
-        assert estimator(trajectories, overlap=NO_RULE).value == pytest.approx(truth, abs=1e-10)
 
 
 def test_forgetting_the_weights_of_ended_episodes_would_be_wrong(exact_log):

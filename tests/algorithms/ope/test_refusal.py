@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from algorithms.ope.importance_sampling import NO_OVERLAP
 from algorithms.ope.overlap import (
     DOUBLY_ROBUST_RULE,
     WEIGHTED_RULE,
@@ -17,25 +16,32 @@ from algorithms.ope.paired import paired_estimate
 from algorithms.ope.registry import ESTIMATORS, NEEDS_MODEL, estimator
 from algorithms.ope.trajectories import Trajectories
 from envs.errors import DataError
+from tests.algorithms.ope.claims import CLAIMS, REFUSING, longest
 
-REFUSING = [name for name in ESTIMATORS if name != "direct_method"]
 
-
-def decisions(weights):
-    """One decision per unit with the given weights, and a model."""
+def decisions(weights, horizon=1):
+    """Units with the given weights, all of the weight in the first decision, and a model."""
     weights = np.asarray(weights, dtype=float)
-    rng = np.random.default_rng(0)
+    log_ratios = np.zeros((len(weights), horizon))
     with np.errstate(divide="ignore"):
-        log_ratios = np.log(weights)[:, None]
-    column = np.ones((len(weights), 1))
-    return Trajectories(
-        rng.normal(size=column.shape), log_ratios, column > 0, 1.0, 0.1 * column, np.hstack([0.2 * column, 0 * column])
-    )
+        log_ratios[:, 0] = np.log(weights)
+    full = np.ones_like(log_ratios)
+    rewards = np.random.default_rng(0).normal(size=full.shape)
+    v = np.hstack([0.2 * full, np.zeros((len(weights), 1))])
+    return Trajectories(rewards, log_ratios, full > 0, 1.0, 0.1 * full, v, np.zeros_like(full))
 
 
-def two_valued(units, effective):
+def two_valued(units, effective, horizon=1):
     """Weights 1 and 0 whose Kish size is exactly ``effective``."""
-    return decisions(np.arange(units) < effective)
+    return decisions(np.arange(units) < effective, horizon)
+
+
+RULES = [
+    (name, horizon, CLAIMS[name].share if horizon == 1 else CLAIMS[name].share_beyond)
+    for name in REFUSING
+    for horizon in {1, longest(name, 2)}
+]
+"""Each estimator at one decision and, where it answers there, at two, with the smallest share of its rule."""
 
 
 def test_kish_by_hand():
@@ -46,27 +52,29 @@ def test_kish_by_hand():
     assert largest_weight_share(np.log([1.0, 1.0, 2.0])) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("name", REFUSING)
-def test_refuses_below_the_fraction_with_figures(name):
-    estimate = ESTIMATORS[name](two_valued(10_000, 340))
-    assert estimate.refused == ("overlap too small: effective sample size 340 of 10,000 units (3.4 %), needs 10 %")
+@pytest.mark.parametrize(("name", "horizon", "share"), RULES)
+def test_refuses_below_the_share_with_figures(name, horizon, share):
+    estimate = ESTIMATORS[name](two_valued(10_000, 340, horizon))
+    needs = f"needs {100 * share:.0f} %"
+    assert estimate.refused == f"overlap too small: effective sample size 340 of 10,000 units (3.4 %), {needs}"
     assert np.isnan([estimate.value, estimate.lower, estimate.upper]).all()
     assert not estimate.usable
     assert estimate.effective_sample_size == pytest.approx(340)
 
 
+@pytest.mark.parametrize(("name", "horizon", "share"), RULES)
+def test_answers_at_exactly_the_stated_overlap(name, horizon, share):
+    effective = round(4_000 * share)
+    assert ESTIMATORS[name](two_valued(4_000, effective, horizon)).usable
+    assert not ESTIMATORS[name](two_valued(4_001, effective, horizon)).usable
+
+
 @pytest.mark.parametrize("name", REFUSING)
 def test_refuses_below_the_number_of_units(name):
-    needed = 100 if name == "doubly_robust" else 200
+    needed = CLAIMS[name].units
     assert ESTIMATORS[name](two_valued(needed, needed)).usable
     estimate = ESTIMATORS[name](two_valued(needed, needed - 1))
     assert f"needs {needed} effective units" in estimate.refused and "%)" in estimate.refused
-
-
-@pytest.mark.parametrize("name", REFUSING)
-def test_answers_at_exactly_the_stated_overlap(name):
-    assert ESTIMATORS[name](two_valued(2_000, 200)).usable
-    assert not ESTIMATORS[name](two_valued(2_001, 200)).usable
 
 
 @pytest.mark.parametrize("name", REFUSING)
@@ -75,23 +83,6 @@ def test_force_gives_numbers_and_keeps_the_reason(name):
     assert np.isfinite([forced.value, forced.lower, forced.upper]).all()
     assert forced.lower < forced.value < forced.upper
     assert "3.4 %" in forced.refused and not forced.usable
-
-
-def test_whole_trajectory_weights_need_a_quarter_beyond_one_step():
-    one = two_valued(4_000, 800)
-    two = Trajectories(*(np.repeat(a, 2, axis=1) for a in (one.rewards, one.log_ratios, one.active)))
-    for name in ("ips", "snips"):
-        assert ESTIMATORS[name](one).usable
-        assert "needs 25 %" in ESTIMATORS[name](two).refused
-    assert ESTIMATORS["weighted_pdis"](two).usable
-
-
-def test_a_policy_that_takes_no_logged_action_is_refused_even_by_force():
-    nothing = decisions(np.zeros(500))
-    for name in ("snips", "weighted_pdis"):
-        estimate = ESTIMATORS[name](nothing, force=True)
-        assert estimate.refused == NO_OVERLAP and np.isnan(estimate.value)
-    assert "effective sample size 0 of 500 units" in ESTIMATORS["doubly_robust"](nothing).refused
 
 
 def test_the_rule_is_the_callers_to_set():
@@ -122,7 +113,7 @@ def test_the_pair_is_refused_for_either_policy():
 def test_errors_name_the_remedy():
     plain = replace(two_valued(300, 300), q_values=None, v_values=None)
     for name in NEEDS_MODEL:
-        with pytest.raises(DataError, match="fit a model first"):
+        with pytest.raises(DataError, match=rf"^{name}: .*fit a model first"):
             ESTIMATORS[name](plain)
     with pytest.raises(DataError, match=r"'ipss' is no estimator; choose one of ips, snips"):
         estimator("ipss")
