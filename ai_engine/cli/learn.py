@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ai_engine.cli.markdown import Markdown
 from ai_engine.cli.options import Options, command, refuse
 from ai_engine.cli.running import perform
 from ai_engine.cli.runs import runs
@@ -103,13 +104,39 @@ def evaluate(options: Options, reference: str, on: str, force: bool, confidence:
     )
 
 
-@command("compare", "retrainer compare scaling@champion scaling@14")
+@command("compare", "retrainer compare scaling@champion scaling@14 --html comparison.html")
 @click.argument("references", metavar="REF REF...", nargs=-1, required=True)
-def compare(options: Options, references: tuple[str, ...]) -> None:
+@click.option("--against", metavar="REF", help="Whom the gains are taken against; the champion by default.")
+@click.option("--on", metavar="NAME", help="The agent whose log is the evidence, where no reference names it.")
+@click.option("--reward", metavar="EXPR", help="Another reward over outcome, such as '-cost - 5 * dropped'.")
+@click.option("--html", metavar="FILE", help="Write the comparison there as one self-contained page.")
+@click.option("--md", is_flag=True, help="Print Markdown.")
+def compare(
+    options: Options,
+    references: tuple[str, ...],
+    against: str | None,
+    on: str | None,
+    reward: str | None,
+    html: str | None,
+    md: bool,
+) -> None:
     """Compare policies of one agent, side by side on the same log."""
-    if len(references) < 2:
+    if len(references) < 2 and against is None:
         refuse("one policy cannot be compared; name a second, such as NAME@champion")
-    perform(options, "compare", *references, home=options.home, busy="comparing")
+    if md and options.as_json:
+        refuse("--md and --json are two forms of one output; leave one of them out")
+    perform(
+        options,
+        "compare",
+        *references,
+        home=options.home,
+        against=against,
+        on=on,
+        reward=reward,
+        html=html,
+        busy="comparing",
+        present=Markdown if md else None,
+    )
 
 
 def _hyperparameters(
