@@ -53,6 +53,7 @@ def clipped_pdis(
     Raises:
         DataError: the clip is below 1.
     """
+
     def candidate(level: float) -> Limited:
         kept = np.minimum(weights, level)
         contributions = (kept * trajectories.rewards) @ trajectories.discounts

@@ -50,7 +50,8 @@ class Trajectories:
     @property
     def cumulative_weights(self) -> np.ndarray:
         """Π of the ratios up to and with each step, (E, H); constant after the unit's end."""
-        return np.exp(np.cumsum(self.log_ratios, axis=1))
+        with np.errstate(over="ignore"):  # what overflows is refused for lack of overlap
+            return np.exp(np.cumsum(self.log_ratios, axis=1))
 
     @property
     def weights(self) -> np.ndarray:

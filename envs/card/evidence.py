@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from envs.behavior import estimate_behavior
-from envs.card.advice import provable_steps
+from envs.card.advice import MINIMUM_FRACTION, MINIMUM_UNITS, provable_steps
 from envs.card.determinism import predictability
+from envs.card.history import HistoryTest, history_test
+from envs.card.marginal_overlap import measure_marginal_overlap
 from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
 from envs.card.sensitivity import tipping_factor
@@ -44,6 +46,9 @@ class Evidence:
         overlap: the reference policy's weights; ``None`` where there is nothing to weigh (deterministic).
         steps: (step size, effective share of units) of steps towards a candidate, where there is overlap.
         gamma: factor by which estimated propensities may be wrong; NaN where they are logged.
+        history: whether observations can be taken for states; ``None`` where nothing was tested.
+        marginal: the reference policy's weights at the step that they reach least, where states were shown to
+            be states and whole episodes have too little overlap; else ``None``.
     """
 
     decisions: int
@@ -61,6 +66,8 @@ class Evidence:
     overlap: Overlap | None = None
     steps: tuple[tuple[float, float], ...] = ()
     gamma: float = math.nan
+    history: HistoryTest | None = None
+    marginal: Overlap | None = None
 
     @property
     def true_propensities(self) -> bool:
@@ -81,11 +88,15 @@ def complete_episodes(dataset: Dataset) -> np.ndarray:
     return np.asarray(dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon))
 
 
-def gather_evidence(dataset: Dataset) -> Evidence:
+def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> Evidence:
     """Measures a log.
 
     Where fewer than 99.9 % of the rows have a propensity, or the logged ones cannot be true, the behaviour
     policy is estimated; logged propensities that can be true are kept.
+
+    Args:
+        dataset: the log.
+        history: its history test where that was made; beyond one decision it is the same at every horizon.
     """
     logged = np.isfinite(dataset.propensities)
     basic = Evidence(
@@ -100,7 +111,12 @@ def gather_evidence(dataset: Dataset) -> Evidence:
     )
     if basic.units < 2 or basic.actions_tried < 2:
         return basic
-    checked = replace(basic, residual=martingale_residual(dataset), contradictions=contradictions(dataset))
+    checked = replace(
+        basic,
+        residual=martingale_residual(dataset),
+        contradictions=contradictions(dataset),
+        history=history or history_test(dataset),
+    )
     modal = modal_actions(dataset)
     if checked.true_propensities:
         propensities = dataset.propensities
@@ -115,10 +131,16 @@ def gather_evidence(dataset: Dataset) -> Evidence:
     checked = replace(checked, estimated=estimated, certain_share=certain)
     if checked.deterministic:
         return checked  # the weights of a policy that is the log itself say nothing
-    overlap = measure_overlap(dataset, reference_ratios(dataset, propensities, modal))
+    ratios = reference_ratios(dataset, propensities, modal)
+    overlap = measure_overlap(dataset, ratios)
+    marginal = None
+    thin = overlap.effective < MINIMUM_UNITS or overlap.fraction < MINIMUM_FRACTION
+    if thin and not estimated and checked.history is not None and checked.history.shows_states:
+        marginal = measure_marginal_overlap(dataset, overlap, ratios, modal)
     return replace(
         checked,
         overlap=overlap,
+        marginal=marginal,
         steps=provable_steps(dataset, modal, propensities),
         gamma=tipping_factor(overlap.weights, overlap.returns) if estimated else math.nan,
     )

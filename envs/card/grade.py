@@ -3,8 +3,10 @@
 - **A**: propensities on 99.9 % of the rows, the smallest at least .003, martingale residual |z| < 3.5,
   and for the reference policy (½ behaviour + ½ the state's modal logged action) an effective sample size
   of at least 200 units and 10 %, no unit with more than 5 % of the weight.
-- **A-M**: the same with marginal effective sample size and a history test. Not given yet: the estimator
-  that it admits has not passed its own coverage test, and a grade must not promise what nothing delivers.
+- **A-M**: the same by marginal weights, with 25 % of the units at the step that they reach least, where the
+  history test passed and observations are few and distinct. It admits doubly robust estimation with marginal
+  weights only. Where observations are numbers there is no such grade: state ratios are then those of cells,
+  whose error stays however much is logged.
 - **B**: stochastic with overlap, but the propensities are estimated, or fail a condition of A other than
   the effective sample size.
 - **C**: deterministic, or without overlap at this horizon.
@@ -18,6 +20,7 @@ needs; a grade that fell whenever the practical effect was declared small would 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from envs.card.evidence import LARGEST_RESIDUAL, Evidence
 from envs.card.findings import Finding
@@ -27,11 +30,13 @@ GRADES = ("A", "A-M", "B", "C", "D")
 SMALLEST_PROPENSITY = 0.003
 NEEDED_UNITS = 200
 NEEDED_FRACTION = 0.1
+NEEDED_MARGINAL_FRACTION = 0.25
 LARGEST_SHARE = 0.05
 HOPELESS = 10.0
 
 MEANINGS = {
     "A": "the gate can prove an improvement with this log and promote it",
+    "A-M": "the gate can prove an improvement with this log as long as the present state says all that matters",
     "B": "a live test may start from this log, nothing is promoted automatically",
     "C": "no other policy can be proven with this log; recommendations rest on a model alone",
     "D": "nothing can be learned from this log",
@@ -44,17 +49,63 @@ def grade_log(evidence: Evidence, specification: AgentSpecification) -> tuple[st
     Args:
         evidence: the log's figures.
         specification: the agent's declaration.
+
+    Returns:
+        The grade, and the findings: those that decide it, and whether observations are states.
     """
     obstacles = _obstacles(evidence, specification)
     if obstacles:
         return "D", obstacles
+    aliased = _aliased_states(evidence)
     missing = _lack_of_overlap(evidence, specification)
+    if missing and evidence.marginal is not None:
+        by_step = replace(evidence, overlap=evidence.marginal)
+        grade, found = _graded(by_step, specification)
+        enough = evidence.marginal.fraction >= NEEDED_MARGINAL_FRACTION
+        if grade == "A" and enough and not _lack_of_overlap(by_step, specification):
+            return "A-M", [_marginal_overlap(evidence), *found]
     if missing:
-        return "C", [*missing, *_doubts(evidence, error=False)]
+        return "C", [*missing, *_doubts(evidence, error=False), *aliased]
+    grade, found = _graded(evidence, specification)
+    return grade, [*found, *aliased]
+
+
+def _graded(evidence: Evidence, specification: AgentSpecification) -> tuple[str, list[Finding]]:
+    """A or B, of a log with overlap."""
     doubts = _doubts(evidence, error=True)
     effect = _detectable_effect(evidence, specification)
     hopeless = effect is not None and effect.severity == "error"
     return ("B" if doubts or hopeless else "A"), doubts + ([effect] if effect else [])
+
+
+def _marginal_overlap(evidence: Evidence) -> Finding:
+    """What grade A-M rests on."""
+    assert evidence.overlap is not None and evidence.marginal is not None
+    whole, least = evidence.overlap, evidence.marginal
+    return Finding(
+        "marginal_overlap",
+        "information",
+        f"by whole episodes the effective sample size is {whole.effective:,.1f} of {whole.units:,} units, by state "
+        f"and action at least {least.effective:,.0f} ({100 * least.fraction:.0f} %) at every step",
+        "a policy is proven by marginal weights, which count on the present state to say all that matters",
+        "nothing need be done; keep what decides in the observation",
+    )
+
+
+def _aliased_states(evidence: Evidence) -> list[Finding]:
+    """The past tells what the present does not: what a model of the observations says is off."""
+    history = evidence.history
+    if history is None or not history.failed:
+        return []
+    return [
+        Finding(
+            "aliased_states",
+            "warning",
+            history.sentence,
+            "different states look alike: what models of the observation say is off, and they do not show it",
+            "put what was before into the observation (the last observation, action and reward), or what is hidden",
+        )
+    ]
 
 
 def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
