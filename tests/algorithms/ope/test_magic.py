@@ -80,11 +80,14 @@ def test_with_a_good_model_its_error_is_far_below_that_of_the_weights(world):
 
 def test_its_interval_is_that_of_the_weights_drawn_out_to_the_value(world):
     """At a bias below the log's error the mixture looks certain and is not: the interval does not believe it."""
-    for shift in (0.02, 0.3):
+    outside = []
+    for shift, confidence in ((0.02, 0.9), (0.3, 0.9), (0.3, 0.2), (-0.3, 0.2)):
         log = logged(world, shift, 300)
-        ours, whole = magic(log, 0.9), weighted_doubly_robust(log, 0.9)
+        ours, whole = magic(log, confidence), weighted_doubly_robust(log, confidence)
         assert (ours.lower, ours.upper) == (min(whole.lower, ours.value), max(whole.upper, ours.value))
         assert ours.diagnostics["standard_error"] == whole.diagnostics["standard_error"]
+        outside.append((ours.value < whole.lower, whole.upper < ours.value))
+    assert np.any(outside, axis=0).all()
 
 
 def test_units_decide_the_mixture(world):
