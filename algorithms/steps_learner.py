@@ -16,12 +16,10 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
 from algorithms.cloning_fit import Weights
-from envs.adam import BETA_1, BETA_2
+from envs.adam import fused_adam_step
 
 # RLlib's modules warn about RLlib's own migration.
 logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
-EPSILON = 1e-8
-"""Adam's ε."""
 
 
 class Adam(torch.optim.Optimizer):
@@ -52,27 +50,17 @@ class Adam(torch.optim.Optimizer):
         for parameter in self.param_groups[0]["params"]:
             parameter.grad = None
 
-    @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One step along the gradients; a parameter without one stays."""
         moving = [parameter for parameter in self.param_groups[0]["params"] if parameter.grad is not None]
         states = [self.state[parameter] for parameter in moving]
-        steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1.0)
-        torch._fused_adam_(
+        fused_adam_step(
             moving,
             [parameter.grad for parameter in moving],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
-            [],
-            steps,
-            lr=float(self.param_groups[0]["lr"]),
-            beta1=BETA_1,
-            beta2=BETA_2,
-            weight_decay=0.0,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
+            [state["step"] for state in states],
+            float(self.param_groups[0]["lr"]),
         )
 
     def state_dict(self) -> dict[str, Any]:

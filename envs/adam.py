@@ -8,6 +8,8 @@ from typing import Any
 
 BETA_1, BETA_2 = 0.9, 0.999
 """Decay of Adam's moments."""
+EPSILON = 1e-8
+"""Adam's ε."""
 
 
 @contextmanager
@@ -47,7 +49,46 @@ def adam_step(
     for tensor, gradient, mean, square in zip(tensors, gradients, first, second, strict=True):
         mean.mul_(BETA_1).add_(gradient, alpha=1.0 - BETA_1)
         square.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
-        scale = (square / (1.0 - BETA_2**step)).sqrt_().add_(1e-8)
+        scale = (square / (1.0 - BETA_2**step)).sqrt_().add_(EPSILON)
         if weight_decay and tensor.dim() > 1:
             tensor.mul_(1.0 - learning_rate * weight_decay)
         tensor.addcdiv_(mean, scale, value=-learning_rate / (1.0 - BETA_1**step))
+
+
+def fused_adam_step(
+    tensors: list[Any],
+    gradients: list[Any],
+    first: list[Any],
+    second: list[Any],
+    steps: list[Any],
+    learning_rate: float,
+) -> None:
+    """One step in place by torch's fused kernel: the numbers of ``torch.optim.Adam(fused=True)``, without its compiler.
+
+    Args:
+        tensors: what is learned.
+        gradients: one for each tensor.
+        first: their means, changed in place.
+        second: the means of their squares, changed in place.
+        steps: steps taken so far, a scalar float tensor for each, changed in place.
+        learning_rate: size of the step.
+    """
+    import torch
+
+    with torch.no_grad():
+        torch._foreach_add_(steps, 1.0)
+        torch._fused_adam_(
+            tensors,
+            gradients,
+            first,
+            second,
+            [],
+            steps,
+            lr=learning_rate,
+            beta1=BETA_1,
+            beta2=BETA_2,
+            weight_decay=0.0,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Dataset:
         units: str (E,), the independent unit of each episode.
         splits: int8 (E,), TRAIN, SELECT, FINAL or EMBARGO.
         sequences: int64 (E,), journal position of each episode's last record.
+        guardrails: float64 (N, G), the declared guardrails' values; NaN where the outcome does not tell.
     """
 
     specification: AgentSpecification
@@ -62,6 +63,12 @@ class Dataset:
     units: np.ndarray
     splits: np.ndarray
     sequences: np.ndarray
+    guardrails: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+
+    def __post_init__(self) -> None:
+        if self.guardrails.size == 0:  # none declared, or not measured
+            shape = (len(self.actions), len(self.specification.guardrails))
+            object.__setattr__(self, "guardrails", np.full(shape, np.nan))
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -103,14 +110,26 @@ class Dataset:
         return known
 
     def select_episodes(self, chosen: np.ndarray) -> Dataset:
-        """The dataset of the chosen episodes (bool (E,) or indices), in the order given."""
+        """The dataset of the chosen episodes (bool (E,) or indices), in the order given.
+
+        Neighbours in their order share the columns of this dataset, which may be mapped; all else is copied.
+        """
         indices = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen, dtype=np.int64)
         starts, lengths = self.offsets[indices], self.lengths[indices]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        decision = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        row = np.repeat(starts + indices - offsets[:-1] - np.arange(len(indices)), lengths + 1) + np.arange(
-            offsets[-1] + len(indices)
-        )
+        episodes: np.ndarray | slice = indices
+        decision: np.ndarray | slice
+        row: np.ndarray | slice
+        if len(indices) and (np.diff(indices) == 1).all():
+            first, decided = int(indices[0]), int(starts[0])
+            episodes = slice(first, first + len(indices))
+            decision = slice(decided, decided + int(offsets[-1]))
+            row = slice(decided + first, decided + first + int(offsets[-1]) + len(indices))
+        else:
+            decision = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+            row = np.repeat(starts + indices - offsets[:-1] - np.arange(len(indices)), lengths + 1) + np.arange(
+                offsets[-1] + len(indices)
+            )
         changes: dict[str, np.ndarray] = {"offsets": offsets}
         for column in fields(self):
             if column.name in ("specification", "identifier", "offsets"):
@@ -118,7 +137,7 @@ class Dataset:
             values = getattr(self, column.name)
             index = row if column.name in ROW_COLUMNS else decision
             if column.name in EPISODE_COLUMNS:
-                index = indices
+                index = episodes
             changes[column.name] = values[index]
         return replace(self, **changes)  # type: ignore[arg-type]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from algorithms.ope.fitted_q_evaluation import evaluate_at, sweep, usable_transitions
-from algorithms.ope.state_action_models import StateActionModel
+from algorithms.ope.fitted_q_evaluation import evaluate_at, sweep
+from algorithms.ope.row_features import BLOCK
+from algorithms.ope.state_action_models import StateActionModel, Transitions
 from envs.dataset import Dataset
 from envs.errors import DataError
 
@@ -65,49 +66,32 @@ def cross_fit(
     fold_of_unit = _deal(unit[chosen], max(folds, 1), int(unit.max(initial=-1)) + 1, seed)
     q = np.zeros((len(probabilities), len(chosen), horizon))
     v = np.zeros((len(probabilities), len(chosen), horizon + 1))
-    episode, steps, rows, next_known = dataset.episode_index, dataset.steps, dataset.rows, dataset.next_known
+    starts, lengths, bootstraps = dataset.offsets[:-1], dataset.lengths, _bootstraps(dataset, horizon)
     for fold in range(max(folds, 1)):
         outside = fold_of_unit[unit] != fold
         fitted = (always | (evaluated & (folds > 0))) & outside
         applied = evaluated & ~outside
         if not applied.any():
             continue
-        use = fitted[episode]
-        transitions = usable_transitions(
-            rows[use],
-            dataset.actions[use],
-            dataset.rewards[use],
-            dataset.terminated[use],
-            rows[use] + 1,
-            next_known[use],
-        )
-        here = np.flatnonzero(applied[episode] & (steps < horizon))
-        ends = np.flatnonzero(_bootstraps(dataset, horizon) & applied)
-        # Ends stand beside decisions: a row, a step, no action.
-        all_rows = np.concatenate([rows[here], dataset.offsets[ends + 1] + ends])
-        all_steps = np.concatenate([steps[here], dataset.lengths[ends]])
-        all_positions = position[np.concatenate([episode[here], ends])]
-        all_actions = np.concatenate([dataset.actions[here], np.zeros(len(ends), dtype=np.int64)])
-        decision = np.arange(len(all_rows)) < len(here)
-        by_step = np.argsort(all_steps, kind="stable")
-        edges = np.searchsorted(all_steps[by_step], np.arange(horizon + 1))
         for h, coefficients, bounds in sweep(
             model,
-            transitions,
+            _transitions(dataset, fitted),
             probabilities,
             horizon=horizon,
             discount=discount,
             reward_range=specification.reward_range,
         ):
             step = horizon - h
-            index = by_step[edges[step] : edges[step + 1]]
-            if not len(index):
-                continue
-            at = all_rows[index]
-            q_h, v_h = evaluate_at(model, coefficients, bounds, at, all_actions[index], probabilities[:, at])
-            v[:, all_positions[index], step] = v_h
-            decided = decision[index]
-            q[:, all_positions[index[decided]], step] = q_h[:, decided]
+            # An end stands beside decisions: a row and a step, but no action.
+            here = np.flatnonzero(applied & ((lengths > step) | (bootstraps & (lengths == step))))
+            for start in range(0, len(here), BLOCK):
+                index = here[start : start + BLOCK]
+                decided = lengths[index] > step
+                actions = dataset.actions[np.where(decided, starts[index] + step, 0)]
+                rows = starts[index] + index + step
+                q_h, v_h = evaluate_at(model, coefficients, bounds, rows, actions, probabilities[:, rows])
+                v[:, position[index], step] = v_h
+                q[:, position[index[decided]], step] = q_h[:, decided]
     return q, v
 
 
@@ -121,6 +105,15 @@ def folds_of(units: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     """
     _, unit = np.unique(units, return_inverse=True)
     return _deal(unit, folds, int(unit.max(initial=-1)) + 1, seed)[unit]
+
+
+def _transitions(dataset: Dataset, fitted: np.ndarray) -> Transitions:
+    """What can be regressed on of the fitted episodes (E,)."""
+    chosen = np.repeat(fitted, dataset.lengths)
+    chosen &= dataset.terminated | dataset.next_known
+    chosen = np.flatnonzero(chosen)
+    rows = chosen + np.searchsorted(dataset.offsets, chosen, side="right") - 1
+    return Transitions(rows, rows + 1, dataset.actions[chosen], dataset.rewards[chosen], ~dataset.terminated[chosen])
 
 
 def _bootstraps(dataset: Dataset, horizon: int) -> np.ndarray:

@@ -1,24 +1,27 @@
 """Model classes for fitted Q evaluation that fit any declared observation.
 
 An integer observation is a table. Everything else gets two classes that fail differently: ridge on
-hinges and products (smooth, extrapolates), and k-means cells (local, extrapolates never).
+hinges and products (smooth, extrapolates), and k-means cells (local, extrapolates never). A third, small networks,
+costs a hundred times their time and is made on request.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from algorithms.ope.state_action_models import LinearModel, StateActionModel, TabularModel
+from algorithms.ope.hinge_features import LIMIT, HingeFeatures
+from algorithms.ope.linear_model import LinearModel
+from algorithms.ope.neural_model import NetworkSettings, NeuralModel
+from algorithms.ope.row_features import by_blocks, features_of
+from algorithms.ope.state_action_models import StateActionModel, TabularModel
 from envs.dataset import Dataset
 from envs.encoding import IntegerStates, KMeansStates
+from envs.encoding.features import StandardFeatures
 from envs.errors import DataError
-from envs.observation import ObservationSpecification
 
-KNOTS = 9
-LARGEST_WITH_PRODUCTS = 10
 CELLS = 256
-LIMIT = 4.0
-"""Scaled values are clipped here: one outlier must not bend a regression."""
+SAMPLE = 1_000_000
+"""Scales, knots and cells are read from at most so many rows, evenly spaced."""
 
 
 def evaluation_models(dataset: Dataset, fitted: np.ndarray, *, seed: int = 0) -> dict[str, StateActionModel]:
@@ -32,60 +35,62 @@ def evaluation_models(dataset: Dataset, fitted: np.ndarray, *, seed: int = 0) ->
     Raises:
         DataError: there is no row to fit on.
     """
-    specification = dataset.specification
-    actions = len(specification.actions)
-    known = np.isfinite(dataset.observations).all(axis=1)
-    rows = np.where(known[:, None], dataset.observations, 0.0)
-    use = fitted[np.repeat(np.arange(dataset.episode_count), dataset.lengths + 1)] & known
-    if not use.any():
-        raise DataError(
-            "no episode to fit a model on", where=f"agent {specification.name}", remedy="log more decisions"
-        )
-    if specification.observation.kind == "int":
-        encoder = IntegerStates.fit(rows[use], specification.observation)
-        return {"table": TabularModel(encoder.states(rows), encoder.count, actions)}
-    features = hinge_features(rows, rows[use], specification.observation)
-    count = int(min(CELLS, max(2, use.sum() // 20)))
-    cells = KMeansStates.fit(rows[use], specification.observation, count=count, seed=seed)
+    observation, actions = dataset.specification.observation, len(dataset.specification.actions)
+    rows = dataset.observations
+    use = _fitted_rows(dataset, fitted)
+    if observation.kind == "int":
+        encoder = IntegerStates.fit(rows[use], observation)
+        states = by_blocks(lambda raw: encoder.states(known_or_zero(raw)), rows)
+        return {"table": TabularModel(states, encoder.count, actions)}
+    basis = rows[_spaced(use)]
+    hinges = HingeFeatures.fit(basis, observation)
+    count = int(min(CELLS, max(2, len(use) // 20)))
+    cells = KMeansStates.fit(basis, observation, count=count, seed=seed)
     return {
-        "linear": LinearModel(features, actions),
-        "cells": TabularModel(cells.states(rows), cells.count, actions),
+        "linear": LinearModel(features_of(rows, lambda raw: hinges.features(known_or_zero(raw)), hinges.size), actions),
+        "cells": TabularModel(by_blocks(lambda raw: cells.states(known_or_zero(raw)), rows), cells.count, actions),
     }
 
 
-def hinge_features(rows: np.ndarray, fitted: np.ndarray, observation: ObservationSpecification) -> np.ndarray:
-    """Scaled columns, hinges at their quantiles and, for few columns, all products; float64 (M, F).
-
-    Categories enter as one column per declared value.
+def neural_evaluation_model(
+    dataset: Dataset, fitted: np.ndarray, *, settings: NetworkSettings | None = None, seed: int = 0
+) -> NeuralModel:
+    """Small networks on scaled columns, for any observation.
 
     Args:
-        rows: float64 (M, D), raw rows to transform.
-        fitted: float64 (n, D), the rows that scales and knots are read from.
-        observation: the declared.
+        dataset: all episodes.
+        fitted: bool (E,), the episodes that scales are read from.
+        settings: of the training.
+        seed: of first weights and batches.
+
+    Raises:
+        DataError: there is no row to fit on.
     """
-    columns: list[np.ndarray] = []
-    scaled_columns: list[np.ndarray] = []
-    for position, declared in enumerate(observation.fields):
-        values, basis = rows[:, position], fitted[:, position]
-        if declared.type == "category":
-            columns += [(values == index).astype(float) for index in range(len(declared.categories))]
-            continue
-        center, scale = _scale(basis)
-        scaled = np.clip((values - center) / scale, -LIMIT, LIMIT)
-        scaled_columns.append(scaled)
-        knots = np.clip((np.quantile(basis, np.linspace(0, 1, KNOTS + 2)[1:-1]) - center) / scale, -LIMIT, LIMIT)
-        columns += [np.maximum(scaled - knot, 0.0) for knot in np.unique(knots)]
-    columns += scaled_columns
-    if len(scaled_columns) <= LARGEST_WITH_PRODUCTS:
-        columns += [
-            scaled_columns[first] * scaled_columns[second]
-            for first in range(len(scaled_columns))
-            for second in range(first, len(scaled_columns))
-        ]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+    basis = dataset.observations[_spaced(_fitted_rows(dataset, fitted))]
+    encoder = StandardFeatures.fit(basis, dataset.specification.observation)
+    features = features_of(
+        dataset.observations,
+        lambda raw: np.clip(encoder.features(known_or_zero(raw)), -LIMIT, LIMIT),
+        encoder.size,
+    )
+    return NeuralModel(features, len(dataset.specification.actions), settings=settings, seed=seed)
 
 
-def _scale(values: np.ndarray) -> tuple[float, float]:
-    low, center, high = np.quantile(values, [0.25, 0.5, 0.75])
-    spread = float(high - low) or float(values.std()) or 1.0
-    return float(center), spread
+def known_or_zero(rows: np.ndarray) -> np.ndarray:
+    """The rows (n, D), 0 where one is not known: it is never read, but must not become NaN."""
+    return np.where(np.isfinite(rows).all(axis=1)[:, None], rows, 0.0)
+
+
+def _fitted_rows(dataset: Dataset, fitted: np.ndarray) -> np.ndarray:
+    """The known rows of the fitted episodes, int64 (n,)."""
+    known = by_blocks(lambda raw: np.isfinite(raw).all(axis=1), dataset.observations)
+    use = np.flatnonzero(np.repeat(np.asarray(fitted, dtype=bool), dataset.lengths + 1) & known)
+    if not len(use):
+        name = dataset.specification.name
+        raise DataError("no episode to fit a model on", where=f"agent {name}", remedy="log more decisions")
+    return use
+
+
+def _spaced(rows: np.ndarray) -> np.ndarray:
+    """All rows where they are few, else :data:`SAMPLE` of them."""
+    return rows if len(rows) <= SAMPLE else rows[np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64)]

@@ -12,15 +12,17 @@ import numpy as np
 
 from algorithms.ope._assembly import INDEPENDENT_UNITS, KNOWN_PROPENSITIES, trajectory_log_weights
 from algorithms.ope.doubly_robust import doubly_robust_contributions
+from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, marginalized_contributions
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
+from algorithms.ope.marginalized_importance_sampling import thinnest_step
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule, effective_sample_size, largest_weight_share
 from algorithms.ope.trajectories import Trajectories
 from envs.errors import DataError
 
 
 def paired_difference(
-    candidate: Trajectories, champion: Trajectories, *, units: np.ndarray | None = None
+    candidate: Trajectories, champion: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False
 ) -> np.ndarray:
     """D of each independent unit, float64 (U,), in the order of the sorted unit labels.
 
@@ -28,6 +30,7 @@ def paired_difference(
         candidate: the episodes under the candidate's ratios and model.
         champion: the same episodes, in the same order, under the champion's.
         units: independent unit of each episode (E,), ``None`` where it is the episode.
+        marginal: by marginal weights instead of their products (both carry state ratios).
 
     Raises:
         DataError: the two are not the same episodes, or carry no model values.
@@ -40,12 +43,18 @@ def paired_difference(
     )
     if not same:
         raise DataError("candidate and champion are on different episodes", remedy="build both from one dataset")
-    return unit_values(doubly_robust_contributions(candidate) - doubly_robust_contributions(champion), units)
+    contributions = marginalized_contributions if marginal else doubly_robust_contributions
+    return unit_values(contributions(candidate) - contributions(champion), units)
 
 
-def paired_overlap(trajectories: Trajectories, *, units: np.ndarray | None = None) -> float:
-    """Kish effective number of units under the policy's whole-trajectory weights."""
-    return effective_sample_size(unit_log_weights(trajectory_log_weights(trajectories), units))
+def paired_overlap(trajectories: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False) -> float:
+    """Kish effective number of units under whole-trajectory weights, or marginal ones at their thinnest step."""
+    return effective_sample_size(_unit_weights(trajectories, units, marginal))
+
+
+def _unit_weights(trajectories: Trajectories, units: np.ndarray | None, marginal: bool) -> np.ndarray:
+    logs = thinnest_step(trajectories, units)[1] if marginal else trajectory_log_weights(trajectories)
+    return unit_log_weights(logs, units)
 
 
 def paired_estimate(
@@ -54,8 +63,9 @@ def paired_estimate(
     confidence: float = 0.95,
     *,
     force: bool = False,
-    overlap: OverlapRule = DOUBLY_ROBUST_RULE,
+    overlap: OverlapRule | None = None,
     units: np.ndarray | None = None,
+    marginal: bool = False,
 ) -> Estimate:
     """The expected gain of the candidate over the champion, with a two-sided Student-t interval.
 
@@ -63,14 +73,15 @@ def paired_estimate(
     does (a champion that did not write this log must be reached by it as well). The effective sample
     size reported is the candidate's. Arguments and errors as :func:`paired_difference`.
     """
-    differences = paired_difference(candidate, champion, units=units)
+    overlap = overlap or (MARGINAL_RULE if marginal else DOUBLY_ROBUST_RULE)
+    differences = paired_difference(candidate, champion, units=units, marginal=marginal)
     count = len(differences)
     if count == 0:
         raise DataError("no episode to compare on", where="paired", remedy="log decisions, or choose another split")
     interval = student_t(differences, confidence)
-    by_unit = unit_log_weights(trajectory_log_weights(candidate), units)
+    by_unit = _unit_weights(candidate, units, marginal)
     effective = effective_sample_size(by_unit)
-    champion_effective = paired_overlap(champion, units=units)
+    champion_effective = paired_overlap(champion, units=units, marginal=marginal)
     refused = overlap.refusal(effective, count)
     if not refused and (reason := overlap.refusal(champion_effective, count)):
         refused = f"champion: {reason}"
@@ -82,9 +93,10 @@ def paired_estimate(
         lower=interval.lower if shown else missing,
         upper=interval.upper if shown else missing,
         confidence=confidence,
-        estimator="paired_doubly_robust",
+        estimator="paired_doubly_robust_marginalized" if marginal else "paired_doubly_robust",
         effective_sample_size=effective,
         units=count,
+        evidence="model" if marginal and not (candidate.markov and champion.markov) else "log",
         refused=refused,
         diagnostics={
             "standard_error": interval.standard_error if shown else missing,

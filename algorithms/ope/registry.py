@@ -10,10 +10,12 @@ from algorithms.ope.clipped_per_decision import clipped_pdis, clipped_weighted_p
 from algorithms.ope.control_variates import control_variates
 from algorithms.ope.direct_method import direct_method
 from algorithms.ope.doubly_robust import doubly_robust
+from algorithms.ope.doubly_robust_marginalized import doubly_robust_marginalized
 from algorithms.ope.doubly_robust_shrinkage import doubly_robust_shrinkage
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.importance_sampling import ips, snips
 from algorithms.ope.magic import magic
+from algorithms.ope.marginalized_importance_sampling import marginalized_importance_sampling
 from algorithms.ope.overlap import OverlapRule
 from algorithms.ope.per_decision import pdis, weighted_pdis
 from algorithms.ope.switch_doubly_robust import switch_doubly_robust
@@ -52,6 +54,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "magic": magic,
     "switch_doubly_robust": switch_doubly_robust,
     "doubly_robust_shrinkage": doubly_robust_shrinkage,
+    "marginalized_importance_sampling": marginalized_importance_sampling,
+    "doubly_robust_marginalized": doubly_robust_marginalized,
 }
 NEEDS_MODEL = frozenset(
     {
@@ -61,15 +65,25 @@ NEEDS_MODEL = frozenset(
         "magic",
         "switch_doubly_robust",
         "doubly_robust_shrinkage",
+        "doubly_robust_marginalized",
     }
 )
+NEEDS_STATE_RATIOS = frozenset({"marginalized_importance_sampling", "doubly_robust_marginalized"})
+"""Those that raise without them."""
 SINGLE_DECISION = frozenset({"switch_doubly_robust", "doubly_robust_shrinkage"})
 """Those that raise beyond a horizon of 1."""
 
 
-def estimators_for(horizon: int) -> dict[str, Estimator]:
-    """The estimators that answer on a log of this horizon, by name."""
-    return {name: each for name, each in ESTIMATORS.items() if horizon == 1 or name not in SINGLE_DECISION}
+def estimators_for(horizon: int, *, state_ratios: bool = False) -> dict[str, Estimator]:
+    """The estimators that answer on a log of this horizon, by name; with state ratios those that read them, too.
+
+    At a horizon of 1 every state ratio is 1: by them the estimates would be those of ``ips`` and
+    ``doubly_robust``, which stand there already.
+    """
+    left_out = SINGLE_DECISION if horizon > 1 else NEEDS_STATE_RATIOS
+    if not state_ratios:
+        left_out |= NEEDS_STATE_RATIOS
+    return {name: each for name, each in ESTIMATORS.items() if name not in left_out}
 
 
 def estimator(name: str) -> Estimator:

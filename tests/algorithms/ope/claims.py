@@ -66,6 +66,10 @@ CLAIMS: dict[str, Claims] = {
     "doubly_robust_shrinkage": Claims(
         False, "error", "model", False, False, False, units=100, close_to="doubly_robust"
     ),
+    "marginalized_importance_sampling": Claims(True, "any", "no", True, False, False, evidence="model"),
+    "doubly_robust_marginalized": Claims(
+        True, "any", "model", False, False, False, units=200, share=0.25, share_beyond=0.25
+    ),
 }
 REFUSING = [name for name, claims in CLAIMS.items() if claims.units]
 

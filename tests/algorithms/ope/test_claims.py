@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.ope.overlap import NO_RULE
-from algorithms.ope.registry import ESTIMATORS, NEEDS_MODEL, SINGLE_DECISION, estimators_for
+from algorithms.ope.registry import ESTIMATORS, NEEDS_MODEL, NEEDS_STATE_RATIOS, SINGLE_DECISION, estimators_for
 from envs.errors import DataError
 from tests.algorithms.ope.claims import CLAIMS, longest, that
 
@@ -35,14 +35,19 @@ def test_every_registered_estimator_states_its_claims():
     assert {CLAIMS[name].close_to for name in that(exact="error")} <= set(that(exact="any"))
 
 
-def test_only_what_is_for_single_decisions_is_left_out_beyond_one(world):
-    assert estimators_for(1) == ESTIMATORS
-    assert set(ESTIMATORS) - set(estimators_for(2)) == SINGLE_DECISION
+def test_what_does_not_answer_at_a_horizon_or_without_state_ratios_is_left_out(world):
+    assert set(ESTIMATORS) - set(estimators_for(1)) == NEEDS_STATE_RATIOS
+    assert estimators_for(1, state_ratios=True) == estimators_for(1)
+    assert set(ESTIMATORS) - set(estimators_for(2)) == SINGLE_DECISION | NEEDS_STATE_RATIOS
+    assert set(ESTIMATORS) - set(estimators_for(2, state_ratios=True)) == SINGLE_DECISION
     policy = TARGETS["stochastic"]
     log = world.trajectories(world.enumerate(policy), policy, policy, world.q_values(policy))
     for name in SINGLE_DECISION:
         with pytest.raises(DataError, match=f"{name} is for single decisions.*use doubly_robust, weighted"):
             ESTIMATORS[name](log)
+    for name in NEEDS_STATE_RATIOS:
+        with pytest.raises(DataError, match=f"{name}: no state ratios.*fit them first"):
+            ESTIMATORS[name](replace(log, state_log_ratios=None))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from algorithms.ope.overlap import NO_RULE
-from algorithms.ope.paired import paired_estimate
+from algorithms.ope.paired import paired_estimate, paired_overlap
 from algorithms.ope.registry import ESTIMATORS
 from tests.algorithms.ope.claims import CLAIMS, REFUSING, longest
 
@@ -72,7 +72,7 @@ def coverage(world, step, names, logs, episodes=1_500, seed=0):
             else:
                 estimate, true = ESTIMATORS[name](trajectories, overlap=NO_RULE), truth
             hits[name] += estimate.lower <= true <= estimate.upper
-            fraction += estimate.effective_sample_size / episodes / len(names) / logs
+        fraction += paired_overlap(trajectories) / episodes / logs
     return hits, fraction
 
 

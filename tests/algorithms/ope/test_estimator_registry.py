@@ -65,7 +65,7 @@ def test_the_error_falls_with_the_log(bigger, logs, name):
     ratio is .62 from 500 to 2,000 episodes, where it has left half of the model, and .50 from 2,000 to 8,000.
     """
     world = replace(bigger, horizon=longest(name, bigger.horizon))
-    sizes = {2_000: 100, 8_000: 40} if name == "magic" else {500: 100, 2_000: 100}
+    sizes = {2_000: 100, 8_000: 40} if name == "magic" else {500: 200, 2_000: 200}
     behaviour, better, _ = policies(world)
     truth, model = world.value(better), world.q_values(better) * 0.5
     errors = []

@@ -8,9 +8,10 @@ import pytest
 from algorithms.ope.direct_method import direct_method
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.fitted_q_evaluation import fit_q, return_bounds
+from algorithms.ope.linear_model import LinearModel
 from algorithms.ope.overlap import NO_RULE
 from algorithms.ope.padding import pad, trajectories_from
-from algorithms.ope.state_action_models import LinearModel, TabularModel
+from algorithms.ope.state_action_models import TabularModel
 from envs.errors import DataError
 
 TARGETS = np.array([[[0.2, 0.8], [0.9, 0.1], [0.5, 0.5]], [[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]]])

@@ -22,6 +22,7 @@ class Episode:
     """One ragged episode; all lists are of its own length, ``v`` of one more."""
 
     ratios: list[Fraction]
+    states: list[Fraction]
     rewards: list[Fraction]
     q: list[Fraction]
     v: list[Fraction]
@@ -32,6 +33,10 @@ class Episode:
         for ratio in self.ratios[: step + 1]:
             product *= ratio
         return product
+
+    def marginal(self, step: int) -> Fraction:
+        """The state's ratio times the action's; after the end nothing."""
+        return self.states[step] * self.ratios[step] if step < len(self.ratios) else ZERO
 
     def reward(self, step: int) -> Fraction:
         return self.rewards[step] if step < len(self.rewards) else ZERO
@@ -79,6 +84,7 @@ class Log:
             float(self.discount),
             padded([episode.q for episode in self.episodes], self.horizon),
             padded([episode.v for episode in self.episodes], self.horizon + 1),
+            padded([logarithms(episode.states) for episode in self.episodes], self.horizon),
         )
 
 
@@ -142,6 +148,22 @@ def weighted_doubly_robust(log):
     return direct_method(log) + sum(found, ZERO)
 
 
+def marginal_weights(log):
+    """Those of each step (E,)."""
+    return [[episode.marginal(step) for episode in log.episodes] for step in range(log.horizon)]
+
+
+def marginalized_importance_sampling(log):
+    steps = zip(log.steps(), marginal_weights(log), strict=True)
+    return sum((gamma * log.mean(map(Fraction.__mul__, w, r)) for (gamma, _, r, _), w in steps), ZERO)
+
+
+def doubly_robust_marginalized(log):
+    steps = zip(log.steps(), marginal_weights(log), strict=True)
+    found = (gamma * log.mean(map(Fraction.__mul__, w, d)) for (gamma, _, _, d), w in steps)
+    return direct_method(log) + sum(found, ZERO)
+
+
 LIMIT = Fraction(3, 2)
 FORMULAS = {
     "ips": (ips, {}),
@@ -162,6 +184,8 @@ FORMULAS = {
         lambda log: doubly_robust(log, lambda w: LIMIT * w / (w * w + LIMIT)),
         {"shrinkage": float(LIMIT)},
     ),
+    "marginalized_importance_sampling": (marginalized_importance_sampling, {}),
+    "doubly_robust_marginalized": (doubly_robust_marginalized, {}),
 }
 BY_THEOREM = {"magic"}
 """A mixture of what is checked here, with weights that ``test_magic.py`` checks."""
@@ -179,7 +203,8 @@ def random_log(seed: int, horizon: int, episodes: int = 7, ratios=(-3, 3)) -> Lo
             path[int(rng.integers(length))] = ZERO  # a greedy policy leaves the log's path here
         numbers = [[Fraction(int(n)) for n in rng.integers(-9, 10, length)] for _ in range(3)]
         ends = ZERO if rng.random() < 0.5 else Fraction(int(rng.integers(-9, 10)))  # cut: the model goes on
-        found.append(Episode(path, numbers[0], numbers[1], [*numbers[2], ends]))
+        states = [Fraction(2) ** int(k) if k > -3 else ZERO for k in rng.integers(-3, 4, length)]  # 0: never there
+        found.append(Episode(path, states, numbers[0], numbers[1], [*numbers[2], ends]))
     return Log(found, horizon, Fraction(15, 16))
 
 

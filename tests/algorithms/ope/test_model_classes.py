@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.ope.cross_fitting import cross_fit
-from algorithms.ope.model_classes import KNOTS, LIMIT, evaluation_models, hinge_features
+from algorithms.ope.hinge_features import KNOTS, LIMIT, HingeFeatures
+from algorithms.ope.model_classes import evaluation_models, neural_evaluation_model
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.observation import ObservationField, ObservationSpecification
+from tests.snippets import run, snippets
 from tests.worlds import chain, explored
 from tune_configs.judge import episodes_in
 
@@ -79,17 +82,17 @@ def test_scales_and_knots_come_from_the_fitted_rows() -> None:
     fitted = rng.normal(3.0, 2.0, size=(500, 2))
     rows = rng.normal(size=(50, 2))
     other = np.concatenate([rows, rng.normal(1e6, 1e6, size=(500, 2))])
-    features = hinge_features(rows, fitted, PLAIN)
+    features = HingeFeatures.fit(fitted, PLAIN).features(rows)
     assert features.shape == (50, 2 * KNOTS + 2 + 3)
-    np.testing.assert_array_equal(hinge_features(other, fitted, PLAIN)[:50], features)
+    np.testing.assert_array_equal(HingeFeatures.fit(fitted, PLAIN).features(other)[:50], features)
     # Shift and scale of a field change nothing when both move.
-    moved = hinge_features(rows * 7.0 - 3.0, fitted * 7.0 - 3.0, PLAIN)
+    moved = HingeFeatures.fit(fitted * 7.0 - 3.0, PLAIN).features(rows * 7.0 - 3.0)
     np.testing.assert_allclose(moved, features, atol=1e-9)
 
 
 def test_a_category_is_a_column_for_each_declared_value() -> None:
     rows = np.array([[0.0, 0.0, 5.0], [0.1, 1.0, 5.0], [0.2, 2.0, 5.0], [0.3, np.nan, 5.0]])
-    features = hinge_features(rows, rows[:2], MIXED)
+    features = HingeFeatures.fit(rows[:2], MIXED).features(rows)
     blocks = [column for column in features.T if set(column) <= {0.0, 1.0} and column.sum() == 1.0]
     for index in range(3):
         wanted = np.eye(4)[index]
@@ -97,10 +100,12 @@ def test_a_category_is_a_column_for_each_declared_value() -> None:
 
 
 def test_without_a_field_there_are_no_columns_and_many_fields_have_no_products() -> None:
-    assert hinge_features(np.zeros((3, 0)), np.zeros((2, 0)), ObservationSpecification("vector", ())).shape == (3, 0)
+    assert HingeFeatures.fit(np.zeros((2, 0)), ObservationSpecification("vector", ())).features(
+        np.zeros((3, 0))
+    ).shape == (3, 0)
     many = ObservationSpecification("vector", tuple(ObservationField(f"x{i}") for i in range(11)))
     rows = np.random.default_rng(0).normal(size=(100, 11))
-    assert hinge_features(rows, rows, many).shape[1] == 11 * KNOTS + 11
+    assert HingeFeatures.fit(rows, many).features(rows).shape[1] == 11 * KNOTS + 11
 
 
 @settings(max_examples=60, deadline=None)
@@ -111,6 +116,48 @@ def test_without_a_field_there_are_no_columns_and_many_fields_have_no_products()
 def test_features_are_finite_and_bounded_whatever_was_logged(
     rows: list[list[float]], fitted: list[list[float]]
 ) -> None:
-    features = hinge_features(np.array(rows), np.array(fitted), PLAIN)
+    features = HingeFeatures.fit(np.array(fitted), PLAIN).features(np.array(rows))
     assert np.isfinite(features).all()
     assert np.abs(features).max() <= LIMIT**2
+
+
+def test_the_blocks_of_the_page_run_and_all_classes_say_much_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    world = chain(5, horizon=6, vector=True, noise=0.1)
+    dataset = world.log(explored(np.tile([0.0, 1.0], (5, 1)), 0.6), 300, 0)
+    chosen = np.array([[0.2, 0.8], [0.7, 0.3]])
+    given = {"dataset": dataset, "policies": np.repeat(chosen[:, None], len(dataset.observations), axis=1)}
+    for block in snippets(Path(__file__).parents[3] / "docs" / "fitted_q_evaluation.md"):
+        given, _ = run(block.statements, given, block.place)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    truth = [world.value(np.tile(policy, (5, 1))) for policy in chosen]
+    np.testing.assert_allclose(given["v"][:, :, 0].mean(axis=1), truth, atol=0.1)
+
+
+def test_networks_are_fitted_on_any_declared_observation() -> None:
+    for vector in (True, False):
+        dataset = log(vector)
+        train, select = (episodes_in(dataset, name) for name in ("train", "select"))
+        model = neural_evaluation_model(dataset, train)
+        policy = np.full((1, len(dataset.observations), 2), 0.5)
+        _, found = cross_fit(model, dataset, policy, evaluated=select, always=train, folds=0)
+        _, wanted = cross_fit(
+            next(iter(evaluation_models(dataset, train).values())),
+            dataset,
+            policy,
+            evaluated=select,
+            always=train,
+            folds=0,
+        )
+        np.testing.assert_allclose(found[0, :, 0].mean(), wanted[0, :, 0].mean(), atol=0.05)
+
+
+def test_scales_of_networks_come_from_the_fitted_rows() -> None:
+    dataset = log()
+    train = episodes_in(dataset, "train")
+    model = neural_evaluation_model(dataset, train)
+    other = np.repeat(~train, dataset.lengths + 1)
+    observations = np.where(other[:, None], 1e6, dataset.observations)
+    moved = neural_evaluation_model(replace(dataset, observations=observations), train)
+    kept = np.flatnonzero(~other)
+    np.testing.assert_array_equal(moved.features.at(kept), model.features.at(kept))
+    assert np.abs(moved.features.at(np.flatnonzero(other))).max() == LIMIT
