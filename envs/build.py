@@ -1,4 +1,4 @@
-"""From the journal to a dataset: whole episodes, T + 1 observations, rewards by the declared expression.
+"""From the log to a dataset: whole episodes, T + 1 observations, rewards by the declared expression.
 
 Nothing is dropped silently: :class:`BuildReport` counts what is not in the dataset, and why.
 """
@@ -6,7 +6,7 @@ Nothing is dropped silently: :class:`BuildReport` counts what is not in the data
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,9 @@ from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
 from envs.episodes import LoggedEpisode, gather_episodes
 from envs.errors import DataError, RecordError
+from envs.guardrail import measure_guardrails
+from envs.log.exclusions import Exclusion
+from envs.observation import flatten
 from envs.probabilities import distribution, root_rows, unfloored
 from envs.record import DecisionRecord
 from envs.scoring import Scorer
@@ -66,6 +69,15 @@ class BuildReport:
         recorded_rewards: decisions without outcome, whose reward is as recorded and not the expression's.
         overridden: decisions whose executed action was another than the requested one.
         known_roots: rows (decisions and ends) at which the bare rule's probabilities are known.
+        unmeasured: decisions whose outcome does not tell a declared guardrail.
+        unmeasured_reason: the first of them and what it lacks, or empty.
+        immature_episodes: closed episodes with a decision whose maturation window is still open.
+        matures: when the first of them is mature, in seconds since the epoch; 0 where there are none.
+        excluded_episodes: episodes with a decision in an excluded range of the log.
+        other_versions: records of an earlier version of the declaration, under which fields meant other things.
+        late_outcomes: outcomes that became known after their decision's maturation window had closed.
+        contradictory_outcomes: values of outcomes that were recorded before with another value.
+        orphaned_outcomes: outcomes of decisions that are not in the log.
     """
 
     records: int
@@ -85,20 +97,33 @@ class BuildReport:
     recorded_rewards: int = 0
     overridden: int = 0
     known_roots: int = 0
+    unmeasured: int = 0
+    unmeasured_reason: str = ""
+    immature_episodes: int = 0
+    matures: float = 0.0
+    excluded_episodes: int = 0
+    other_versions: int = 0
+    late_outcomes: int = 0
+    contradictory_outcomes: int = 0
+    orphaned_outcomes: int = 0
 
-    def to_json(self) -> dict[str, int | str]:
+    def to_json(self) -> dict[str, int | float | str]:
         """Plain JSON."""
         return asdict(self)
 
 
-def build_dataset(home: HomeLike, name: str, *, rule: Rule | None = None) -> tuple[Dataset, BuildReport]:
-    """The dataset of an agent's closed episodes in a home's journal.
+def build_dataset(
+    home: HomeLike, name: str, *, rule: Rule | None = None, until: int | None = None, now: float | None = None
+) -> tuple[Dataset, BuildReport]:
+    """The dataset of an agent's closed episodes in a home's log.
 
     Args:
         home: the home.
         name: the agent.
         rule: the agent's own rule, ``observation -> action`` or ``-> {action: probability}``; where
             given it is asked at every known observation, ends included.
+        until: read the log up to this position only.
+        now: seconds since the epoch, by which outcomes must have matured; the present by default.
 
     Returns:
         The dataset (see :class:`~envs.dataset.Dataset`) and the count of what is not in it.
@@ -108,12 +133,9 @@ def build_dataset(home: HomeLike, name: str, *, rule: Rule | None = None) -> tup
         DataError: it has no records, or a reward is out of the declared range.
         RecordError: a record does not fit the declaration (any more).
     """
-    from envs.journal import Journal
+    from envs.log.assembly import assemble
 
-    specification = home.specification(name)
-    dataset, report = dataset_from_records(
-        specification, Journal(home.journal_path).read(name), home.split_key, rule=rule
-    )
+    dataset, report = assemble(home, home.specification(name), rule=rule, until=until, now=now)
     if report.records == 0:
         raise DataError("has no records", where=f"agent {name}", remedy=f"import a log: retrainer import {name} FILE")
     return dataset, report
@@ -125,16 +147,28 @@ def dataset_from_records(
     split_key: bytes,
     *,
     rule: Rule | None = None,
+    now: float | None = None,
+    exclusions: Sequence[Exclusion] = (),
+    retired: frozenset[str] = frozenset(),
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of the closed episodes among (journal position, record) pairs, in any order.
 
     The episodes' order and the identifier do not depend on the records' order. A decision without an
     episode terminates its own; an episode that reaches the horizon unended is truncated there.
 
+    Args:
+        specification: the agent's declaration.
+        records: the pairs.
+        split_key: the home's.
+        rule: as of :func:`build_dataset`.
+        now: as of :func:`build_dataset`.
+        exclusions: ranges of the log that are not used.
+        retired: observation fields that are declared no more; they are left out.
+
     Raises:
         DataError, RecordError: as :func:`build_dataset`.
     """
-    gathered = gather_episodes(records, specification)
+    gathered = gather_episodes(records, specification, now=now, exclusions=exclusions)
     scorer = Scorer(specification)
     scored: list[tuple[LoggedEpisode, list[tuple[float, bool]]]] = []
     unscored, reason = 0, ""
@@ -147,8 +181,9 @@ def dataset_from_records(
     scores = [score for _, listed in scored for score in listed]
     rows = [record for episode in episodes for record in episode.records]
     offsets = np.cumsum([0, *(len(episode.records) for episode in episodes)], dtype=np.int64)
-    observations, end_known, conflicts = _observations(specification, episodes)
+    observations, end_known, conflicts = _observations(specification, episodes, retired)
     propensities, probabilities = _choices(specification, rows)
+    measured = measure_guardrails(specification.guardrails, rows)
     allowed, decision_rows = _allowed(specification, episodes, offsets)
     roots = root_rows(specification, rows, decision_rows, observations, rule)
     if rule is None:
@@ -187,6 +222,7 @@ def dataset_from_records(
         units=units,
         splits=splits,
         sequences=np.array([episode.sequence for episode in episodes], dtype=np.int64),
+        guardrails=measured.values,
     )
     report = BuildReport(
         records=gathered.records,
@@ -206,6 +242,11 @@ def dataset_from_records(
         recorded_rewards=scorer.recorded,
         overridden=sum(record.executed_action not in (None, record.action) for record in rows),
         known_roots=int((~np.isnan(roots).any(axis=1)).sum()),
+        unmeasured=measured.unmeasured,
+        unmeasured_reason=measured.reason,
+        immature_episodes=gathered.immature_episodes,
+        matures=gathered.matures if gathered.immature_episodes else 0.0,
+        excluded_episodes=gathered.excluded_episodes,
     )
     return dataset, report
 
@@ -215,10 +256,16 @@ def _place(record: DecisionRecord) -> str:
 
 
 def _observations(
-    specification: AgentSpecification, episodes: list[LoggedEpisode]
+    specification: AgentSpecification, episodes: list[LoggedEpisode], retired: frozenset[str]
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Raw rows (N + E, D), whether each end is known (E,), and how many next observations conflict."""
-    encode = specification.observation.row
+
+    def encode(observation: Any) -> np.ndarray:
+        if retired and isinstance(observation, Mapping):
+            flat = flatten(observation)
+            observation = {name: value for name, value in flat.items() if name not in retired}
+        return specification.observation.row(observation)
+
     out = np.full((sum(len(item.records) + 1 for item in episodes), specification.observation.size), np.nan)
     end_known = np.zeros(len(episodes), dtype=bool)
     position = conflicts = 0

@@ -19,11 +19,12 @@ from envs.dataset import EPISODE_COLUMNS, ROW_COLUMNS, Dataset
 from envs.declaration import from_table, specification_hash, to_table
 from envs.errors import DataError, SpecificationError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "specification.json"
 COLUMNS = tuple(item.name for item in fields(Dataset) if item.name not in ("specification", "identifier"))
 EPISODES = (*EPISODE_COLUMNS, "offsets")
-STEP_COLUMNS = tuple(name for name in COLUMNS if name not in (*ROW_COLUMNS, *EPISODES, "action_probabilities"))
+WIDE_COLUMNS = ("action_probabilities", "guardrails")
+STEP_COLUMNS = tuple(name for name in COLUMNS if name not in (*ROW_COLUMNS, *EPISODES, *WIDE_COLUMNS))
 REMEDY = "build the dataset again from the journal"
 
 
@@ -115,6 +116,7 @@ def _check_shapes(dataset: Dataset, source: Path) -> None:
     shapes["observations"] = (decisions + episodes, dataset.specification.observation.size)
     shapes["allowed"] = shapes["root_probabilities"] = (decisions + episodes, actions)
     shapes["action_probabilities"] = (decisions, actions)
+    shapes["guardrails"] = (decisions, len(dataset.specification.guardrails))
     for column, shape in shapes.items():
         found = getattr(dataset, column).shape
         if found != shape:

@@ -16,6 +16,7 @@ from typing import Any
 from envs.declared import Table
 from envs.errors import SpecificationError
 from envs.expression import Expression
+from envs.guardrail import guardrails_from_table, guardrails_to_table
 from envs.observation import FIELD_TYPES, OBSERVATION_KINDS, ObservationField, ObservationSpecification
 from envs.specification import Action, AgentSpecification
 
@@ -68,10 +69,13 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
         practical_effect=reader.number("practical_effect", 0.02, low=0.0, open_low=True),
         minimum_gain=reader.number("minimum_gain", 0.0, low=0.0),
         margin=margin,
+        guardrails=guardrails_from_table(reader.table("guardrails"), where),
+        maturation=reader.number("maturation", 0.0, low=0.0),
         explore=reader.number("explore", 0.0, low=0.0, high=1.0),
         minimum_units=reader.integer("minimum_units", 40, low=1),
         rule=rule,
         rule_version=reader.text("rule_version", "rule-1", empty=False),
+        version=reader.integer("version", 1, low=1),
         inferred=_inferred(reader),
     )
 
@@ -84,15 +88,17 @@ def to_table(specification: AgentSpecification) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for attribute in ATTRIBUTES:
         value = getattr(specification, attribute)
-        if attribute == "observation":
+        if attribute in ("observation", "guardrails"):
             continue
         if value != DEFAULTS.get(attribute) or attribute in ALWAYS_WRITTEN:
             table[attribute] = list(value) if isinstance(value, tuple) else value
     if specification.reward_range is not None:
         table["reward_range"] = [float(bound) for bound in specification.reward_range]
-    for attribute in ("discount", "embargo", "practical_effect", "minimum_gain", "margin", "explore"):
+    for attribute in ("discount", "embargo", "practical_effect", "minimum_gain", "margin", "maturation", "explore"):
         if attribute in table:
             table[attribute] = float(table[attribute])
+    if specification.guardrails:
+        table["guardrails"] = guardrails_to_table(specification.guardrails)
     table["observation"] = {
         "kind": specification.observation.kind,
         "fields": [_field_table(field) for field in specification.observation.fields],

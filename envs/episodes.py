@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from envs.log.exclusions import Exclusion, covered
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
@@ -35,7 +39,10 @@ class LoggedEpisode:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The closed episodes of a log in canonical order, and the count of what is not among them."""
+    """The closed episodes of a log in canonical order, and the count of what is not among them.
+
+    ``matures`` is when the first of the immature episodes will be mature, in seconds since the epoch.
+    """
 
     episodes: list[LoggedEpisode]
     records: int
@@ -45,20 +52,36 @@ class Gathered:
     duplicated_episodes: int
     broken_episodes: int
     broken_reason: str
+    immature_episodes: int
+    matures: float
+    excluded_episodes: int
 
 
-def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification: AgentSpecification) -> Gathered:
+def gather_episodes(
+    records: Iterable[tuple[int, DecisionRecord]],
+    specification: AgentSpecification,
+    *,
+    now: float | None = None,
+    exclusions: Sequence[Exclusion] = (),
+) -> Gathered:
     """The closed episodes among the records, by first timestamp, tenant and id.
 
     An episode is closed when it terminated or was truncated, when it has as many steps as the declared
     horizon, or when it is a decision without an episode. Any other is still open. An episode with two
     records for one step is left out: which of them happened cannot be told. So is a closed one that lacks
-    a step or goes on after its end: one lost record must not make the whole log useless.
+    a step or goes on after its end: one lost record must not make the whole log useless. A closed episode
+    with a decision whose maturation window is still open waits; one with a decision that is excluded is
+    left out. Windows and order do not depend on one another: a clock that was set back changes neither.
 
     Args:
         records: (journal position, record) in any order.
         specification: the agent's declaration.
+        now: seconds since the epoch; the present by default.
+        exclusions: ranges of the log that are not used.
     """
+    moment = time.time() if now is None else now
+    immature = excluded = 0
+    matures = math.inf
     groups: dict[tuple[str, str], list[tuple[int, DecisionRecord]]] = defaultdict(list)
     total = shadow = open_episodes = open_decisions = duplicated = broken = 0
     reason = ""
@@ -73,7 +96,9 @@ def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification
         numbered.sort(key=lambda pair: pair[1].step)
         rows = [record for _, record in numbered]
         last = rows[-1]
-        if any(first.step == second.step for first, second in pairwise(rows)):
+        if exclusions and _touches(numbered, exclusions):
+            excluded += 1
+        elif any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
         elif not (last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon):
             open_episodes += 1
@@ -83,9 +108,19 @@ def gather_episodes(records: Iterable[tuple[int, DecisionRecord]], specification
         else:
             times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
             start, end = (min(times), max(times)) if times else (math.nan, math.nan)
+            if specification.maturation and end + specification.maturation > moment:
+                immature, matures = immature + 1, min(matures, end + specification.maturation)
+                continue
             episodes.append(LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered)))
     episodes.sort(key=lambda item: (item.start if math.isfinite(item.start) else math.inf, item.tenant, item.name))
-    return Gathered(episodes, total, shadow, open_episodes, open_decisions, duplicated, broken, reason)
+    return Gathered(
+        episodes, total, shadow, open_episodes, open_decisions, duplicated, broken, reason, immature, matures, excluded
+    )
+
+
+def _touches(numbered: list[tuple[int, DecisionRecord]], exclusions: Sequence[Exclusion]) -> bool:
+    positions = np.array([number for number, _ in numbered], dtype=np.int64)
+    return bool(covered(exclusions, positions, np.array([record.seconds for _, record in numbered])).any())
 
 
 def _broken(rows: list[DecisionRecord]) -> str:

@@ -16,6 +16,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from envs.declaration import ATTRIBUTES, from_table, specification_hash, to_table
 from envs.errors import HomeError, SpecificationError
+from envs.journal import Journal
+from envs.log.evolution import begin_version, check_meaning
 from envs.rules import load_rule
 from envs.specification import AgentSpecification
 from envs.storage import LocalStorage, make_directory
@@ -146,7 +148,8 @@ class Home:
         """The declaration of an agent.
 
         Raises:
-            SpecificationError: it is not declared (names those that are), or declared wrongly.
+            SpecificationError: it is not declared (names those that are), or declared wrongly, or one of its
+                fields means something else than it did and its version did not rise.
         """
         declared = self.agents()
         if name not in declared:
@@ -154,9 +157,11 @@ class Home:
             remedy = f"{known}; declare [agents.{name}] in {CONFIGURATION}, or import its log"
             raise SpecificationError("is not declared", where=f"agent {name}", remedy=remedy)
         try:
-            return _declaration(name, self._tables()[name])
+            specification = _declaration(name, self._tables()[name])
         except SpecificationError as error:
             raise SpecificationError(error.problem, where=self.place(name), remedy=error.remedy) from None
+        check_meaning(self.data_path, specification, self.place(name))
+        return specification
 
     def place(self, name: str) -> str:
         """Where an agent is declared, for messages."""
@@ -171,7 +176,12 @@ class Home:
         return dict(mapping)
 
     def declare(self, specification: AgentSpecification) -> None:
-        """Write ``[agents.NAME]``, new or changed; everything else in the file stays as it is."""
+        """Write ``[agents.NAME]``, new or changed; everything else in the file stays as it is.
+
+        Raises:
+            SpecificationError: a field means something else than it did, and the version did not rise.
+        """
+        check_meaning(self.data_path, specification, self.place(specification.name))
         with self._locked():
             LocalStorage(self.path).replace(CONFIGURATION, self.declared_text(specification).encode())
         self.keep(specification)
@@ -209,6 +219,7 @@ class Home:
         content = json.dumps(to_table(specification), indent=1, sort_keys=True).encode()
         key = f"specifications/{specification.name}/{specification_hash(specification)}.json"
         LocalStorage(self.data_path).create_if_absent(key, content)
+        begin_version(self.data_path, Journal(self.journal_path), specification)
 
     def rule(self, name: str) -> Callable[..., Any] | None:
         """The agent's own rule (``rule = "module:function"``), imported with the home on the search path.

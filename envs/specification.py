@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from envs.errors import RecordError
+from envs.guardrail import GuardrailSpecification
 from envs.observation import ObservationSpecification
 
 Action = str | int
@@ -29,10 +30,13 @@ class AgentSpecification:
         practical_effect: relative improvement of the return that is worth having.
         minimum_gain: absolute improvement of the return below which the gate keeps the champion.
         margin: absolute loss of return that is tolerated; ``None`` means half the practical effect.
+        guardrails: measures of the outcome that a promotion must not make worse.
+        maturation: seconds after a decision in which its outcome may become known; 0 where none is declared.
         explore: share of decisions taken uniformly at random, the exploration floor.
         minimum_units: smallest number of units that training accepts.
         rule: ``module:function`` of the agent's own rule, or empty.
         rule_version: the version string the user declares for that rule.
+        version: of the declaration; raised where a field gets another meaning under its old name.
         inferred: names of the attributes that were read off a log and not yet confirmed.
     """
 
@@ -49,10 +53,13 @@ class AgentSpecification:
     practical_effect: float = 0.02
     minimum_gain: float = 0.0
     margin: float | None = None
+    guardrails: tuple[GuardrailSpecification, ...] = ()
+    maturation: float = 0.0
     explore: float = 0.0
     minimum_units: int = 40
     rule: str = ""
     rule_version: str = "rule-1"
+    version: int = 1
     inferred: tuple[str, ...] = field(default=())
 
     def action_index(self, action: object) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from envs.errors import RecordError
 from envs.expression import Expression
+from envs.log.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 from envs.values import shown
@@ -31,6 +33,7 @@ class Validator:
         bounds = specification.reward_range
         # A range that was only read off an earlier log is a description, not a rule.
         self._bounds = None if bounds is None or "reward_range" in specification.inferred else bounds
+        self._ranges = _plain_ranges(specification)
 
     def conform(self, record: DecisionRecord, *, where: str = "") -> DecisionRecord:
         """The record in the declaration's form: an array of probabilities becomes an object by action.
@@ -53,6 +56,22 @@ class Validator:
                 remedy=error.remedy,
             ) from None
         return record
+
+    def conform_outcome(self, event: OutcomeEvent) -> None:
+        """Check what an outcome says by itself; a reward that is computed is checked once it can be.
+
+        Raises:
+            RecordError: the next observation or the reward does not fit; names the field.
+        """
+        where = f"agent {self.specification.name}"
+        try:
+            if event.next_observation is not None:
+                self._check_observation(event.next_observation, "next_observation")
+            if event.reward is not None:
+                self._check_range(event.reward)
+        except RecordError as error:
+            problem = error.problem.removeprefix(f"{error.field}: ")
+            raise RecordError(problem, field=error.field, where=where, remedy=error.remedy) from None
 
     def _named_probabilities(self, record: DecisionRecord) -> DecisionRecord:
         probabilities, declared = record.action_probabilities, self.specification.actions
@@ -87,6 +106,14 @@ class Validator:
         raise RecordError(f"{shown(action)} is not a declared action", field=field, remedy=remedy)
 
     def _check_observation(self, observation: Any, field: str) -> None:
+        # What nearly every observation is, without making its raw row: a record's floats are finite already.
+        if type(observation) is dict and len(observation) == len(self._ranges):
+            for name, value in observation.items():
+                bounds = self._ranges.get(name)
+                if type(value) is not float or bounds is None or not bounds[0] <= value <= bounds[1]:
+                    break
+            else:
+                return
         try:
             self.specification.observation.row(observation)
         except RecordError as error:
@@ -102,13 +129,28 @@ class Validator:
                 self._worst.evaluate(record.outcome)
             if self._reward is not None:
                 reward = self._reward.evaluate(record.outcome)
-        if reward is None or self._bounds is None:
+        if reward is not None:
+            self._check_range(reward)
+
+    def _check_range(self, reward: float) -> None:
+        if self._bounds is None:
             return
         low, high = self._bounds
         slack = RANGE_TOLERANCE * max(abs(low), abs(high))
         if not low - slack <= reward <= high + slack:
             problem = f"{reward:g} is outside the declared reward_range [{low:g}, {high:g}]"
             raise RecordError(problem, field="reward", remedy="correct the row, or widen the range in retrainer.toml")
+
+
+def _plain_ranges(specification: AgentSpecification) -> dict[str, tuple[float, float]]:
+    """Ranges of the observation's fields where it is an object of numbers, else empty."""
+    observation = specification.observation
+    if observation.kind != "object" or any(field.type != "number" or "." in field.name for field in observation.fields):
+        return {}
+    return {
+        field.name: (-math.inf if field.low is None else field.low, math.inf if field.high is None else field.high)
+        for field in observation.fields
+    }
 
 
 def conform(record: DecisionRecord, specification: AgentSpecification, *, where: str = "") -> DecisionRecord:

@@ -248,6 +248,8 @@ def timestamp(value: Any) -> str:
         UnfitValueError: no zone, or not RFC 3339.
     """
     moment: datetime | None = None
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value.replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str) and RFC_3339.fullmatch(value):

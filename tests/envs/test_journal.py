@@ -197,9 +197,9 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
 def test_full_synchronisation_is_on(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
         journal.open()
-        assert journal._connection is not None
-        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        for pragma, expected in (("synchronous", 2), ("journal_mode", "wal")):
+            said = journal.file.run(lambda connection, name=pragma: connection.execute(f"PRAGMA {name}").fetchone())
+            assert said == (expected,)
 
 
 def test_twenty_thousand_records_are_fast(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_what_is_wrong_with_the_file_is_one_line(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(JournalError, match="has the format 99, known is 1; upgrade"):
+    with pytest.raises(JournalError, match="has the format 99, known is 2; upgrade"):
         Journal(path).counts()
     (tmp_path / "file").touch()
     with pytest.raises(JournalError):

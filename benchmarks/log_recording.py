@@ -1,0 +1,240 @@
+"""How fast decisions are recorded, beside a bare SQLite insert and RLlib's JsonWriter on the same disk.
+
+Both are given the same decision records and write them as JSON; ours checks each against its agent's
+declaration and the log before it, and keeps it findable by event, step and agent. They take turns, round by
+round, so that both meet the same disk and the same neighbours; what is judged is the median over the
+rounds of the ratio in each.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from ai_engine.continuous_learning import LearningPipeline
+from benchmarks.rows import Row
+from envs.home import Home
+from envs.observation import ObservationField, ObservationSpecification
+from envs.record import DecisionRecord
+from envs.specification import AgentSpecification
+
+FIELDS = tuple(f"f{index}" for index in range(6))
+BATCH = 100
+LIMIT_MICROSECONDS = 50.0
+
+
+def measure(quick: bool) -> list[Row]:
+    """All rows of this part."""
+    rounds = 3 if quick else 9
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCHMARK_DISK")) as folder:
+        base = Path(folder)
+        for writers in (1, 4):
+            for batch in (1, BATCH):
+                rows.append(_against_sqlite(base, writers, batch, rounds))
+            rows.append(_against_json_writer(base, writers, rounds))
+        rows += _buffered(base, 20_000 if quick else 100_000)
+    return rows
+
+
+def new_home(path: Path) -> Home:
+    """A home whose agent is declared: every record is checked against it."""
+    home = Home.create(path)
+    observation = ObservationSpecification("object", tuple(ObservationField(name) for name in FIELDS))
+    home.declare(AgentSpecification("scaling", observation, ("down", "hold", "up"), reward_range=(-100.0, 100.0)))
+    return home
+
+
+def _records(writer: int, batch: int, batches: int) -> list[list[DecisionRecord]]:
+    return [[_record(f"{writer}-{number}-{index}") for index in range(batch)] for number in range(batches)]
+
+
+def _record(event: str) -> DecisionRecord:
+    mapping = {
+        "event_id": event,
+        "agent": "scaling",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "observation": {name: index / 7 for index, name in enumerate(FIELDS)},
+        "action": "up",
+        "action_probabilities": {"down": 0.25, "hold": 0.25, "up": 0.5},
+        "outcome": {"success": True, "execution_time": 0.5, "cost": 1.0},
+        "reward": -1.0,
+        "policy_version": "7",
+    }
+    return DecisionRecord.from_mapping(mapping)
+
+
+def _ours(folder: str, writer: int, batch: int, batches: int, barrier: Barrier) -> None:
+    pipeline = LearningPipeline(Path(folder) / "home", timeout=120.0)
+    pipeline.start()
+    records = _records(writer, batch, batches)
+    barrier.wait()
+    for rows in records:
+        pipeline.record_many(rows)
+    barrier.wait()
+    pipeline.stop()
+
+
+def _bare(folder: str, writer: int, batch: int, batches: int, barrier: Barrier) -> None:
+    connection = sqlite3.connect(Path(folder) / "bare.sqlite", timeout=120.0, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    records = _records(writer, batch, batches)
+    barrier.wait()
+    for rows in records:
+        contents = [(json.dumps(record.to_mapping()),) for record in rows]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT INTO log (content) VALUES (?)", contents)
+        connection.execute("COMMIT")
+    barrier.wait()
+    connection.close()
+
+
+def _json_writer(folder: str, writer: int, batch: int, batches: int, barrier: Barrier) -> None:
+    from ray.rllib.offline.io_context import IOContext
+    from ray.rllib.offline.json_writer import JsonWriter
+    from ray.rllib.policy.sample_batch import SampleBatch
+
+    path = Path(folder) / f"rllib-{writer}"
+    output = JsonWriter(str(path), IOContext(str(path)), compress_columns=[])
+    records = [record for rows in _records(writer, batch, batches) for record in rows]
+    barrier.wait()
+    for record in records:
+        output.write(
+            SampleBatch(
+                {
+                    "obs": np.array([list(record.observation.values())], dtype=np.float32),
+                    "actions": np.array([2]),
+                    "action_prob": np.array([record.propensity]),
+                    "rewards": np.array([record.reward]),
+                    "terminateds": np.array([True]),
+                    "infos": np.array([json.dumps(record.outcome)]),
+                }
+            )
+        )
+        file = output._get_file()
+        file.flush()
+        os.fsync(file.fileno())
+    barrier.wait()
+
+
+def _rate(function: Callable[..., None], folder: Path, writers: int, batch: int, batches: int) -> float:
+    """Records a second by so many processes, from the moment all are ready until the last is done."""
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(writers + 1)
+    processes = [
+        context.Process(target=function, args=(str(folder), writer, batch, batches, barrier))
+        for writer in range(writers)
+    ]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    begin = time.perf_counter()
+    barrier.wait()
+    elapsed = time.perf_counter() - begin
+    for process in processes:
+        process.join()
+    return writers * batch * batches / elapsed
+
+
+def _prepared(base: Path, name: str) -> Path:
+    folder = base / name
+    folder.mkdir()
+    new_home(folder / "home")
+    with sqlite3.connect(folder / "bare.sqlite") as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE log (sequence INTEGER PRIMARY KEY AUTOINCREMENT, content TEXT NOT NULL)")
+    connection.close()
+    return folder
+
+
+def _in_turns(
+    base: Path, name: str, writers: int, batch: int, rounds: int, anchor: Callable[..., None], anchor_batch: int
+) -> tuple[float, float, float]:
+    """Median rates of ours and of the anchor, and the median of their ratio."""
+    pairs = []
+    for number in range(rounds):
+        folder = _prepared(base, f"{name}-{writers}-{batch}-{number}")
+        batches = max(200 // writers, 20) if batch == 1 else 20
+        ours = _rate(_ours, folder, writers, batch, batches)
+        synced = max(200 // writers, 20) if anchor_batch == 1 else 20
+        pairs.append((ours, _rate(anchor, folder, writers, anchor_batch, synced)))
+    return (
+        median(ours for ours, _ in pairs),
+        median(theirs for _, theirs in pairs),
+        median(ours / theirs for ours, theirs in pairs),
+    )
+
+
+def _against_sqlite(base: Path, writers: int, batch: int, rounds: int) -> Row:
+    ours, bare, ratio = _in_turns(base, "sqlite", writers, batch, rounds, _bare, batch)
+    goal = "durable recording at least 0.5 x a bare SQLite insert of the same batch size"
+    case = f"{writers} writer{'s' * (writers > 1)}, batch {batch}"
+    return Row(case, "durable records", "/s", ours, "bare SQLite insert", bare, goal, ratio >= 0.5)
+
+
+def _against_json_writer(base: Path, writers: int, rounds: int) -> Row:
+    ours, theirs, ratio = _in_turns(base, "rllib", writers, BATCH, rounds, _json_writer, 1)
+    goal = "durable recording at least 5 x RLlib's JsonWriter synced per record"
+    case = f"{writers} writer{'s' * (writers > 1)}, batch {BATCH}"
+    return Row(case, "durable records", "/s", ours, "RLlib JsonWriter, synced", theirs, goal, ratio >= 5.0)
+
+
+def _buffered(base: Path, calls: int) -> list[Row]:
+    """``record_action`` while a thread empties the buffer; beside it a loop of the interpreter alone.
+
+    The loop allocates nothing and touches nothing: what its slowest calls take more than its usual ones is
+    the machine's doing.
+    """
+    observation = {name: index / 7 for index, name in enumerate(FIELDS)}
+    pipeline = LearningPipeline(new_home(base / "buffered"), durability="buffered")
+    pipeline.start()
+
+    def record() -> None:
+        pipeline.record_action("scaling", "up", observation, {"n": 1}, True, 0.5, 0.9, propensity=0.5, reward=-1.0)
+
+    def idle() -> None:
+        for _ in range(500):
+            pass
+
+    taken = _times(record, calls)
+    pipeline.stop()
+    reference = _times(idle, calls)
+    goal = "record_action buffered: 99 % of calls within 50 us"
+    slowest, usual = (float(np.quantile(taken, share)) for share in (0.99, 0.5))
+    noise = float(np.quantile(reference, 0.99) / np.quantile(reference, 0.5))
+    return [
+        Row(
+            "buffered",
+            "p99 of record_action",
+            "us",
+            slowest,
+            "limit",
+            LIMIT_MICROSECONDS,
+            goal,
+            slowest <= LIMIT_MICROSECONDS,
+        ),
+        Row("buffered", "p50 of record_action", "us", usual, "limit", LIMIT_MICROSECONDS, "shown beside it", True),
+        Row("buffered", "p99 / p50 of an empty loop", "", noise, "quiet machine", 1.1, "shown beside it: noise", True),
+    ]
+
+
+def _times(function: Callable[[], None], calls: int) -> np.ndarray:
+    """Microseconds of each call, after some that are not counted."""
+    for _ in range(500):
+        function()
+    taken = np.empty(calls)
+    for index in range(calls):
+        begin = time.perf_counter_ns()
+        function()
+        taken[index] = time.perf_counter_ns() - begin
+    return taken / 1e3

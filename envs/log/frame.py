@@ -1,0 +1,88 @@
+"""A log as one Arrow table: a typed column for every field that its records have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from envs.log.exclusions import Exclusion, covered
+from envs.log.outcome import JoinedRecord
+from envs.observation import flatten
+
+PARTS = ("observation", "next_observation", "outcome", "metadata")
+PLAIN = {
+    "event_id": pa.string(),
+    "tenant": pa.string(),
+    "episode_id": pa.string(),
+    "step": pa.int64(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "action": None,
+    "propensity": pa.float64(),
+    "reward": pa.float64(),
+    "terminated": pa.bool_(),
+    "truncated": pa.bool_(),
+    "executed_action": None,
+    "policy_version": pa.string(),
+    "experiment_arm": pa.string(),
+    "mode": pa.string(),
+}
+
+
+def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion]) -> pa.Table:
+    """The decisions, one a row.
+
+    Nested fields are joined by dots behind ``observation.``, ``next_observation.``, ``outcome.`` and
+    ``metadata.``; the probability of each action stands under ``probability.``. A field of numbers, of
+    truth values or of texts has that type; any other is JSON. ``position`` is the place in the log, and
+    ``excluded`` says that no dataset uses the row.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in ("position", *PLAIN)}
+    seconds: list[float] = []
+    for count, joined in enumerate(decisions):
+        record = joined.record
+        row: dict[str, Any] = {"position": joined.position, **{name: getattr(record, name) for name in PLAIN}}
+        row["timestamp"] = None if record.timestamp is None else datetime.fromisoformat(record.timestamp)
+        for part in PARTS:
+            row.update(_fields(part, getattr(record, part)))
+        row.update(_fields("probability", record.action_probabilities))
+        row.update(_fields("allowed_actions", json.dumps(record.allowed_actions) if record.allowed_actions else None))
+        for name in row.keys() - columns.keys():
+            columns[name] = [None] * count
+        for name, values in columns.items():
+            values.append(row.get(name))
+        seconds.append(record.seconds)
+    arrays = {name: _array(values, PLAIN.get(name)) for name, values in columns.items()}
+    positions = arrays["position"] = pa.array(columns["position"], pa.int64())
+    arrays["excluded"] = pa.array(covered(exclusions, positions.to_numpy(), pa.array(seconds, pa.float64()).to_numpy()))
+    first = ["position", *PLAIN]
+    return pa.table({name: arrays[name] for name in (*first, *sorted(arrays.keys() - set(first)))})
+
+
+def _fields(part: str, value: Any) -> dict[str, Any]:
+    """Values by the name of their column."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {f"{part}.{name}": item for name, item in flatten(value).items()}
+    return {part: value}
+
+
+def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    if kind is not None:
+        return pa.array(values, kind)
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds:
+        return pa.nulls(len(values))
+    if kinds <= {int, float} and len(kinds) > 1:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if kinds <= {int, float, bool, str} and len(kinds) == 1:
+        return pa.array(values)
+    if kinds == {list} and all(
+        isinstance(item, (int, float)) for value in values if value is not None for item in value
+    ):
+        return pa.array(values, pa.list_(pa.float64()))
+    return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())

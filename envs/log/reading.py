@@ -1,0 +1,153 @@
+"""Decisions and outcomes read back from the sealed table, as the journal had them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from envs.journal_reading import SealedDecision
+from envs.journal_rows import JournalRow, outcome_in, row_of
+from envs.journal_sealed import SealedState
+from envs.log.outcome import OutcomeEvent
+from envs.log.place import resolved
+from envs.log.table import SealedTable
+from envs.record import DecisionRecord, trusted
+from envs.specification import AgentSpecification
+
+if TYPE_CHECKING:
+    from envs.build import BuildReport
+    from envs.dataset import Dataset
+    from envs.journal import Journal
+
+DECISION = ("sequence", "decision_id", "content", "outcomes", "outcome_places")
+
+
+class SealedLog:
+    """What was sealed of one agent.
+
+    Attributes:
+        table: the version that is read.
+        through: position up to which it holds the journal that ``state`` is of.
+
+    Args:
+        journal: the journal's path.
+        state: how far it was sealed, as the journal says.
+        agent: whose decisions.
+    """
+
+    def __init__(self, journal: Path, state: SealedState, agent: str) -> None:
+        self.table = SealedTable.open(resolved(journal, state.table))
+        self.through = state.through
+        self._agent = agent
+
+    def decisions(self, after: int = 0) -> Iterator[SealedDecision]:
+        """The decisions from above ``after``, in the order of their positions."""
+        for batch in in_order(self.table, self._agent, DECISION, after, self.through):
+            decided = batch.filter(pc.is_null(batch["decision_id"]))
+            for row in decided.to_pylist():
+                events = zip(row["outcome_places"] or (), map(outcome_in, row["outcomes"] or ()), strict=True)
+                yield SealedDecision(row["sequence"], trusted(row["content"]), tuple(events))
+
+    def outcomes(self) -> Iterator[tuple[int, OutcomeEvent]]:
+        """The outcomes that do not stand beside their decision, with their positions."""
+        for batch in self.table.batches(self._agent, ("sequence", "decision_id", "content")):
+            told = batch.filter(pc.is_valid(batch["decision_id"]))
+            for row in told.to_pylist():
+                if row["sequence"] <= self.through:
+                    yield row["sequence"], outcome_in(row["content"])
+
+
+def find(journal: Path, state: SealedState, event_id: str) -> DecisionRecord | None:
+    """The sealed decision of an event, as it was written, or ``None``."""
+    table = SealedTable.open(resolved(journal, state.table))
+    for batch in table.batches(None, ("event_id", "decision_id", "content")):
+        hits = batch.filter(pc.and_(pc.equal(batch["event_id"], event_id), pc.is_null(batch["decision_id"])))
+        if hits.num_rows:
+            return trusted(hits["content"][0].as_py())
+    return None
+
+
+def version(journal: Path, state: SealedState) -> int:
+    """The table's present version."""
+    return SealedTable.open(resolved(journal, state.table)).version
+
+
+def tenant_rows(journal: Path, state: SealedState, tenant: str) -> list[tuple[int, JournalRow]]:
+    """Every sealed event of a tenant with its position: its decisions, and the outcomes of them."""
+    table = SealedTable.open(resolved(journal, state.table))
+    found: list[tuple[int, JournalRow]] = []
+    for batch in table.batches(None, (*DECISION, "tenant")):
+        own = batch.filter(pc.fill_null(pc.equal(batch["tenant"], tenant), False))
+        for row in own.to_pylist():
+            found.append((row["sequence"], row_of(trusted(row["content"]))))
+            places = zip(row["outcome_places"] or (), row["outcomes"] or (), strict=True)
+            found += [(place, row_of(outcome_in(text))) for place, text in places]
+    decided = {row.event_id for _, row in found if row.decision_id is None}
+    for batch in table.batches(None, ("sequence", "decision_id", "content")):
+        told = batch.filter(pc.is_valid(batch["decision_id"]))
+        for row in told.to_pylist():
+            if row["decision_id"] in decided:
+                found.append((row["sequence"], row_of(outcome_in(row["content"]))))
+    return found
+
+
+def load_dataset(
+    journal: Journal,
+    state: SealedState,
+    specification: AgentSpecification,
+    after: int,
+    split_key: bytes,
+    **how: Any,
+) -> tuple[Dataset, BuildReport]:
+    """The dataset of an agent's log above a position, see :func:`envs.log.loading.load`."""
+    from envs.log.loading import load
+    from envs.log.source import open_source
+
+    for attempt in (1, 2):
+        source = open_source(
+            journal, state, specification.name, after=after, maturation=specification.maturation, split_key=split_key
+        )
+        try:
+            return load(source, specification, split_key, **how)
+        except (
+            FileNotFoundError
+        ):  # forgetting or compaction has replaced a file: its successor is in the present version
+            if attempt == 2:
+                raise
+            state = journal.sealed()
+    raise AssertionError
+
+
+def in_order(
+    table: SealedTable, agent: str | None, columns: tuple[str, ...], after: int, through: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows of positions in (after, through], ordered by ``sequence``, which is the first of the columns.
+
+    Files of one commit, one for each date, are read together: each commit holds a range of positions, so
+    memory is bounded by the largest.
+    """
+    for files in _overlapping(table, agent, after, through):
+        rows = pa.Table.from_batches(list(table.batches(agent, columns, files=files)))
+        chosen = pc.and_(pc.greater(rows["sequence"], after), pc.less_equal(rows["sequence"], through))
+        rows = rows.filter(chosen)
+        yield from rows.take(pc.sort_indices(rows["sequence"])).combine_chunks().to_batches(max_chunksize=8192)
+
+
+def _overlapping(table: SealedTable, agent: str | None, after: int, through: int) -> Iterator[list[str]]:
+    """Groups of files whose ranges of positions overlap, in order."""
+    group: list[str] = []
+    end = 0
+    for file in table.data_files(agent):
+        if file.highest <= after or file.lowest > through:
+            continue
+        if group and file.lowest > end:
+            yield group
+            group = []
+        group.append(file.uri)
+        end = max(end, file.highest)
+    if group:
+        yield group

@@ -1,0 +1,219 @@
+"""Sealing: events leave the journal for the table, in the background and never twice.
+
+The order makes it safe to be killed anywhere:
+
+1. The rows are committed to the table, in one commit that says up to which position it now holds the
+   journal (:meth:`~envs.log.table.SealedTable.append`), and that commit is made durable.
+2. The journal notes that position. From here on everybody reads these rows from the table.
+3. The journal lets the rows go, some at a time, so that nobody who records waits for long.
+
+Killed between 1 and 2, the table knows what it holds: the next sealing goes on with 2. Killed before 1
+was whole, the table holds nothing of it. Rows beyond the position that the journal has noted are not
+read from the table, so no reader ever sees an event twice.
+
+    python -m envs.log.sealing HOME
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sqlite3
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+from envs.errors import BusyError, DataError
+from envs.home import Home
+from envs.journal import Journal
+from envs.journal_notes import add_note, notes_of, remove_notes
+from envs.journal_rows import COLUMNS, JournalRow, sound
+from envs.journal_sealed import KEYS_LOST, SealedState, note_sealed, remember, row_keys, sealed_state
+from envs.log.forgetting import finish_forgetting
+from envs.log.locking import sealing_lock
+from envs.log.place import declared_table, resolved
+from envs.log.recounting import keys_in, state_of
+from envs.log.rows import seal_rows as arrow_rows
+from envs.log.table import SealedTable
+
+MOST_ROWS = 100_000  # of one commit
+CHUNK = 1_000  # rows of one transaction of the journal: recorders wait for it
+PAUSE = 0.005  # seconds between two of them
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What a sealing did.
+
+    Attributes:
+        events: how many left the journal.
+        table: where they are now.
+        version: of the table.
+    """
+
+    events: int
+    table: str
+    version: int
+
+
+def seal(home: Home, *, keep: int = 0, progress: Callable[[int], None] | None = None) -> SealReport:
+    """Move the journal's events into the table, the newest ``keep`` excepted.
+
+    Raises:
+        BusyError: another process is at it.
+        DataError: the table is another home's, or cannot be read.
+        JournalError: the journal cannot be read or written.
+    """
+    with sealing_lock(home.data_path), Journal(home.journal_path, timeout=30.0) as journal:
+        finish_forgetting(home, journal)
+        return seal_locked(home, journal, keep=keep, progress=progress)
+
+
+def seal_locked(
+    home: Home, journal: Journal, *, keep: int = 0, progress: Callable[[int], None] | None = None
+) -> SealReport:
+    """:func:`seal` for who holds the lock already."""
+    state, identity = journal.sealed(), _identity(journal)
+    place = state.table or declared_table(home)
+    uri = resolved(journal.path, place)
+    table = SealedTable.create(uri, identity)
+    _check_place(home, state, uri)
+    arrived = table.sealed_through(identity)
+    if arrived < state.through:
+        problem = f"holds the journal up to position {arrived:,}, but {state.through:,} were sealed into it"
+        raise DataError(problem, where=uri, remedy="restore it from a copy")
+    _let_go(journal, state.through)
+    _mend_keys(journal, state)
+    moved = 0
+    if arrived > state.through:  # a sealing was killed before it came to the journal
+        for rows in _pages(journal, state.through, arrived):
+            _remember(journal, _keys(arrow_rows(rows, home.split_key, _today())[1]))
+            moved += len(rows)
+        state = _noted(journal, state_of(table, place, arrived))
+        _let_go(journal, arrived)
+    end = state.through + journal.unsealed() - keep
+    for rows in _pages(journal, state.through, end):
+        columns, hashes = arrow_rows(rows, home.split_key, _today())
+        table = table.append(columns, identity, rows[-1][0])
+        _remember(journal, _keys(hashes))
+        state = _noted(journal, _grown(state, place, rows))
+        _let_go(journal, state.through)
+        moved += len(rows)
+        if progress is not None:
+            progress(moved)
+    return SealReport(moved, table.uri, table.version)
+
+
+def _check_place(home: Home, state: SealedState, uri: str) -> None:
+    declared = declared_table(home)
+    if state.table and resolved(home.journal_path, declared) != uri:
+        problem = f"log.table is {declared!r}, but the log was sealed into {uri}"
+        remedy = "move the table with its files and keep the old place as a link, or restore the declaration"
+        raise DataError(problem, where=str(home.configuration_path), remedy=remedy)
+
+
+def _identity(journal: Journal) -> str:
+    """The journal's name for the table, which it gets at its first sealing."""
+
+    def named(connection: sqlite3.Connection) -> str:
+        notes = notes_of(connection, "identity")
+        if notes:
+            return str(notes[0].content["journal"])
+        name = uuid.uuid4().hex
+        add_note(connection, "identity", "", {"journal": name}, place=False)
+        return name
+
+    return journal.file.run(named, write=True)
+
+
+def _mend_keys(journal: Journal, state: SealedState) -> None:
+    """After damage to the journal: the keys of what was sealed, from the table."""
+    if journal.file.run(partial(notes_of, kind=KEYS_LOST)):
+        _remember(journal, keys_in(journal.path, state) if state.through else ())
+        journal.file.run(partial(remove_notes, kind=KEYS_LOST), write=True)
+
+
+def _pages(journal: Journal, after: int, end: int) -> Iterator[list[tuple[int, JournalRow]]]:
+    """The journal's events in (after, end], in order, as many at a time as one commit holds."""
+    select = f"SELECT sequence, {', '.join(COLUMNS)} FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence"
+
+    def page(connection: sqlite3.Connection) -> list[tuple[int, JournalRow]]:
+        found = connection.execute(f"{select} LIMIT ?", (after, end, MOST_ROWS))
+        rows = [(sequence, JournalRow(*values)) for sequence, *values in found]
+        for _, row in rows:
+            sound(row.content, row.checksum)
+        return rows
+
+    while rows := journal.file.run(page):
+        yield rows
+        after = rows[-1][0]
+
+
+def _remember(journal: Journal, keys: Iterable[tuple[bytes, bytes]]) -> None:
+    for part in _batched(sorted(keys), 4 * CHUNK):
+        journal.file.run(partial(remember, keys=part), write=True)
+        time.sleep(PAUSE)
+
+
+def _keys(hashes: Sequence[tuple[JournalRow, str]]) -> Iterator[tuple[bytes, bytes]]:
+    return (pair for row, digest in hashes for pair in row_keys(row, digest))
+
+
+def _grown(state: SealedState, place: str, rows: Sequence[tuple[int, JournalRow]]) -> SealedState:
+    decisions, outcomes, last = Counter(state.decisions), Counter(state.outcomes), dict(state.last)
+    for sequence, row in rows:
+        (decisions if row.decision_id is None else outcomes)[row.agent] += 1
+        last[row.agent] = sequence
+    return SealedState(rows[-1][0], place, dict(decisions), dict(outcomes), last)
+
+
+def _noted(journal: Journal, state: SealedState) -> SealedState:
+    journal.file.run(partial(note_sealed, state=state), write=True)
+    return state
+
+
+def _let_go(journal: Journal, through: int) -> None:
+    """Delete what the journal has noted as sealed."""
+
+    def some(connection: sqlite3.Connection) -> int:
+        assert through <= sealed_state(connection).through
+        select = "SELECT MIN(sequence) FROM events"
+        first = connection.execute(select).fetchone()[0]
+        if first is None or first > through:
+            return 0
+        end = min(through, first + CHUNK - 1)
+        return connection.execute("DELETE FROM events WHERE sequence <= ?", (end,)).rowcount
+
+    while journal.file.run(some, write=True):
+        time.sleep(PAUSE)
+
+
+def _batched(items: Sequence[tuple[bytes, bytes]], size: int) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Seal a home's journal, unless another process is at it."""
+    parser = argparse.ArgumentParser(description="Move a journal's events into its table.")
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--keep", type=int, default=0, help="how many of the newest events stay")
+    given = parser.parse_args(arguments)
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(10)
+    with contextlib.suppress(BusyError):
+        seal(Home(given.home), keep=given.keep)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The files behind a table: a folder, an ``s3://`` bucket, or any other store that deltalake knows."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, PyFileSystem, S3FileSystem
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder that a URI names; ``None`` for an object store."""
+    if "://" in uri and not uri.startswith("file://"):
+        return None
+    return Path(local_path(uri))
+
+
+def local_path(uri: str) -> str:
+    """A file's path, of its URI."""
+    return unquote(urlparse(uri).path) if uri.startswith("file://") else uri
+
+
+def open_file(uri: str) -> Any:
+    """A file, to be read anywhere in it."""
+    files, path = _placed(uri)
+    return files.open_input_file(path)
+
+
+def parquet_files(table: str) -> set[str]:
+    """URIs of the data files that are stored under a table, whatever version they are of."""
+    files, root = _placed(table.rstrip("/"))
+    listed = files.get_file_info(FileSelector(root, recursive=True))
+    below = f"{root}/_delta_log/"
+    return {
+        f"{table.rstrip('/')}{info.path[len(root) :]}"
+        for info in listed
+        if info.type == FileType.File and info.path.endswith(".parquet") and not info.path.startswith(below)
+    }
+
+
+def _placed(uri: str) -> tuple[FileSystem, str]:
+    """The file system and the path in it."""
+    if local_folder(uri) is not None:
+        return LocalFileSystem(), local_path(uri)
+    scheme, _, rest = uri.partition("://")
+    if scheme in ("s3", "s3a"):
+        return _s3(os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION")), rest
+    from deltalake.fs import DeltaStorageHandler
+
+    bucket, _, path = rest.partition("/")
+    return PyFileSystem(DeltaStorageHandler(f"{scheme}://{bucket}")), path
+
+
+@lru_cache(maxsize=4)
+def _s3(endpoint: str | None, region: str | None) -> S3FileSystem:
+    """The client by the same variables that deltalake reads."""
+    return S3FileSystem(endpoint_override=endpoint, region=region)

@@ -1,0 +1,266 @@
+"""The sealed table: a Delta Lake table in a folder or an object store, one for all agents of a home.
+
+Partitioned by agent and date. Every commit of sealed rows carries the journal's name and the last
+position that it holds (a Delta application transaction), so whether rows have arrived is a question
+that the table itself answers, in the same commit that brought them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction, WriterProperties
+from deltalake import write_deltalake as write_delta
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from envs.errors import DataError
+from envs.log.rows import PARTITIONS, SCHEMA
+from envs.log.store import local_folder, local_path, open_file, parquet_files
+from envs.storage import synchronise_directory
+
+# Statistics are kept of what is searched by. Of no text: what is forgotten must not stay in the table's own log.
+CONFIGURATION = {
+    "delta.dataSkippingStatsColumns": "sequence,timestamp",
+    "delta.logRetentionDuration": "interval 36500 days",  # a run may name any version
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+WRITING = WriterProperties(compression="ZSTD", max_row_group_size=262_144)
+# Nothing of the log is cleaned up in passing: log compact does it, and keeps the versions that are named.
+HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+BATCH = 65_536
+OWNER = "sealed from journal "
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Attributes:
+        uri: where it is.
+        agent: whose rows.
+        date: of its partition.
+        rows: how many it has.
+        lowest: first position in it.
+        highest: last position in it.
+    """
+
+    uri: str
+    agent: str
+    date: date
+    rows: int
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTable:
+    """A table as one of its versions had it.
+
+    Attributes:
+        delta: the version.
+    """
+
+    delta: DeltaTable
+
+    @classmethod
+    def open(cls, uri: str, version: int | None = None) -> SealedTable:
+        """A version of the table at ``uri``, the latest by default.
+
+        Raises:
+            DataError: there is none, or it cannot be read.
+        """
+        try:
+            return cls(DeltaTable(uri, version=version))
+        except TableNotFoundError:
+            raise DataError("is no table", where=uri, remedy="restore it from a copy") from None
+        except (DeltaError, OSError) as error:
+            reason = " ".join(str(error).split())
+            remedy = "compaction has removed that version" if version is not None else "check the table's place"
+            raise DataError(f"cannot be read ({reason})", where=uri, remedy=remedy) from None
+
+    @classmethod
+    def create(cls, uri: str, journal: str) -> SealedTable:
+        """The table at ``uri``, made for a journal where there is none.
+
+        Raises:
+            DataError: the table there is another journal's.
+        """
+        local = local_folder(uri)
+        if local is not None:
+            local.mkdir(parents=True, exist_ok=True)
+        DeltaTable.create(
+            uri,
+            schema=Schema.from_arrow(SCHEMA),
+            mode="ignore",
+            partition_by=list(PARTITIONS),
+            name="decisions",
+            description=OWNER + journal,
+            configuration=CONFIGURATION,
+        )
+        table = cls.open(uri)
+        if table.delta.metadata().description != OWNER + journal:
+            raise DataError("is the table of another home", where=uri, remedy="give each home a table of its own")
+        table.synchronise([])
+        return table
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        return self.delta.table_uri
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.delta.version()
+
+    def sealed_through(self, journal: str) -> int:
+        """The last position of a journal that the table holds; 0 where it holds none of it."""
+        found = self.delta.transaction_version(journal)
+        return 0 if found is None else int(found)
+
+    def append(self, rows: pa.Table, journal: str, through: int) -> SealedTable:
+        """Add rows in one commit that says how far the journal is sealed; durable when it returns."""
+        before = set(self.delta.file_uris())
+        commit = CommitProperties(app_transactions=[Transaction(journal, through)])
+        write_delta(
+            self.delta,
+            rows,
+            mode="append",
+            schema_mode="merge",  # a table of an earlier version lacks columns that were added since
+            writer_properties=WRITING,
+            commit_properties=commit,
+            post_commithook_properties=HOOKS,
+        )
+        after = SealedTable.open(self.uri)
+        after.synchronise(sorted(set(after.delta.file_uris()) - before))
+        return after
+
+    def agents(self) -> list[str]:
+        """Agents that have rows in it."""
+        listed = pa.table(self.delta.get_add_actions(flatten=True))
+        return sorted(set(listed["partition.agent"].to_pylist())) if listed.num_rows else []
+
+    def files(self, agent: str | None = None) -> list[str]:
+        """URIs of its data files, those of one agent where it is named."""
+        return [file.uri for file in self.data_files(agent)]
+
+    def data_files(self, agent: str | None = None) -> list[DataFile]:
+        """Its data files, those of one agent where it is named, by their first position."""
+        listed = pa.table(self.delta.get_add_actions(flatten=True)).to_pylist()
+        found = [
+            DataFile(
+                uri=f"{self.uri.rstrip('/')}/{row['path']}",
+                agent=row["partition.agent"],
+                date=row["partition.date"],
+                rows=row["num_records"],
+                lowest=row["min.sequence"],
+                highest=row["max.sequence"],
+            )
+            for row in listed
+            if agent is None or row["partition.agent"] == agent
+        ]
+        return sorted(found, key=lambda file: (file.lowest, file.uri))
+
+    def at(self, version: int) -> SealedTable:
+        """Another of its versions."""
+        return SealedTable.open(self.uri, version)
+
+    def stored_files(self) -> set[str]:
+        """URIs of all data files that are there, whatever version they are of."""
+        return parquet_files(self.uri)
+
+    def batches(
+        self, agent: str | None, columns: Sequence[str], *, files: Iterable[str] | None = None, size: int = BATCH
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of an agent's rows, file by file in a fixed order, rows as they were written.
+
+        A column that a file of an earlier version lacks is null. ``agent`` and ``date`` are no columns of a
+        file but its folder.
+        """
+        wanted = list(columns)
+        for uri in self.files(agent) if files is None else files:
+            try:
+                with open_file(uri) as source:
+                    file = pq.ParquetFile(source)
+                    present = [name for name in wanted if name in file.schema_arrow.names]
+                    for batch in file.iter_batches(size, columns=present, use_threads=True):
+                        yield completed(batch, wanted)
+            except FileNotFoundError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise DataError(f"is damaged ({reason})", where=uri, remedy="restore the file from a copy") from None
+
+    def replace_partition(self, rows: pa.Table, agent: str, day: date) -> SealedTable:
+        """Other rows in the place of all those of an agent and a date, in one commit."""
+        before = set(self.files())
+        write_delta(
+            self.delta,
+            rows,
+            mode="overwrite",
+            predicate=f"agent = '{agent}' AND date = '{day.isoformat()}'",  # neither can hold a quote
+            writer_properties=WRITING,
+            post_commithook_properties=HOOKS,
+        )
+        after = SealedTable.open(self.uri)
+        after.synchronise(sorted(set(after.files()) - before))
+        return after
+
+    def vacuum(self, older_than_hours: float, keep_versions: Sequence[int], *, dry_run: bool = False) -> list[str]:
+        """Remove files that no version but old ones uses, and files that a killed writer left behind.
+
+        Args:
+            older_than_hours: those that became unused less than so many hours ago stay.
+            keep_versions: versions that must stay readable.
+            dry_run: remove nothing.
+
+        Returns:
+            URIs of the files.
+        """
+        there = self.stored_files()
+        listed = self.delta.vacuum(
+            retention_hours=int(older_than_hours),
+            dry_run=dry_run,
+            enforce_retention_duration=False,
+            full=True,
+            keep_versions=list(keep_versions),
+            post_commithook_properties=HOOKS,
+        )
+        # It names every file that was ever replaced, those that are long gone too.
+        return sorted(there & {f"{self.uri.rstrip('/')}/{path}" for path in listed})
+
+    def synchronise(self, files: Sequence[str]) -> None:
+        """Make a commit and the data files it added survive a power loss, where they are files."""
+        root = local_folder(self.uri)
+        if root is None:
+            return  # an object store acknowledges what is durable
+        log = root / "_delta_log"
+        commits = sorted(log.glob("*.json"))[-2:] + sorted(log.glob("*.parquet"))[-1:]
+        paths = [*(Path(local_path(uri)) for uri in files), *commits]
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        folders = {folder for path in paths for folder in path.parents if folder == root or root in folder.parents}
+        for folder in sorted(folders, reverse=True):
+            synchronise_directory(folder)
+        synchronise_directory(root.parent)
+
+
+def completed(batch: pa.RecordBatch, wanted: Sequence[str]) -> pa.RecordBatch:
+    """The batch with the wanted columns in their order, absent ones as nulls."""
+    if batch.schema.names == list(wanted):
+        return batch
+    arrays = [
+        batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, SCHEMA.field(name).type)
+        for name in wanted
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list(wanted))

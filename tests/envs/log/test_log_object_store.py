@@ -1,0 +1,90 @@
+"""The table in an object store: an ``s3://`` address, served by moto in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from moto.server import ThreadedMotoServer
+
+from envs.build import build_dataset
+from envs.home import Home
+from envs.journal import Journal
+from envs.journal_reading import LogReader
+from envs.log import sealing
+from envs.log.compaction import compact
+from envs.log.forgetting import forget
+from envs.log.sealing import seal
+from tests.envs.log.logs import AGENT, assert_same, home_at, moment, outcome, record
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="log")
+        yield "log"
+    server.stop()
+
+
+def test_a_log_in_an_object_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = home_at(tmp_path, reward="", worst_class="", guardrails=())
+    text = home.configuration_path.read_text()
+    home.configuration_path.write_text(f'{text}\n[log]\ntable = "s3://{bucket}/decisions"\n')
+    journal = Journal(home.journal_path)
+    for number in range(12):
+        tenant = "acme" if number % 3 == 0 else "default"
+        journal.append(
+            [record(f"{number}-{step}", f"{number}", step, tenant=tenant, timestamp=moment(900 * number + step),
+                    reward=1.0, terminated=step == 1) for step in range(2)]
+        )  # fmt: skip
+    journal.append([outcome("1-0", outcome={"gain": 2})])
+    plain, _ = build_dataset(home, AGENT)
+    before = list(LogReader(journal, AGENT))
+
+    with monkeypatch.context() as patch:  # killed after the commit: the table says what it has
+
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(sealing, "_noted", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            seal(home)
+    assert list(LogReader(journal, AGENT)) == before
+    seal(home)
+    uri = f"s3://{bucket}/decisions"
+    assert journal.sealed().table == uri and not (home.data_path / "table").exists()
+    assert DeltaTable(uri).to_pyarrow_table().num_rows == 24
+    assert list(LogReader(journal, AGENT)) == before
+    assert_same(build_dataset(home, AGENT)[0], plain)
+    assert pl.scan_delta(uri).select(pl.len()).collect().item() == 24
+    assert compact(home, older_than_hours=0).files_after > 0
+    assert_same(build_dataset(home, AGENT)[0], plain)
+    assert forget(home, "acme").decisions == {AGENT: 8}
+    assert Journal(home.journal_path).counts() == {AGENT: 16}
+    listed = boto3.client("s3", endpoint_url=_endpoint(), region_name="us-east-1").list_objects_v2(Bucket=bucket)
+    bodies = (
+        boto3.client("s3", endpoint_url=_endpoint(), region_name="us-east-1").get_object(Bucket=bucket, Key=item["Key"])
+        for item in listed["Contents"]
+    )
+    assert not any(b"acme" in body["Body"].read() for body in bodies)
+    assert Home(home.path).agents() == [AGENT]
+
+
+def _endpoint() -> str:
+    import os
+
+    return os.environ["AWS_ENDPOINT_URL"]
