@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from envs.specification import AgentSpecification
+from tune_configs.domains import Choice, LogUniform
 from tune_configs.search_space import SearchSpace, Space
 from tune_configs.variant import Value, VariantSpecification
 
@@ -132,11 +133,11 @@ def _integer_space() -> SearchSpace:
     space = Space(
         "tabular_q",
         {
-            "discretizer": ("integer",),
-            "anchored": (True, False),
-            "pessimism": (0.0, 0.5, 1.0, 2.0),
-            "completion": ("none", "nearest"),
-            "temperature": (3.0, 6.0, 10.0),
+            "discretizer": Choice(("integer",)),
+            "anchored": Choice((True, False)),
+            "pessimism": Choice((0.0, 0.5, 1.0, 2.0)),
+            "completion": Choice(("none", "nearest")),
+            "temperature": Choice((3.0, 6.0, 10.0)),
         },
     )
     return SearchSpace(portfolio, (space,))
@@ -171,12 +172,12 @@ def _grid_space(fields: tuple[str, ...], resolutions: tuple[int, ...]) -> Search
     space = Space(
         "tabular_q",
         {
-            "discretizer": ("grid", "kmeans"),
-            "fields": (fields,),
-            "resolution": resolutions,
-            "minimum_count": (3, MINIMUM_COUNT, 10),
-            "anchored": (True, True, False),
-            "pessimism": (0.5, 1.0, 1.5, 2.0),
+            "discretizer": Choice(("grid", "kmeans")),
+            "fields": Choice((fields,)),
+            "resolution": Choice(resolutions),
+            "minimum_count": Choice((3, MINIMUM_COUNT, 10)),
+            "anchored": Choice((True, True, False)),
+            "pessimism": Choice((0.5, 1.0, 1.5, 2.0)),
         },
     )
     return SearchSpace(portfolio, (space, *_network_spaces()))
@@ -208,13 +209,16 @@ def _continuous_space(specification: AgentSpecification) -> SearchSpace:
     cells = Space(
         "tabular_q",
         {
-            "discretizer": ("kmeans",),
-            "resolution": (64, 128, 256, 512),
-            "anchored": (True, False),
-            "pessimism": (0.5, 1.0, 2.0),
+            "discretizer": Choice(("kmeans",)),
+            "resolution": Choice((64, 128, 256, 512)),
+            "anchored": Choice((True, False)),
+            "pessimism": Choice((0.5, 1.0, 2.0)),
         },
     )
-    clones = Space("behavior_cloning", {"model": ("network",), "hidden": ((), (32,), (64,)), "temperature": (0.0, 0.5)})
+    clones = Space(
+        "behavior_cloning",
+        {"model": Choice(("network",)), "hidden": Choice(((), (32,), (64,))), "temperature": Choice((0.0, 0.5))},
+    )
     return SearchSpace(portfolio, (*_network_spaces(), cells, clones))
 
 
@@ -231,18 +235,48 @@ def _long_space() -> SearchSpace:
         _variant("tabular_q", 1.0, CELLS),
         _variant("dqn", 0.25, WIDE),
     )
-    weights = Space("dqn", {**{name: (value,) for name, value in WIDE.items()}, "conservative_weight": (0.3, 1.0, 3.0)})
-    return SearchSpace(portfolio, (weights,))
+    wide = {name: Choice((value,)) for name, value in WIDE.items()}
+    return SearchSpace(portfolio, (Space("dqn", {**wide, "conservative_weight": Choice((0.3, 1.0, 3.0))}),))
 
 
 def _network_spaces() -> tuple[Space, ...]:
-    environments = ("nearest_neighbour", "learned_model")
+    environments = Choice(("nearest_neighbour", "learned_model"))
+    rates = LogUniform(0.0003, 0.01)
     return (
-        Space("ppo", {"environment": environments, "kl_weight": (0.0, 0.02, 0.1), "temperature": (0.0, 1.0)}),
-        Space("dqn", {"anchored": (True,), "conservative_weight": (0.01, 0.03), "n_step": (1, 3)}),
-        Space("dqn", {"anchored": (False,), "conservative_weight": (0.3, 1.0, 3.0), "n_step": (1, 3)}),
+        Space(
+            "ppo",
+            {
+                "environment": environments,
+                "kl_weight": Choice((0.0, 0.02, 0.1)),
+                "temperature": Choice((0.0, 1.0)),
+                "learning_rate": rates,
+            },
+        ),
+        Space(
+            "dqn",
+            {
+                "anchored": Choice((True,)),
+                "conservative_weight": LogUniform(0.003, 0.1),
+                "n_step": Choice((1, 3)),
+                "learning_rate": rates,
+            },
+        ),
+        Space(
+            "dqn",
+            {
+                "anchored": Choice((False,)),
+                "conservative_weight": LogUniform(0.1, 3.0),
+                "n_step": Choice((1, 3)),
+                "learning_rate": rates,
+            },
+        ),
         Space(
             "evolution",
-            {"environment": environments, "policy": ("residual", "linear"), "sigma": (0.25, 0.5, 1.0)},
+            {
+                "environment": environments,
+                "policy": Choice(("residual", "linear")),
+                "sigma": LogUniform(0.2, 1.0),
+                "learning_rate": LogUniform(0.03, 0.3),
+            },
         ),
     )

@@ -6,23 +6,24 @@ files of our own format: no checkpoint of Tune is unpickled, and a home may move
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from envs.errors import RetrainerError
+from tune_configs.metric import METRIC
 from tune_configs.ray_session import ray_session, silence
+from tune_configs.resources import check_disk, check_resources, cluster_nodes
 from tune_configs.time_budget import TimeBudget
-from tune_configs.trial import TrialPlan, TrialResult, run_variant
+from tune_configs.trainable import STOP_SECONDS, run_trial
+from tune_configs.trial_plan import TrialPlan
+from tune_configs.trial_result import TrialResult
 
 Progress = Callable[[int, int, float], None]
 """Called with (finished trials, all trials, best score so far); of all plans together."""
-
-
-STOP_SECONDS = 0.2
-"""How often is looked whether the sweep is over."""
+KEPT_CHECKPOINTS = 4
+"""Of each member of a population; another may still be reading an older one."""
 
 
 class SweepError(RetrainerError):
@@ -70,67 +71,59 @@ def run_sweeps(
         have finished then.
     """
     started = time.monotonic()
-    # All plans' first variants, then the second: what two workers do at once has no training in common.
-    missing = sorted(((number, index) for number, plan in enumerate(plans) for index in plan.missing()), key=_turn)
     if isinstance(time_budget, (int, float)):
         time_budget = TimeBudget(started, time_budget, concludes=False)
-    errors = _tune(plans, missing, time_budget, progress, cpus) if missing else {}
+    missing = any(plan.missing() for plan in plans)
+    errors = _tune(plans, time_budget, progress, cpus) if missing else {}
     seconds = time.monotonic() - started
     return tuple(_outcome(plan, errors.get(number, []), seconds) for number, plan in enumerate(plans))
 
 
-def _turn(trial: tuple[int, int]) -> tuple[int, int]:
-    number, index = trial
-    return index, number
-
-
 def _outcome(plan: TrialPlan, errors: list[str], seconds: float) -> SweepResult | SweepError:
-    skipped = plan.missing()
-    done = [index for index in range(len(plan.variants)) if index not in skipped]
+    skipped, results = plan.missing(), plan.results()
     if errors:
         return SweepError(
-            f"{len(errors)} of {len(plan.variants)} trials failed: {'; '.join(errors[:3])}",
+            f"{len(errors)} of {plan.count} trials failed: {'; '.join(errors[:3])}",
             where=f"run {plan.directory.name}",
-            remedy=f"{len(done)} finished and are kept",
+            remedy=f"{len(results)} finished and are kept",
         )
-    return SweepResult(tuple(TrialResult.load(plan.result_path(index)) for index in done), tuple(skipped), seconds)
+    return SweepResult(tuple(results), tuple(skipped), seconds)
 
 
 def _tune(
-    plans: Sequence[TrialPlan],
-    missing: list[tuple[int, int]],
-    budget: TimeBudget | None,
-    progress: Progress | None,
-    cpus: int | None,
+    plans: Sequence[TrialPlan], budget: TimeBudget | None, progress: Progress | None, cpus: int | None
 ) -> dict[int, list[str]]:
     """Causes of failed trials by the number of their plan."""
     started = time.monotonic()
     silence()
     from ray import tune
 
-    first, reporter, timed = plans[0], _reporter(plans, progress), budget is not None
+    first, reporter = plans[0], _reporter(plans, progress)
+    strategy = first.strategy
     first.stop_path.unlink(missing_ok=True)
+    check_disk(first.directory)
 
     def trial(config: dict[str, Any], plans: Sequence[TrialPlan]) -> None:
-        number, index = config["variant"]
-        plan = plans[number]
-        result = _unless_stopped(run_variant, plan, index) if timed else run_variant(plan, index)
-        tune.report({"score": result.score if result else float("-inf"), "variant": index})
+        run_trial(plans, config)
 
     with ray_session(cpus):
+        check_resources(strategy.resources, cluster_nodes())
         if budget is not None:
             budget.start_up = time.monotonic() - started
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(trial, plans=tuple(plans)), {"cpu": 1}),
-            param_space={"variant": tune.grid_search(missing)},
-            tune_config=tune.TuneConfig(metric="score", mode="max", reuse_actors=True, num_samples=1),
+            tune.with_resources(
+                tune.with_parameters(trial, plans=tuple(plans)),
+                tune.PlacementGroupFactory([dict(strategy.resources)]),
+            ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(first.directory.resolve()),
                 verbose=0,
                 callbacks=[reporter],
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
                 stop=None if budget is None else _stopper(first, budget),
             ),
+            **_drawn(plans),
         )
         results = tuner.fit()
     first.stop_path.unlink(missing_ok=True)
@@ -138,29 +131,31 @@ def _tune(
     for outcome in (results[index] for index in range(len(results))):
         if outcome.error is not None:
             cause = str(outcome.error).strip().splitlines() or [type(outcome.error).__name__]
-            number, index = (outcome.config or {})["variant"]
-            causes.setdefault(number, []).append(f"variant {index}: {cause[-1]}")
+            asked = (outcome.config or {})["trial"]
+            causes.setdefault(asked["plan"], []).append(f"variant {asked['index']}: {cause[-1]}")
     return causes
 
 
-def _unless_stopped(run: Callable[[TrialPlan, int], TrialResult], plan: TrialPlan, index: int) -> TrialResult | None:
-    """The trial's result, or ``None`` as soon as the sweep is over: Tune itself would wait for the trial's end."""
-    outcome: list[TrialResult | BaseException] = []
+def _drawn(plans: Sequence[TrialPlan]) -> Mapping[str, Any]:
+    """The arguments of Tune that say which variants are tried, and which of them go on."""
+    from ray import tune
 
-    def work() -> None:
-        try:
-            outcome.append(run(plan, index))
-        except BaseException as error:
-            outcome.append(error)
+    from tune_configs.schedulers import scheduler_of
+    from tune_configs.suggestions import Suggestions, asked
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive() and not plan.stop_path.exists():
-        thread.join(STOP_SECONDS)
-    found = outcome[0] if outcome else None
-    if isinstance(found, BaseException):
-        raise found
-    return found
+    first = plans[0]
+    assert len(plans) == 1 or all(plan.strategy == first.strategy and plan.tree is None for plan in plans)
+    common: dict[str, Any] = {"metric": METRIC, "mode": "max", "reuse_actors": True}
+    if first.tree is not None:
+        tuning = tune.TuneConfig(
+            search_alg=Suggestions(first), num_samples=len(first.missing()), scheduler=scheduler_of(first), **common
+        )
+        return {"tune_config": tuning}
+    # All plans' first variants, then the second: what two workers do at once has no training in common.
+    turns = sorted((index, number) for number, plan in enumerate(plans) for index in plan.missing())
+    trials = [asked(number, index, plans[number].variants[index])["trial"] for index, number in turns]
+    tuning = tune.TuneConfig(num_samples=1, scheduler=scheduler_of(first), **common)
+    return {"param_space": {"trial": tune.grid_search(trials)}, "tune_config": tuning}
 
 
 def _stopper(plan: TrialPlan, budget: TimeBudget) -> Any:
@@ -180,7 +175,7 @@ def _stopper(plan: TrialPlan, budget: TimeBudget) -> Any:
             if time.monotonic() < self.looked + STOP_SECONDS:
                 return False
             self.looked = time.monotonic()
-            for index in range(len(plan.variants)):
+            for index in range(plan.count):
                 if index not in self.finished and plan.result_path(index).exists():
                     self.finished[index] = TrialResult.load(plan.result_path(index))
             if not budget.spent(tuple(self.finished.values())):
@@ -200,9 +195,12 @@ def _reporter(plans: Sequence[TrialPlan], progress: Progress | None) -> Any:
         best = float("-inf")
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            count = sum(len(plan.variants) for plan in plans)
+            count = sum(plan.count for plan in plans)
             done = count - sum(len(plan.missing()) for plan in plans)
-            self.best = max(self.best, float((trial.last_result or {}).get("score", self.best)))
+            asked = trial.config["trial"]
+            path = plans[asked["plan"]].result_path(asked["index"])
+            if path.exists():
+                self.best = max(self.best, TrialResult.load(path).score)
             if progress:
                 progress(done, count, self.best)
 

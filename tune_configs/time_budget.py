@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tune_configs.selection import select
-from tune_configs.trial import TrialResult
+from tune_configs.trial_result import TrialResult
 
 STOPPING = 0.7
 """Stopping the trials and Ray, keeping versions and writing the report, as a share of the time that starting took."""

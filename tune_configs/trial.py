@@ -1,179 +1,214 @@
-"""One trial: train a variant, write its artefact, judge it on ``select``."""
+"""One trial: train a variant, judge its checkpoints on ``select``, keep the policies of the best and of the last."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from algorithms.on_log import probabilities_on, without_blind_ends
-from algorithms.ope.estimate import Estimate
 from algorithms.policy import Policy, Provenance
 from algorithms.policy.provenance import plain_json
 from envs.columns import load_columns
 from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.storage import LocalStorage
-from tune_configs.judge import Judge, episodes_in
-from tune_configs.training import LearningCurve, TrainedComponent, shared_component
+from tune_configs.judge import Judge, Judgement, episodes_in
+from tune_configs.judged_checkpoint import JudgedCheckpoint, best_of, judged_checkpoint
+from tune_configs.judged_checkpoint import estimate_from_json as estimate_from_json
+from tune_configs.metric import smallest_difference
+from tune_configs.shared_training import SharedTraining
+from tune_configs.training import TrainedComponent, Training
+from tune_configs.trial_plan import TrialPlan
+from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
 
 CODE_VERSION = "0.1.0"
+HISTORY = "history.json"
+MOST_AT_ONCE = 4
+"""Policies that are judged together; each takes the memory of the evaluated episodes once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrialPlan:
-    """What a sweep does.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """What each seed of a variant has learned after so many iterations.
 
     Attributes:
-        directory: the run's folder; results go to ``variants/`` and ``artefacts/`` in it.
-        dataset: folder of the dataset's columns, ``final`` left out.
-        champion: artefact file of the present champion.
-        variants: what is tried.
-        seed: of folds and cells.
-        since: journal position; ``select`` episodes up to it were judged under an earlier champion
-            and serve as training data for the judge's models only.
+        trained: by seed.
+        policies: by seed, with step and floor.
+        probabilities: by seed, float64 (N + E, A).
+        finished: whether no seed goes on.
     """
 
-    directory: Path
-    dataset: Path
-    champion: Path
-    variants: tuple[VariantSpecification, ...]
-    seed: int = 0
-    since: int = 0
-
-    def result_path(self, index: int) -> Path:
-        """Where the result of a variant stands once it is finished."""
-        return self.directory / "variants" / f"{index:04d}.json"
-
-    def missing(self) -> list[int]:
-        """Variants that have no result yet."""
-        return [index for index in range(len(self.variants)) if not self.result_path(index).exists()]
-
-    @property
-    def stop_path(self) -> Path:
-        """The file whose appearance ends the running trials."""
-        return self.directory / "stop"
-
-    def artefact_path(self, index: int) -> Path:
-        """Where the policy of a variant stands."""
-        return self.directory / "artefacts" / f"{index:04d}.json"
+    trained: tuple[TrainedComponent, ...]
+    policies: tuple[Policy, ...]
+    probabilities: tuple[np.ndarray, ...]
+    finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """What a trial found.
+class TrialRun:
+    """A trial under way; iterate over :meth:`checkpoints`.
 
-    Attributes:
+    Args:
+        plan: of the sweep.
         index: position in the plan.
-        variant: what was tried.
-        value: expected return on ``select``.
-        gain: paired difference to the champion.
-        model_gain: smallest difference over model classes and folds.
-        deviation: standard deviation of the paired difference.
-        score: what recommends the variant.
-        actions: share of each action on ``select``, floor included.
-        statistics: figures of the training.
-        curve: how training went.
-        seconds: wall-clock time of training and judging.
-        training_seconds: that of training alone.
-        loading_seconds: that of loading the library, in the first trial of a process.
+        variant: what is trained.
+        resume: a directory that :meth:`save` has written, of this trial or of one that it takes over from.
     """
 
-    index: int
-    variant: VariantSpecification
-    value: Estimate
-    gain: Estimate
-    model_gain: float
-    deviation: float
-    score: float
-    actions: tuple[float, ...]
-    statistics: dict[str, float]
-    curve: LearningCurve
-    seconds: float
-    training_seconds: float = field(default=0.0, compare=False)
-    loading_seconds: float = field(default=0.0, compare=False)
+    def __init__(self, plan: TrialPlan, index: int, variant: VariantSpecification, resume: Path | None = None) -> None:
+        self.plan, self.index, self.variant, self._resume = plan, index, variant, resume
+        self._started = time.monotonic()
+        self._earlier = 0.0
+        self._judged: list[JudgedCheckpoint] = []
+        self._policies: dict[str, bytes] = {}
+        self._before: list[tuple[np.ndarray, Judgement]] = []
+        self._sources: list[Training | SharedTraining] = []
+        self._trained: tuple[TrainedComponent, ...] = ()
+        if resume is not None:
+            self._restore(resume)
 
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form, non-finite figures as null."""
-        plain: dict[str, Any] = plain_json(
-            {
-                **{k: getattr(self, k) for k in self.__slots__ if k != "variant"},
-                "value": asdict(self.value),
-                "gain": asdict(self.gain),
-                "variant": self.variant.to_json(),
-                "curve": asdict(self.curve),
-            }
+    def checkpoints(self) -> Iterator[JudgedCheckpoint]:
+        """Each judged checkpoint as it comes; the result is on disk before the last of them is given."""
+        plan = self.plan
+        self._dataset, self._champion, self._judge, self._smallest = _shared(
+            str(plan.dataset), str(plan.champion), plan.seed, plan.since
         )
-        return plain
+        with ExitStack() as stack:
+            for position in range(len(self.variant.seeds)):
+                self._sources.append(self._source(position))
+                stack.enter_context(self._sources[-1])
+            for stages in self._batches():
+                for stage, judgements in zip(stages, self._judgements(stages), strict=True):
+                    self._keep(stage, judgements)
+                    if stage.finished or plan.strategy.scheduler == "asha":
+                        self._write(stage.finished)
+                    yield self._judged[-1]
 
-    @classmethod
-    def load(cls, path: Path) -> TrialResult:
-        """The result that a trial wrote."""
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["variant"] = VariantSpecification.from_json(data["variant"])
-        data["curve"] = LearningCurve.from_json(data["curve"])
-        for name in ("value", "gain"):
-            data[name] = estimate_from_json(data[name])
-        for name in ("model_gain", "deviation", "score"):
-            data[name] = float("nan") if data[name] is None else data[name]
-        data["actions"] = tuple(data["actions"])
-        return cls(**data)
+    def _batches(self) -> Iterator[list[Stage]]:
+        """The checkpoints still to come, those together that need not wait for a scheduler: judging them at once
+        costs half as much."""
+        stages = self._stages()
+        yield from [list(stages)] if self.plan.strategy.scheduler == "none" else ([stage] for stage in stages)
 
+    def _stages(self) -> Iterator[Stage]:
+        done = self._judged[-1].iteration if self._judged else 0
+        for iteration in self.plan.strategy.checkpoints:
+            if iteration <= done:
+                continue
+            trained = tuple(source.at(iteration) for source in self._sources)
+            variants = [replace(self.variant, seeds=(seed,)) for seed in self.variant.seeds]
+            policies = tuple(
+                variant_policy(self._champion, each, variant, self._dataset)
+                for each, variant in zip(trained, variants, strict=True)
+            )
+            probabilities = tuple(probabilities_on(self._dataset, policy) for policy in policies)
+            finished = all(source.finished for source in self._sources)
+            yield Stage(trained, policies, probabilities, finished)
+            if finished:
+                return
 
-def estimate_from_json(data: dict[str, Any]) -> Estimate:
-    """The estimate whose fields were written with non-finite figures as null."""
-    numbers = ("value", "lower", "upper")
-    return Estimate(
-        **{
-            **data,
-            **{name: float("nan") if data[name] is None else data[name] for name in numbers},
-            "diagnostics": {k: float("nan") if v is None else v for k, v in data["diagnostics"].items()},
-            "assumptions": tuple(data["assumptions"]),
+    def result(self) -> TrialResult:
+        """What has been found so far."""
+        best = best_of(self._judged)
+        return TrialResult(
+            index=self.index,
+            checkpoints=tuple(self._judged),
+            curve=self._trained[self.variant.seeds.index(best.seed)].curve,
+            seconds=self._earlier + time.monotonic() - self._started,
+            training_seconds=max(each.seconds for each in self._trained),
+            loading_seconds=max(each.loading for each in self._trained),
+        )
+
+    def save(self, directory: Path) -> None:
+        """Keep all that going on needs in an existing directory."""
+        for position, source in enumerate(self._sources):
+            assert isinstance(source, Training)
+            source.save(directory / f"seed-{position}")
+        for name, content in self._policies.items():
+            (directory / f"{name}.json").write_bytes(content)
+        history = {
+            "checkpoints": [each.to_json() for each in self._judged],
+            "seconds": self._earlier + time.monotonic() - self._started,
         }
-    )
+        (directory / HISTORY).write_text(json.dumps(plain_json(history)), encoding="utf-8")
+
+    def _restore(self, directory: Path) -> None:
+        history = json.loads((directory / HISTORY).read_text(encoding="utf-8"))
+        self._judged = [JudgedCheckpoint.from_json(item) for item in history["checkpoints"]]
+        self._earlier = float(history["seconds"])
+        self._policies = {name: (directory / f"{name}.json").read_bytes() for name in ("best", "last")}
+
+    def _source(self, position: int) -> Training | SharedTraining:
+        plan, variant = self.plan, replace(self.variant, seeds=(self.variant.seeds[position],))
+        if plan.strategy.scheduler == "none":
+            folder = plan.directory / "components"
+            return SharedTraining(folder, plan.dataset, plan.champion, variant, plan.strategy.checkpoints)
+        training = Training(plan.dataset, plan.champion, variant)
+        if self._resume is not None:
+            training.restore(self._resume / f"seed-{position}")
+        return training
+
+    def _judgements(self, stages: Sequence[Stage]) -> list[list[Judgement]]:
+        """What the judge says of each seed's policy at each stage; no policy is judged twice in a row."""
+        known, places = list(self._before), []
+        new: list[np.ndarray] = []
+        for each in (probabilities for stage in stages for probabilities in stage.probabilities):
+            candidates = [*(probabilities for probabilities, _ in known), *new]
+            place = next((k for k, other in enumerate(candidates) if np.array_equal(each, other, equal_nan=True)), None)
+            if place is None:
+                place = len(candidates)
+                new.append(each)
+            places.append(place)
+        for first in range(0, len(new), MOST_AT_ONCE):
+            batch = new[first : first + MOST_AT_ONCE]
+            found = self._judge.trajectories(np.stack(batch))
+            for k, each in enumerate(batch):
+                known.append((each, self._judge.judged({name: [policies[k]] for name, policies in found.items()})))
+        seeds = len(self.variant.seeds)
+        self._before = [known[place] for place in places[-seeds:]]
+        judged = [known[place][1] for place in places]
+        return [judged[first : first + seeds] for first in range(0, len(judged), seeds)]
+
+    def _keep(self, stage: Stage, judgements: Sequence[Judgement]) -> None:
+        """Take the seeds together, and keep the policy of the one in the middle."""
+        shares = [np.mean(each[self._judge.rows], axis=0) for each in stage.probabilities]
+        judged = judged_checkpoint(self.variant, stage.trained, judgements, shares, smallest=self._smallest)
+        self._judged.append(judged)
+        self._trained = stage.trained
+        policy = stage.policies[self.variant.seeds.index(judged.seed)]
+        evaluation = {"value": asdict(judged.value), "gain": asdict(judged.gain)}
+        policy = replace(policy, provenance=replace(policy.provenance, evaluation=evaluation))
+        self._policies["last"] = policy.to_bytes()
+        if best_of(self._judged) is judged:
+            self._policies["best"] = self._policies["last"]
+
+    def _write(self, finished: bool) -> None:
+        """Artefacts first, and the result last and in one step."""
+        plan, index, result = self.plan, self.index, self.result()
+        files = {plan.artefact_path(index): self._policies["best"]}
+        if result.best is result.last:
+            plan.artefact_path(index, last=True).unlink(missing_ok=True)
+        else:
+            files[plan.artefact_path(index, last=True)] = self._policies["last"]
+        path = plan.result_path(index) if finished else plan.unfinished_path(index)
+        files[path] = json.dumps(result.to_json(), indent=1).encode()
+        store = LocalStorage(plan.directory)
+        for each, content in files.items():
+            store.replace(str(each.relative_to(plan.directory)), content)
 
 
 def run_variant(plan: TrialPlan, index: int) -> TrialResult:
-    """Train and judge one variant; its result appears on disk last and in one step."""
-    started = time.monotonic()
-    variant = plan.variants[index]
-    dataset, champion, judge = _shared(str(plan.dataset), str(plan.champion), plan.seed, plan.since)
-    trained = shared_component(plan.directory / "components", plan.dataset, plan.champion, variant)
-    policy = variant_policy(champion, trained, variant, dataset)
-    probabilities = probabilities_on(dataset, policy)
-    judgement = judge.judge(probabilities)
-    policy = replace(
-        policy,
-        provenance=replace(
-            policy.provenance, evaluation={"value": asdict(judgement.value), "gain": asdict(judgement.gain)}
-        ),
-    )
-    result = TrialResult(
-        index=index,
-        variant=variant,
-        value=judgement.value,
-        gain=judgement.gain,
-        model_gain=judgement.model_gain,
-        deviation=judgement.deviation,
-        score=judgement.score,
-        actions=tuple(np.mean(probabilities[judge.rows], axis=0).tolist()),
-        statistics=trained.statistics,
-        curve=trained.curve,
-        seconds=time.monotonic() - started,
-        training_seconds=trained.seconds,
-        loading_seconds=trained.loading,
-    )
-    store = LocalStorage(plan.directory)
-    store.replace(str(plan.artefact_path(index).relative_to(plan.directory)), policy.to_bytes())
-    content = json.dumps(result.to_json(), indent=1).encode()
-    store.replace(str(plan.result_path(index).relative_to(plan.directory)), content)
-    return result
+    """Train and judge one of the known variants; its result appears on disk last and in one step."""
+    for _ in TrialRun(plan, index, plan.variants[index]).checkpoints():
+        pass
+    return TrialResult.load(plan.result_path(index))
 
 
 def variant_policy(
@@ -197,8 +232,8 @@ def variant_policy(
 
 
 @lru_cache(maxsize=4)
-def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tuple[Dataset, Policy, Judge]:
-    """What all trials of a worker share: the log, the champion and the judge."""
+def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tuple[Dataset, Policy, Judge, float]:
+    """What all trials of a worker share: the log, the champion, the judge and the smallest difference."""
     dataset = load_columns(dataset_path)
     champion = Policy.from_bytes(Path(champion_path).read_bytes(), where=champion_path)
     probabilities = probabilities_on(dataset, champion)
@@ -212,7 +247,7 @@ def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tup
         propensities=behavior_propensities(dataset),
         seed=seed,
     )
-    return dataset, champion, judge
+    return dataset, champion, judge, smallest_difference(dataset)
 
 
 def behavior_propensities(dataset: Dataset) -> np.ndarray | None:

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import math
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.ope.estimate import Estimate
+from tests.tune_configs import judged
 from tune_configs.gate.request import MAXIMUM_FINALISTS
 from tune_configs.selection import select
-from tune_configs.training import LearningCurve
-from tune_configs.trial import TrialResult
+from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
 
 
-def trial(
-    index: int, *, lower: float = math.nan, value: float | None = None, model: float = 0.0, refused: str = ""
-) -> TrialResult:
-    """A judged variant; with ``refused`` its estimate is a refusal and only the models speak."""
-    middle = lower + 0.1 if value is None else value
-    gain = Estimate(
-        value=math.nan if refused else middle,
-        lower=math.nan if refused else lower,
-        upper=math.nan if refused else middle + 0.1,
-        confidence=0.95,
-        estimator="paired_doubly_robust",
-        effective_sample_size=100.0,
-        units=200,
-        refused=refused,
-    )
-    return TrialResult(
-        index=index,
-        variant=VariantSpecification("tabular_q"),
-        value=gain,
-        gain=gain,
-        model_gain=model,
-        deviation=1.0,
-        score=gain.lower if gain.usable else model,
-        actions=(1.0,),
-        statistics={},
-        curve=LearningCurve("loss", (1.0, 0.5)),
-        seconds=0.0,
-    )
+def trial(index: int, **figures: Any) -> TrialResult:
+    """A variant of its own with one judged checkpoint."""
+    variant = VariantSpecification("tabular_q", {"pessimism": float(index)})
+    return judged.trial(index, judged.checkpoint(**{"variant": variant, **figures}))
 
 
 def test_finalists_are_the_gaining_ones_with_overlap_best_lower_bound_first() -> None:
@@ -89,6 +65,27 @@ def test_a_score_that_is_no_number_never_wins(first: int) -> None:
     lost, found = trial(first, refused="none", model=math.nan), trial(1 - first, refused="none", model=-3.0)
     trials = (lost, found) if first == 0 else (found, lost)
     assert select(trials).recommended == 1 - first
+
+
+def test_the_end_of_a_training_may_be_recommended_beside_its_own_better_proven_middle() -> None:
+    both = judged.trial(
+        0, judged.checkpoint(lower=0.1, iteration=4), judged.checkpoint(refused="none", model=0.5, iteration=12)
+    )
+    found = select((both, trial(1, lower=0.3)))
+    assert (found.recommended, found.last, found.evidence, found.finalists) == (0, True, "model", (1, 0))
+    found = select((both, trial(1, lower=0.6)))
+    assert (found.recommended, found.last, found.evidence) == (1, False, "log")
+
+
+def test_members_that_took_over_the_same_checkpoint_are_one_finalist() -> None:
+    shared = VariantSpecification("dqn", {"learning_rate": 0.01}, 0.1)
+    trials = (
+        trial(0, lower=0.2, variant=shared, iteration=4),
+        trial(1, lower=0.2, variant=shared, iteration=4),
+        trial(2, lower=0.1),
+        trial(3, lower=0.3, variant=shared, iteration=6),
+    )
+    assert select(trials).finalists == (3, 0, 2)
 
 
 @given(st.lists(st.tuples(st.floats(-2, 2), st.booleans(), st.floats(-2, 2)), min_size=1, max_size=12))

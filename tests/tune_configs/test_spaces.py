@@ -14,7 +14,7 @@ from envs.specification import AgentSpecification
 from envs.testbeds import scaling
 from envs.testbeds.testbed import TESTBEDS
 from tests import homes
-from tune_configs.search_space import DEFAULTS, STEPS
+from tune_configs.search_space import DEFAULTS, STEPS, SearchSpace
 from tune_configs.spaces import AGENT_DEFAULTS, default_algorithm, search_space
 from tune_configs.variant import VariantSpecification
 
@@ -143,3 +143,19 @@ def test_a_variant_survives_json(name: str) -> None:
         text = json.dumps(variant.to_json())
         assert VariantSpecification.from_json(json.loads(text)) == variant
         assert VariantSpecification.from_json(json.loads(text)).key == variant.key
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_space_survives_json_and_draws_the_same(name: str) -> None:
+    space = search_space(AGENTS[name])
+    back = SearchSpace.from_json(json.loads(json.dumps(space.to_json())))
+    assert back == space
+    assert list(itertools.islice(back.variants(5), 40)) == list(itertools.islice(space.variants(5), 40))
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_more_seeds_are_the_same_variants_with_more_seeds(name: str) -> None:
+    space = search_space(AGENTS[name])
+    alone, several = (list(itertools.islice(space.variants(3, repeats), 30)) for repeats in (1, 3))
+    assert all(variant.seeds == (3, 4, 5) for variant in several)
+    assert [replace(variant, seeds=(3,)) for variant in several] == alone

@@ -27,7 +27,8 @@ from tests import homes
 from tune_configs.ray_session import ray_session
 from tune_configs.spaces import search_space
 from tune_configs.sweep import SweepError, SweepResult, run_sweeps
-from tune_configs.trial import TrialPlan, TrialResult
+from tune_configs.trial_plan import TrialPlan
+from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
 
 GOOD = VariantSpecification("behavior_cloning", {"model": "table", "discretizer": "integer"})
@@ -129,14 +130,14 @@ import sys, time
 import ai_engine
 from tune_configs import sweep
 
-original = sweep.run_variant
+original = sweep.run_trial
 
-def one_after_the_other(plan, index):
-    result = original(plan, index)
-    time.sleep(600.0)
-    return result
+def only_the_first(plans, config):
+    if config["trial"]["index"]:
+        time.sleep(600.0)
+    original(plans, config)
 
-sweep.run_variant = one_after_the_other
+sweep.run_trial = only_the_first
 ai_engine.tune(sys.argv[1], trials=int(sys.argv[2]), home=sys.argv[3], seed=0)
 """
 

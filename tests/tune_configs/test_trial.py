@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,13 @@ from algorithms.policy import Policy
 from envs.columns import save_columns
 from envs.dataset import Dataset
 from tests import homes
-from tune_configs.judge import episodes_in
-from tune_configs.training import LearningCurve
-from tune_configs.trial import TrialPlan, TrialResult, behavior_propensities, run_variant
+from tune_configs.judge import Judge, Judgement, episodes_in
+from tune_configs.judged_checkpoint import JudgedCheckpoint
+from tune_configs.strategy import CHECKPOINTS
+from tune_configs.training import LearningCurve, train_component
+from tune_configs.trial import TrialRun, behavior_propensities, run_variant
+from tune_configs.trial_plan import TrialPlan
+from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
 
 CURVE = LearningCurve("loss", (2.0, 1.0))
@@ -62,7 +67,7 @@ def test_select_is_judged_on_and_never_learned_from(log: tuple[Dataset, bytes], 
     other = plan_of(tmp_path / "other", with_rewards(dataset, "select"), champion)
     first, second = run_variant(clean, 0), run_variant(other, 0)
     assert layer(clean, 0) == layer(other, 0)
-    assert first.statistics == second.statistics
+    assert first.best.statistics == second.best.statistics
     assert first.gain.value != second.gain.value
     learned = plan_of(tmp_path / "learned", with_rewards(dataset, "train"), champion)
     run_variant(learned, 0)
@@ -79,7 +84,7 @@ def test_the_artefact_is_the_judged_policy_with_its_floor(log: tuple[Dataset, by
     rows = dataset.rows[episodes_in(dataset, "select")[dataset.episode_index]]
     assert policy.explore == homes.EXPLORE
     assert ours[np.isfinite(ours)].min() >= homes.EXPLORE / 3 - 1e-12
-    np.testing.assert_allclose(ours[rows].mean(axis=0), result.actions)
+    np.testing.assert_allclose(ours[rows].mean(axis=0), result.best.actions)
     # A step of a quarter moves a quarter of the mass at most.
     assert 0 < np.abs(ours[rows] - theirs[rows]).sum(axis=1).max() / 2 <= 0.25 + 1e-12
     assert policy.provenance.parent == base.version
@@ -107,17 +112,31 @@ def test_figures_that_are_not_finite_survive_json(tmp_path: Path) -> None:
     estimate = Estimate(
         nothing, nothing, nothing, 0.95, "paired", 3.0, 9, refused="no overlap", diagnostics={"a": nothing, "b": 1.5}
     )
-    result = TrialResult(
-        7, VARIANTS[0], estimate, estimate, nothing, nothing, nothing, (0.25, 0.75), {"loss": 1.0}, CURVE, 2.0
+    checkpoint = JudgedCheckpoint(
+        variant=VARIANTS[0],
+        iteration=4,
+        metric=-3.0,
+        score=nothing,
+        seed=0,
+        value=estimate,
+        gain=estimate,
+        model_gain=nothing,
+        deviation=nothing,
+        actions=(0.25, 0.75),
+        statistics={"loss": 1.0},
+        hyperparameters={"hidden": [8]},
+        seed_metrics=(-3.0,),
     )
+    result = TrialResult(7, (checkpoint,), CURVE, 2.0)
     text = json.dumps(result.to_json(), allow_nan=False)
     (tmp_path / "result.json").write_text(text)
     back = TrialResult.load(tmp_path / "result.json")
     assert json.dumps(back.to_json(), allow_nan=False) == text
-    figures = (back.model_gain, back.deviation, back.score, back.gain.value, back.gain.lower, back.gain.upper)
+    best = back.best
+    figures = (best.model_gain, best.deviation, back.score, back.gain.value, back.gain.lower, back.gain.upper)
     assert all(math.isnan(figure) for figure in (*figures, back.gain.diagnostics["a"]))
     assert (back.gain.diagnostics["b"], back.gain.refused, back.gain.usable) == (1.5, "no overlap", False)
-    assert (back.variant, back.actions, back.index) == (result.variant, result.actions, 7)
+    assert (back.variant, best.actions, best.seed_metrics, back.index) == (VARIANTS[0], (0.25, 0.75), (-3.0,), 7)
 
 
 def test_the_same_seed_gives_the_same_result_and_artefact(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
@@ -162,3 +181,67 @@ def test_a_trial_leaves_its_two_files_and_what_was_learned(log: tuple[Dataset, b
     assert len(learned) == 1
     rest = ["artefacts/0001.json", "champion.json", "dataset/specification.json", "variants/0001.json"]
     assert sorted(set(files) - set(learned)) == rest
+
+
+CLONE = {"model": "network", "hidden": (8,), "learning_rate": 0.03, "batch_size": 32, "temperature": 0.0}
+
+
+def test_every_checkpoint_is_judged_and_the_first_is_the_first_iteration(
+    log: tuple[Dataset, bytes], tmp_path: Path
+) -> None:
+    # Without the agent's own rule to fall back on, one update knows next to nothing, and the end knows the rule.
+    variant = VariantSpecification("behavior_cloning", {**CLONE, "updates_per_iteration": 2}, 1.0)
+    plan = plan_of(tmp_path / "run", *log, variants=(variant,))
+    seen = [judged.iteration for judged in TrialRun(plan, 0, variant).checkpoints()]
+    assert seen == list(CHECKPOINTS["none"]) and seen[0] == 1
+    result = TrialResult.load(plan.result_path(0))
+    assert [each.iteration for each in result.checkpoints] == seen
+    smallest = 3 * -0.5 - 3 * 1.5  # the declared range over the horizon
+    assert all(each.metric >= smallest for each in result.checkpoints)
+    assert result.checkpoints[0].metric < result.best.metric
+    assert result.best.metric == max(each.metric for each in result.checkpoints)
+
+
+def test_the_policy_that_is_kept_is_that_of_the_best_checkpoint_and_the_last_beside_it(
+    log: tuple[Dataset, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = VariantSpecification("behavior_cloning", {**CLONE, "updates_per_iteration": 2}, 1.0)
+    plan = plan_of(tmp_path / "run", *log, variants=(variant,))
+    bounds = iter((0.1, 0.3, 0.2))
+    judge = Judge.judged
+
+    def judged(self: Judge, found: Any) -> Judgement:
+        judgement, lower = judge(self, found), next(bounds)
+        return replace(judgement, gain=replace(judgement.gain, refused="", value=1.0, lower=lower))
+
+    monkeypatch.setattr(Judge, "judged", judged)
+    result = run_variant(plan, 0)
+    assert (result.best.iteration, result.last.iteration) == (4, 12)
+    kept, last = (plan.artefact_path(0, last=last).read_bytes() for last in (False, True))
+    for content, iteration in ((kept, 4), (last, 12)):
+        policy = Policy.from_bytes(content)
+        alone = train_component(plan.dataset, plan.champion, variant, iterations=iteration)
+        assert policy.layers[0].component.to_json() == alone.component.to_json()
+        assert policy.provenance.training == alone.statistics
+    assert Policy.from_bytes(kept).provenance.evaluation["gain"]["lower"] == 0.3
+
+
+def test_all_seeds_are_trained_and_one_of_them_is_kept(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
+    slow = {**CLONE, "learning_rate": 0.001, "updates_per_iteration": 1}
+    variant = VariantSpecification("behavior_cloning", slow, 0.25, (3, 4, 5))
+    plan = plan_of(tmp_path / "run", *log, variants=(variant,))
+    result = run_variant(plan, 0)
+    alone = [
+        run_variant(plan_of(tmp_path / f"seed-{seed}", *log, variants=(replace(variant, seeds=(seed,)),)), 0)
+        for seed in variant.seeds
+    ]
+    for position, checkpoint in enumerate(result.checkpoints):
+        metrics = tuple(each.checkpoints[position].metric for each in alone)
+        assert checkpoint.seed_metrics == pytest.approx(metrics) and len(set(metrics)) > 1
+        assert checkpoint.metric == pytest.approx(np.mean(metrics))
+        assert checkpoint.gain.lower == pytest.approx(sorted(metrics)[1])
+    policy = Policy.from_bytes(plan.artefact_path(0).read_bytes())
+    assert policy.provenance.hyperparameters["seeds"] == [result.best.seed]
+    kept = alone[variant.seeds.index(result.best.seed)].checkpoints[result.checkpoints.index(result.best)]
+    assert kept.gain.value == pytest.approx(result.best.gain.value)
+    assert kept.statistics == result.best.statistics

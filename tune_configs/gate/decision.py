@@ -8,10 +8,17 @@ import numpy as np
 
 from algorithms.ope.estimate import Estimate
 from tune_configs.gate.asymptotic import StepDown, step_down
-from tune_configs.gate.betting import Bets, bet, betting_lower_bounds
+from tune_configs.gate.betting import Bets, bet
 from tune_configs.gate.budget import alpha_at, leg_level, needed_units
-from tune_configs.gate.guardrails import failed_guardrails
-from tune_configs.gate.planning import more_exploration, needs_for_overlap, needs_for_units
+from tune_configs.gate.estimates import gate_estimates, refused_estimate
+from tune_configs.gate.guardrails import BROKEN, HELD, GuardrailOutcome, guardrail_outcomes
+from tune_configs.gate.planning import (
+    more_exploration,
+    needs_for_overlap,
+    needs_for_units,
+    settling,
+    units_until_look,
+)
 from tune_configs.gate.request import (
     CANARY,
     INCONCLUSIVE,
@@ -22,6 +29,7 @@ from tune_configs.gate.request import (
     GateRequest,
     Needs,
 )
+from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.gate.tail import tail_failure
 
 PROMOTABLE = ("A", "A-M")
@@ -44,7 +52,7 @@ def decide(request: GateRequest) -> GateDecision:
         needs = Needs(None, None, more_exploration(request.planning) if request.grade == "C" else None)
         return _refused(request, f"the log is grade {request.grade}: {why}", needs)
     if request.unpaid:
-        return _refused(request, request.unpaid, needs_for_units(request.overlap.minimum_units, request.planning, None))
+        return _unpaid(request)
     reasons = _overlap_reasons(request)
     eligible = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
     bounded = request.bounded if units and len(reasons) else None
@@ -62,7 +70,7 @@ def decide(request: GateRequest) -> GateDecision:
             seed=request.seed,
         )
     bets = bet(bounded, request.minimum_gain, level) if bounded is not None else None
-    estimates = _estimates(request, reasons, eligible, asymptotic, level)
+    estimates = gate_estimates(request, reasons, eligible, asymptotic, level)
     return _judge(request, reasons, eligible, asymptotic, bets, estimates)
 
 
@@ -78,15 +86,24 @@ def _judge(
     spent = alpha_at(request.look, request.alpha)
     promoted: dict[int, str] = {}
     proposed: dict[int, str] = {}
+    broken: dict[int, str] = {}
+
+    def rails(finalist: int) -> tuple[GuardrailOutcome, ...]:
+        return guardrail_outcomes(request.guardrails, finalist, spent, reached=not reasons[finalist])
+
     for finalist in range(len(reasons)):
         by_bets = bets is not None and bool(bets.rejected[finalist])
         at = np.flatnonzero(eligible == finalist)
         by_mean = asymptotic is not None and len(at) > 0 and bool(asymptotic.rejected[at[0]])
         if not by_bets and not by_mean:
             continue
-        failed = failed_guardrails(request.guardrails, finalist, spent)
+        outcomes = rails(finalist)
+        worse = [outcome.name for outcome in outcomes if outcome.verdict == BROKEN]
+        failed = [outcome.name for outcome in outcomes if outcome.verdict != HELD]
         tail = "" if by_bets else tail_failure(request.tail, request.differences[finalist], finalist)
-        if failed:
+        if worse:
+            broken[finalist] = f"{', '.join(worse)} would get worse by more than the declared margin"
+        elif failed:
             proposed[finalist] = f"non-inferiority is not shown for {', '.join(failed)}"
         elif request.grade not in PROMOTABLE:
             proposed[finalist] = f"the log is grade {request.grade}, its propensities are not exact"
@@ -95,54 +112,88 @@ def _judge(
         else:
             promoted[finalist] = FINITE_SAMPLE if by_bets else ASYMPTOTIC
 
-    def answer(decision: str, reason: str, winner: int | None, needs: Needs, leg: str = "") -> GateDecision:
-        return GateDecision(decision, reason, winner, leg, estimates, spent, request.look, needs)
+    def answer(
+        decision: str, reason: str, subject: int | None, *, needs: Needs | None = None, leg: str = ""
+    ) -> GateDecision:
+        return GateDecision(
+            decision=decision,
+            reason=reason,
+            winner=subject if decision in (PROMOTE, CANARY) else None,
+            leg=leg,
+            estimates=estimates,
+            alpha=spent,
+            look=request.look,
+            needs=needs or Needs(),
+            subject=subject,
+            guardrails=() if subject is None else rails(subject),
+            scarce=None if subject is None else _scarce(request, subject),
+            until_look=_until_look(request),
+        )
 
     if promoted:
         winner = max(promoted, key=lambda k: estimates[k].lower)
         leg = promoted[winner]
-        return answer(PROMOTE, f"{_gain(estimates[winner])}, shown by the {leg} leg", winner, Needs(), leg)
+        return answer(PROMOTE, f"{_gain(estimates[winner])}, shown by the {leg} leg", winner, leg=leg)
     if proposed:
         winner = max(proposed, key=lambda k: estimates[k].lower)
         reason = f"{_gain(estimates[winner])}, but {proposed[winner]}: a live test may start, nothing is promoted"
-        return answer(CANARY, reason, winner, Needs())
+        return answer(CANARY, reason, winner)
+    if broken:
+        subject = max(broken, key=lambda k: estimates[k].lower)
+        return answer(KEEP, f"{_gain(estimates[subject])}, but {broken[subject]}", subject)
     if asymptotic is None:
-        reason = f"the finite-sample leg shows no gain, and the other cannot speak: {_first(reasons)}"
-        return answer(INCONCLUSIVE, reason, None, _overlap_needs(request))
-    if not asymptotic.deviations.any() and np.all(asymptotic.means <= request.minimum_gain):
-        return answer(KEEP, "no finalist decides otherwise than the champion on these units", None, Needs())
-    if np.all(asymptotic.upper < request.minimum_gain):
-        best = float(asymptotic.upper.max())
-        reason = f"no finalist gains more than {best:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
-        return answer(KEEP, reason, None, Needs())
+        subject = max(range(len(estimates)), key=lambda k: estimates[k].lower)
+        needs, scarce = _overlap_needs(request), _scarce(request, subject)
+        reason = (
+            f"the finite-sample leg shows no gain, and the other cannot speak ({_first(reasons)}); "
+            f"{settling(needs, scarce, request.look, _until_look(request))}"
+        )
+        return answer(INCONCLUSIVE, reason, subject, needs=needs)
     best = int(np.argmax(asymptotic.lower))
-    needed = needed_units(
-        float(asymptotic.deviations[best]), _planned_effect(request), leg_level(request.look + 1, request.alpha)
-    )
+    subject = int(eligible[best])
+    if not asymptotic.deviations.any() and np.all(asymptotic.means <= request.minimum_gain):
+        return answer(KEEP, "no finalist decides otherwise than the champion on these units", subject)
+    if np.all(asymptotic.upper < request.minimum_gain):
+        most = float(asymptotic.upper.max())
+        reason = f"no finalist gains more than {most:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
+        return answer(KEEP, reason, subject)
+    units = request.differences.shape[1]
+    level = leg_level(request.look + 1, request.alpha)
+    deviation, skewness = float(asymptotic.deviations[best]), float(asymptotic.skewness[best])
+    needed = float(needed_units(deviation, _planned_effect(request), level, skewness=skewness))
+    needed = max(needed, units_until_look(float(request.effective_sample_sizes[subject]), units, request.overlap))
     needs = needs_for_units(needed, request.planning, more_exploration(request.planning))
     reason = (
-        f"{_gain(estimates[int(eligible[best])])}, which does not exceed {request.minimum_gain:.4g} for sure; "
-        f"a gain of {request.practical_effect:.4g} would show in 8 of 10 cases after "
-        f"{needs.decisions:,} new decisions{_duration(needs)}"
+        f"{_gain(estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; to show a gain of "
+        f"{request.practical_effect:.4g} in 8 of 10 cases it "
+        f"{settling(needs, _scarce(request, subject), request.look, _until_look(request))}"
     )
-    return answer(INCONCLUSIVE, reason, None, needs)
+    return answer(INCONCLUSIVE, reason, subject, needs=needs)
 
 
 def _without_overlap(request: GateRequest, reasons: list[str]) -> GateDecision:
     """No finalist can be tested: at most a live test on a model's word; no outcome was read."""
     model = request.model_estimate
-    refused = tuple(_refused_estimate(request, k, reason) for k, reason in enumerate(reasons))
+    refused = tuple(refused_estimate(request, k, reason) for k, reason in enumerate(reasons))
     reason = _first(reasons) if reasons else "no finalist has overlap"
-    needs = _overlap_needs(request)
+    needs = Needs() if request.barred and all(request.barred) else _overlap_needs(request)
+    scarce = _scarce(request, int(np.argmax(request.effective_sample_sizes))) if reasons else None
     if model is not None and model.lower > request.minimum_gain:
         text = f"only a model speaks for it ({_gain(model)}; {reason}): a live test may start, nothing is promoted"
-        return GateDecision(CANARY, text, None, "", refused, 0.0, request.look, needs)
-    return GateDecision(REFUSED, reason, None, "", refused, 0.0, request.look, needs)
+        return GateDecision(CANARY, text, None, "", refused, 0.0, request.look, needs, scarce=scarce)
+    reason = f"{reason}; {settling(needs, scarce, request.look - 1, None)}"
+    return GateDecision(REFUSED, reason, None, "", refused, 0.0, request.look, needs, scarce=scarce)
 
 
-def _refused(request: GateRequest, reason: str, needs: Needs) -> GateDecision:
-    estimates = tuple(_refused_estimate(request, k, reason) for k in range(len(request.differences)))
-    return GateDecision(REFUSED, reason, None, "", estimates, 0.0, request.look, needs)
+def _unpaid(request: GateRequest) -> GateDecision:
+    needs = needs_for_units(request.lacking or request.overlap.minimum_units, request.planning, None)
+    reason = f"{request.unpaid}; {settling(needs, None, request.look - 1, needs.decisions)}"
+    return _refused(request, reason, needs, needs.decisions)
+
+
+def _refused(request: GateRequest, reason: str, needs: Needs, until_look: int | None = None) -> GateDecision:
+    estimates = tuple(refused_estimate(request, k, reason) for k in range(len(request.differences)))
+    return GateDecision(REFUSED, reason, None, "", estimates, 0.0, request.look, needs, until_look=until_look)
 
 
 def _overlap_reasons(request: GateRequest) -> list[str]:
@@ -161,65 +212,14 @@ def _overlap_needs(request: GateRequest) -> Needs:
     return needs_for_overlap(best, units, request.overlap, request.planning)
 
 
-def _estimates(
-    request: GateRequest, reasons: list[str], eligible: np.ndarray, asymptotic: StepDown | None, level: float
-) -> tuple[Estimate, ...]:
-    units = request.differences.shape[1]
-    bounded = request.bounded
-    fallback = betting_lower_bounds(bounded, level) if bounded is not None and any(reasons) else None
-    estimates = []
-    for finalist, reason in enumerate(reasons):
-        effective = float(request.effective_sample_sizes[finalist])
-        if not reason and asymptotic is not None:
-            at = int(np.flatnonzero(eligible == finalist)[0])
-            estimates.append(
-                Estimate(
-                    value=float(asymptotic.means[at]),
-                    lower=float(asymptotic.lower[at]),
-                    upper=float(asymptotic.upper[at]),
-                    confidence=1.0 - 2.0 * level,
-                    estimator="paired_doubly_robust",
-                    effective_sample_size=effective,
-                    units=units,
-                    diagnostics={
-                        "standard_deviation": float(asymptotic.deviations[at]),
-                        "skewness": float(asymptotic.skewness[at]),
-                        "statistic": float(asymptotic.statistics[at]),
-                        "critical_value": asymptotic.critical,
-                    },
-                    assumptions=("simultaneous over the finalists", "units are independent and alike"),
-                )
-            )
-        elif bounded is not None and fallback is not None:
-            estimates.append(
-                Estimate(
-                    value=float(bounded.differences[finalist].mean()),
-                    lower=float(fallback[finalist]),
-                    upper=math.inf,
-                    confidence=1.0 - level,
-                    estimator="betting",
-                    effective_sample_size=effective,
-                    units=units,
-                    diagnostics={"bound": float(bounded.bounds[finalist])},
-                    assumptions=("one-sided, simultaneous over the finalists", "the declared bounds are exact"),
-                )
-            )
-        else:
-            estimates.append(_refused_estimate(request, finalist, reason))
-    return tuple(estimates)
+def _until_look(request: GateRequest) -> int | None:
+    best = float(np.max(request.effective_sample_sizes, initial=0.0))
+    units = units_until_look(best, request.differences.shape[1], request.overlap)
+    return needs_for_units(units, request.planning, None).decisions
 
 
-def _refused_estimate(request: GateRequest, finalist: int, reason: str) -> Estimate:
-    return Estimate(
-        value=math.nan,
-        lower=math.nan,
-        upper=math.nan,
-        confidence=1.0 - alpha_at(request.look, request.alpha),
-        estimator="paired_doubly_robust",
-        effective_sample_size=float(request.effective_sample_sizes[finalist]),
-        units=request.differences.shape[1],
-        refused=reason,
-    )
+def _scarce(request: GateRequest, finalist: int) -> ScarceAction | None:
+    return request.scarce[finalist] if request.scarce else None
 
 
 def _planned_effect(request: GateRequest) -> float:
@@ -236,12 +236,3 @@ def _gain(estimate: Estimate) -> str:
 
 def _first(reasons: list[str]) -> str:
     return next((reason for reason in reasons if reason), "")
-
-
-def _duration(needs: Needs) -> str:
-    if needs.seconds is None:
-        return ""
-    hours = needs.seconds / 3600.0
-    return (
-        f", {hours / 24.0:.1f} days at the present rate" if hours >= 48 else f", {hours:.1f} hours at the present rate"
-    )

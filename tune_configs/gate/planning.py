@@ -1,4 +1,4 @@
-"""What an open question still needs: decisions, time and exploration."""
+"""What an open question still needs: decisions, time and exploration, and how it is told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 from algorithms.ope.overlap import OverlapRule
 from tune_configs.gate.request import Needs, Planning
+from tune_configs.gate.scarcity import ScarceAction
 
 LARGEST_EXPLORATION = 0.5
 FIRST_EXPLORATION = 0.1
@@ -21,8 +22,11 @@ def needs_for_units(units: float | None, planning: Planning, explore: float | No
 
 
 def more_exploration(planning: Planning) -> float | None:
-    """Twice the present exploration, at most one half: the weights' variance falls as 1 / exploration."""
-    if planning.explore is None:
+    """Twice the present exploration, at most one half: the weights' variance falls as 1 / exploration.
+
+    ``None`` where the present exploration is not known, or is as large already.
+    """
+    if planning.explore is None or planning.explore >= LARGEST_EXPLORATION:
         return None
     return min(2.0 * planning.explore, LARGEST_EXPLORATION) if planning.explore > 0 else FIRST_EXPLORATION
 
@@ -39,9 +43,52 @@ def needs_for_overlap(effective: float, units: int, rule: OverlapRule, planning:
         return needs_for_units(rule.minimum_units / fraction - units, planning, None)
     if units == 0:
         return needs_for_units(rule.minimum_units, planning, None)
-    if planning.explore is None:
+    if planning.explore is None or planning.explore >= LARGEST_EXPLORATION:
         return Needs()
     if planning.explore <= 0 or fraction <= 0 or not 0 < rule.minimum_fraction < 1:
         return Needs(None, None, more_exploration(planning))
     wanted = planning.explore * math.log(fraction) / math.log(rule.minimum_fraction)
     return Needs(None, None, min(wanted, LARGEST_EXPLORATION))
+
+
+def units_until_look(effective: float, units: int, rule: OverlapRule) -> float:
+    """Unread final units that a look needs: as many as have the smallest effective number at the present overlap."""
+    fraction = effective / units if units else 1.0
+    return rule.minimum_units / max(fraction, rule.minimum_fraction, 1e-3)
+
+
+def settling(needs: Needs, scarce: ScarceAction | None, looks: int, until_look: int | None) -> str:
+    """What would settle it, such as ``needs ~14,000 decisions (34 h at your rate), or explore=0.03 on failover;
+    final split: 1 look spent, fresh after 4,200 new decisions``.
+
+    Args:
+        needs: decisions, time and exploration.
+        scarce: the action that the exploration is for.
+        looks: spent so far, this one included.
+        until_look: new decisions until a further look has enough final units; ``None`` where they are there.
+    """
+    wants = []
+    if needs.decisions is not None:
+        rate = "" if needs.seconds is None else f" ({duration(needs.seconds)} at your rate)"
+        wants.append(f"~{about(needs.decisions):,} decisions{rate}")
+    if needs.explore is not None:
+        wants.append(f"explore={needs.explore:.2g}" + (f" on {scarce.action}" if scarce else ""))
+    spent = f"{looks or 'no'} look{'' if looks == 1 else 's'} spent"
+    fresh = "" if until_look is None else f", fresh after {about(until_look):,} new decisions"
+    return "; ".join([*(["needs " + ", or ".join(wants)] if wants else []), f"final split: {spent}{fresh}"])
+
+
+def about(count: int) -> int:
+    """A count rounded up to two figures: what is planned is not known better."""
+    step: int = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // step) * step
+
+
+def duration(seconds: float) -> str:
+    """A time for people: minutes, hours up to three days, then days."""
+    hours = seconds / 3600.0
+    if hours < 1.0:
+        return f"{max(seconds / 60.0, 1.0):.0f} min"
+    if hours < 10.0:
+        return f"{hours:.1f} h"
+    return f"{hours:.0f} h" if hours < 72.0 else f"{hours / 24.0:,.0f} days"

@@ -11,7 +11,8 @@ from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
 from envs.errors import DataError
 from tune_configs.gate.asymptotic import DRAWS
 from tune_configs.gate.betting import BoundedDifferences
-from tune_configs.gate.guardrails import Guardrail
+from tune_configs.gate.guardrails import Guardrail, GuardrailOutcome
+from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.gate.tail import TailEvidence
 
 PROMOTE, CANARY, KEEP, INCONCLUSIVE, REFUSED = "promote", "canary", "keep", "inconclusive", "refused"
@@ -63,15 +64,17 @@ class GateRequest:
         look: j, the number of this gate in the agent's life, from 1.
         practical_effect: absolute gain worth having, > 0: plans and messages only.
         reference: float64 (K, m), the finalists' paired differences on units that are not tested
-            (select, or train and select): it may raise the spread and deepen the skewness by which
-            they are judged, never the reverse. Give it wherever outcomes are skewed.
+            (select, or train and select), from which spread and skewness are taken together with the
+            tested ones'; the spread only to raise it. Give it wherever outcomes are skewed.
         minimum_gain: δ_min, the largest gain that the null allows.
         alpha: lifetime budget of the agent.
         bounded: differences of the finite-sample leg; ``None`` where its bounds are not exact.
         guardrails: measures that must not get worse.
         barred: per finalist, why it cannot be proven for reasons known before (such as a failed
             history test); empty strings, or an empty tuple, where there is none.
+        scarce: per finalist the action that its weights vary most by; an empty tuple where that is not known.
         unpaid: why no look can be paid for (such as no new unit since the last gate), or empty.
+        lacking: final units that this look lacks, where it cannot be paid for.
         model_estimate: model-based gain of the recommendation, where no finalist has overlap.
         overlap: smallest overlap at which the asymptotic leg tests a finalist.
         planning: the log's rate.
@@ -91,7 +94,9 @@ class GateRequest:
     bounded: BoundedDifferences | None = None
     guardrails: tuple[Guardrail, ...] = ()
     barred: tuple[str, ...] = ()
+    scarce: tuple[ScarceAction | None, ...] = ()
     unpaid: str = ""
+    lacking: float = 0.0
     model_estimate: Estimate | None = None
     overlap: OverlapRule = DOUBLY_ROBUST_RULE
     planning: Planning = field(default_factory=Planning)
@@ -124,6 +129,8 @@ class GateRequest:
             shapes.append(("bounded.differences", np.shape(self.bounded.differences), (count, units)))
         if self.reference is not None:
             shapes.append(("reference", np.shape(self.reference), (count, np.shape(self.reference)[-1])))
+        if self.scarce:
+            shapes.append(("scarce", (len(self.scarce),), (count,)))
         if self.barred:
             shapes.append(("barred", (len(self.barred),), (count,)))
         shapes += [(f"guardrail {rail.name}", np.shape(rail.differences), (count, units)) for rail in self.guardrails]
@@ -147,6 +154,11 @@ class GateDecision:
         alpha: what this gate spent of the lifetime budget; 0 where no outcome was read.
         look: j of the request.
         needs: what would settle it.
+        subject: index of the finalist that the answer speaks of, promoted or not; ``None`` where it speaks of none.
+        guardrails: what was found of each for that finalist.
+        scarce: the action whose exploration would help it most.
+        until_look: new decisions until enough final units are there that no gate has read;
+            ``None`` where they are there, or their number is not known.
     """
 
     decision: str
@@ -157,11 +169,15 @@ class GateDecision:
     alpha: float
     look: int
     needs: Needs
+    subject: int | None = None
+    guardrails: tuple[GuardrailOutcome, ...] = ()
+    scarce: ScarceAction | None = None
+    until_look: int | None = None
 
     @property
     def estimate(self) -> Estimate | None:
-        """The winner's estimate, or without one the usable estimate of the largest lower bound."""
-        if self.winner is not None and self.winner < len(self.estimates):
-            return self.estimates[self.winner]
+        """The subject's estimate, or without one the usable estimate of the largest lower bound."""
+        if self.subject is not None:
+            return self.estimates[self.subject]
         usable = [estimate for estimate in self.estimates if estimate.usable]
         return max(usable, key=lambda estimate: estimate.lower) if usable else None

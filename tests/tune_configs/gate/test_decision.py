@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from algorithms.ope.estimate import Estimate
 from envs.errors import DataError
@@ -11,7 +12,8 @@ from tune_configs.gate.betting import BoundedDifferences
 from tune_configs.gate.budget import alpha_at, leg_level, needed_units
 from tune_configs.gate.decision import decide
 from tune_configs.gate.guardrails import Guardrail
-from tune_configs.gate.request import Planning
+from tune_configs.gate.request import Needs, Planning
+from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.gate.tail import TailEvidence
 
 UNITS = 800
@@ -21,6 +23,13 @@ def gains(mean, units=UNITS, seed=0):
     """Differences of exactly this mean and standard deviation 1."""
     raw = np.random.default_rng(seed).normal(size=units)
     return (raw - raw.mean()) / raw.std(ddof=1) + mean
+
+
+def symmetric(mean, units=UNITS, seed=0):
+    """The same without skewness, for which the test corrects."""
+    half = np.random.default_rng(seed).normal(size=units // 2)
+    raw = np.concatenate([half, -half])
+    return raw / raw.std(ddof=1) + mean
 
 
 def model(lower):
@@ -47,8 +56,12 @@ def test_of_several_the_largest_lower_bound_wins(request_for):
     """The larger mean has the larger spread; both are shown."""
     wild, calm = 6 * gains(0.0, seed=1) + 1.0, gains(0.6, seed=2)
     decision = decide(request_for(np.stack([wild, calm])))
-    assert decision.decision == "promote" and decision.winner == 1
+    assert decision.decision == "promote" and decision.winner == decision.subject == 1
     assert decision.estimates[0].value > decision.estimates[1].value
+    # An answer that promotes nobody speaks of the one that came nearest, and so does its estimate.
+    decision = decide(request_for(np.stack([gains(-0.05), gains(0.02, seed=1)])))
+    assert (decision.decision, decision.winner, decision.subject) == ("inconclusive", None, 1)
+    assert decision.estimate is decision.estimates[1]
 
 
 def test_minimum_gain_moves_the_null(request_for):
@@ -78,7 +91,13 @@ def test_inconclusive_says_how_many_decisions_and_how_long(request_for):
     assert decision.needs.decisions == pytest.approx(units / 0.35 * 12, rel=0.01)
     assert decision.needs.seconds == pytest.approx(units / 0.35 / 0.01, rel=0.01)
     assert decision.needs.explore == pytest.approx(0.2)
-    assert f"{decision.needs.decisions:,} new decisions" in decision.reason
+    assert "needs ~49,000 decisions (5 days at your rate), or explore=0.2" in decision.reason
+    assert decision.reason.endswith("final split: 2 looks spent, fresh after 3,900 new decisions")
+    assert decision.until_look == math.ceil(100 / 0.9 / 0.35) * 12
+    scarce = (ScarceAction("failover", 0.8, 0.01),)
+    assert "or explore=0.2 on failover; final split" in decide(request_for(gains(0.02), scarce=scarce)).reason
+    # What is explored as much as is ever advised is not told to explore.
+    assert decide(request_for(gains(0.02), planning=Planning(explore=0.5))).needs.explore is None
     unknown = decide(request_for(gains(0.02), planning=Planning()))
     assert unknown.needs.seconds is None and unknown.needs.explore is None
 
@@ -103,9 +122,12 @@ def test_refuses_a_log_that_proves_nothing(request_for, grade):
 
 
 def test_refuses_a_look_that_cannot_be_paid_for(request_for):
-    decision = decide(request_for(gains(5.0), unpaid="no final unit is newer than the last gate"))
+    decision = decide(request_for(gains(5.0), unpaid="no final unit is newer than the last gate", look=2))
     assert decision.decision == "refused" and "newer than the last gate" in decision.reason
-    assert decision.alpha == 0.0 and decision.needs.decisions == math.ceil(100 / 0.35) * 12
+    assert decision.alpha == 0.0 and decision.needs.decisions == math.ceil(100 / 0.35) * 12 == decision.until_look
+    assert decision.reason.endswith("final split: 1 look spent, fresh after 3,500 new decisions")
+    fewer = decide(request_for(gains(5.0), unpaid="only 80 are newer", lacking=20.0))
+    assert fewer.needs.decisions == math.ceil(20 / 0.35) * 12
 
 
 def test_refuses_too_few_units_and_says_how_many_more(request_for):
@@ -142,7 +164,9 @@ def test_finalists_without_overlap_are_left_out_of_the_test(request_for):
 
 def test_a_barred_finalist_is_not_tested(request_for):
     decision = decide(request_for(gains(0.5), barred=("the history test failed",)))
-    assert decision.decision == "refused" and decision.reason == "the history test failed"
+    assert decision.decision == "refused" and decision.reason.startswith("the history test failed;")
+    # More decisions or exploration do not help a finalist that is barred.
+    assert decision.needs == Needs() and "needs" not in decision.reason
 
 
 def test_estimated_propensities_lead_to_a_live_test_only(request_for):
@@ -210,6 +234,43 @@ def test_guardrails_stop_a_promotion(request_for):
     assert decide(request_for(gains(0.5), guardrails=(passing,))).decision == "promote"
     decision = decide(request_for(gains(0.5), guardrails=(passing, Guardrail("errors", worse, 0.2))))
     assert decision.decision == "canary" and "errors" in decision.reason and "latency" not in decision.reason
+    assert [(outcome.name, outcome.verdict) for outcome in decision.guardrails] == [
+        ("latency", "held"),
+        ("errors", "open"),
+    ]
+
+
+def test_what_surely_breaks_a_guardrail_gets_no_live_test(request_for):
+    harmful = Guardrail("errors", np.atleast_2d(gains(-0.5, seed=4)), 0.2)
+    decision = decide(request_for(gains(0.5), guardrails=(harmful,)))
+    assert decision.decision == "keep" and decision.winner is None and "errors would get worse" in decision.reason
+    assert decision.guardrails[0].verdict == "broken" and decision.alpha == alpha_at(1)
+    # Another finalist that holds it is promoted.
+    both = np.stack([gains(0.9), gains(0.5, seed=1)])
+    rail = Guardrail("errors", np.stack([gains(-0.5, seed=4), gains(0.0, seed=5)]), 0.2)
+    decision = decide(request_for(both, guardrails=(rail,)))
+    assert decision.decision == "promote" and decision.winner == 1 and decision.guardrails[0].verdict == "held"
+
+
+def test_each_guardrail_has_the_whole_level(request_for):
+    """Intersection-union: ten guardrails need no correction, and each is tested at α_j, not at a leg's half of it."""
+    level = alpha_at(1)
+    reach = stats.t.isf(level, UNITS - 1) / math.sqrt(UNITS)
+    just = Guardrail("just", np.atleast_2d(symmetric(1.02 * reach - 0.2)), 0.2)
+    short = Guardrail("short", np.atleast_2d(symmetric(0.98 * reach - 0.2)), 0.2)
+    rails = tuple(Guardrail(f"{index}", just.differences, 0.2) for index in range(10))
+    assert decide(request_for(gains(0.5), guardrails=rails)).decision == "promote"
+    assert decide(request_for(gains(0.5), guardrails=(*rails, short))).decision == "canary"
+
+
+def test_a_guardrail_that_the_log_does_not_reach_is_not_shown(request_for):
+    """The finite-sample leg may promote without overlap; a mean that rests on a few weights is no guardrail."""
+    differences = np.clip(gains(1.0), -2.0, None)
+    fine = Guardrail("latency", np.atleast_2d(gains(1.0, seed=5)), 0.2)
+    arguments = {"effective_sample_sizes": np.array([5.0]), "bounded": bounded(differences, 2.0)}
+    assert decide(request_for(differences, **arguments)).decision == "promote"
+    decision = decide(request_for(differences, guardrails=(fine,), **arguments))
+    assert decision.decision == "canary" and "latency" in decision.reason
 
 
 def test_later_looks_ask_for_more(request_for):

@@ -17,9 +17,8 @@ from tune_configs.gate.betting import (
     logger_difference,
     single_decision_difference,
 )
-from tune_configs.gate.budget import alpha_at, leg_level, needed_multiple, needed_units
+from tune_configs.gate.budget import alpha_at, leg_level, needed_multiple, needed_units, planned_power
 from tune_configs.gate.decision import decide
-from tune_configs.gate.guardrails import Guardrail, failed_guardrails, non_inferior
 from tune_configs.gate.tail import TailEvidence
 
 
@@ -41,6 +40,34 @@ def test_the_multiple_for_80_percent_power_rises_with_the_looks():
     assert needed_multiple(0.05) == pytest.approx(2.49, abs=0.01)
     assert [round(needed_multiple(leg_level(j)), 2) for j in (1, 2, 3)] == [3.01, 3.51, 3.77]
     assert needed_units(2.0, 0.5, 0.05) == int(np.ceil((needed_multiple(0.05) * 4) ** 2))
+    # The power of a plan is the plan's own inverse.
+    for power in (0.5, 0.8, 0.95):
+        units = needed_units(2.0, 0.1, leg_level(2), power)
+        assert planned_power(2.0, 0.1, units, leg_level(2)) == pytest.approx(power, abs=1e-3)
+        more = needed_units(2.0, 0.1, leg_level(2), power, skewness=-4.0)
+        assert more > units
+        below, at = (planned_power(2.0, 0.1, count, leg_level(2), -4.0) for count in (more - 1, more))
+        assert below < power <= at
+
+
+@pytest.mark.parametrize(("units", "spread"), [(300, 0.8), (1_000, 0.8), (400, 0.5)])
+def test_the_plan_knows_what_skewness_costs(units, spread):
+    """Costs with a heavy tail: a plan without skewness promises 80 %, the leg finds as many as the plan with it."""
+    rng = np.random.default_rng(units)
+    variance = np.exp(spread**2) * (np.exp(spread**2) - 1)
+    skewness = -(np.exp(spread**2) + 2) * np.sqrt(np.exp(spread**2) - 1)
+    level, runs = leg_level(1), 1_200
+    effect = needed_multiple(level) * np.sqrt(variance / units)
+
+    def costs(count):
+        return np.exp(spread**2 / 2) - rng.lognormal(0.0, spread, (1, count))
+
+    found = sum(
+        step_down(costs(units) + effect, 0.0, level, reference=costs(units * 3 // 7)).rejected[0] for _ in range(runs)
+    )
+    planned = planned_power(np.sqrt(variance), effect, units, level, skewness)
+    assert found / runs == pytest.approx(planned, abs=0.06)
+    assert planned < planned_power(np.sqrt(variance), effect, units, level) - 0.03
 
 
 @pytest.mark.parametrize("look", [1, 3])
@@ -106,17 +133,40 @@ def test_skewness_of_untested_units_keeps_the_level():
     assert at_most(corrected, runs, 2 * level)  # both legs share α_j, and this one alone may not exceed it
 
 
-def test_the_corrections_only_ever_forbid():
+def test_no_reference_makes_a_rejection_easier_than_students_t():
     rng = np.random.default_rng(12)
     for sign in (-1, 1):
         differences = sign * skewed(rng, 2, 200) + 0.3
-        plain = step_down(differences, 0.0, 0.01)
-        for reference in (skewed(rng, 2, 100), 10 * skewed(rng, 2, 100), -skewed(rng, 2, 100), 0.01 * differences):
+        own = differences.std(axis=1, ddof=1)
+        student = np.sqrt(200) * differences.mean(axis=1) / own
+        for reference in (
+            None,
+            skewed(rng, 2, 100),
+            10 * skewed(rng, 2, 100),
+            -skewed(rng, 2, 100),
+            0.01 * differences,
+        ):
             judged = step_down(differences, 0.0, 0.01, reference=reference)
-            assert np.all(judged.statistics <= plain.statistics + 1e-12)
-            assert np.all(judged.lower <= plain.lower + 1e-12) and np.all(judged.upper >= plain.upper - 1e-12)
-        student = np.sqrt(200) * differences.mean(axis=1) / differences.std(axis=1, ddof=1)
-        assert np.all(plain.statistics <= student + 1e-12)
+            assert np.all(judged.statistics <= student + 1e-12)
+            assert np.all(judged.deviations >= own) and np.all(judged.skewness <= 0)
+    # Calm other units lower no spread; wild ones raise it by their share.
+    calm, wild = (step_down(differences, 0.0, 0.01, reference=f * differences) for f in (0.01, 10.0))
+    assert calm.deviations == pytest.approx(own)
+    assert wild.deviations == pytest.approx(own * np.sqrt(0.5 + 0.5 * 100))
+
+
+def test_skewness_is_that_of_all_units_together():
+    """A half that looks symmetric by chance is corrected by the other half, and neither by its own noise alone."""
+    rng = np.random.default_rng(14)
+    both = skewed(rng, 1, 600)
+    order = np.argsort(np.abs(both[0] - np.median(both[0])))
+    differences, reference = both[:, order[:300]], both[:, order[300:]]
+    together = step_down(differences, 0.0, 0.01, reference=reference)
+    alone = step_down(differences, 0.0, 0.01)
+    centred = np.concatenate([part - part.mean(axis=1, keepdims=True) for part in (differences, reference)], axis=1)
+    expected = np.mean(centred**3) / np.mean(centred**2) ** 1.5
+    assert together.skewness[0] == pytest.approx(expected, rel=0.02) and expected < -1
+    assert alone.skewness[0] > together.skewness[0]
 
 
 def test_the_lower_bound_is_the_test_inverted():
@@ -270,18 +320,3 @@ def test_differences_for_bets_are_unbiased_and_bounded():
         logger_difference(under(candidate), (-0.5, 0.0))
     with pytest.raises(DataError, match="weight of the champion"):
         single_decision_difference(under(behaviour), under(candidate), (-1.0, 0.0), 2.0)
-
-
-def test_non_inferiority_is_intersection_union():
-    rng = np.random.default_rng(10)
-    margin, level, runs = 0.3, 0.05, 2_000
-    errors = both = 0
-    for _ in range(runs):
-        bad, fine = rng.normal(size=(1, 100)) - margin, rng.normal(size=(1, 100)) + 1.0
-        errors += non_inferior(bad[0], margin, level)
-        rails = (Guardrail("one", bad, margin), Guardrail("two", fine, margin))
-        both += not failed_guardrails(rails, 0, level)
-    assert at_most(errors, runs, level) and both <= errors
-    assert non_inferior(np.zeros(50), 0.1, 0.05) and not non_inferior(np.zeros(50), 0.0, 0.05)
-    with pytest.raises(DataError, match="positive number"):
-        non_inferior(np.zeros(50), -0.1, 0.05)

@@ -1,0 +1,87 @@
+"""The finalists' gains as the gate tells them: with simultaneous intervals, or refused with the reason."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from algorithms.ope.estimate import Estimate
+from tune_configs.gate.asymptotic import StepDown
+from tune_configs.gate.betting import betting_lower_bounds
+from tune_configs.gate.budget import alpha_at
+from tune_configs.gate.request import GateRequest
+
+
+def gate_estimates(
+    request: GateRequest, reasons: list[str], eligible: np.ndarray, asymptotic: StepDown | None, level: float
+) -> tuple[Estimate, ...]:
+    """One estimate per finalist.
+
+    Args:
+        request: what was asked.
+        reasons: per finalist why the asymptotic leg must not test it, or empty.
+        eligible: int64, the finalists that it tested.
+        asymptotic: what it found of them.
+        level: of each leg.
+    """
+    bounded = request.bounded
+    fallback = betting_lower_bounds(bounded, level) if bounded is not None and any(reasons) else None
+    estimates = []
+    for finalist, reason in enumerate(reasons):
+        if not reason and asymptotic is not None:
+            at = int(np.flatnonzero(eligible == finalist)[0])
+            estimates.append(_by_mean(request, finalist, asymptotic, at, level))
+        elif fallback is not None:
+            estimates.append(_by_bets(request, finalist, float(fallback[finalist]), level))
+        else:
+            estimates.append(refused_estimate(request, finalist, reason))
+    return tuple(estimates)
+
+
+def refused_estimate(request: GateRequest, finalist: int, reason: str) -> Estimate:
+    """No number, and why."""
+    return Estimate(
+        value=math.nan,
+        lower=math.nan,
+        upper=math.nan,
+        confidence=1.0 - alpha_at(request.look, request.alpha),
+        estimator="paired_doubly_robust",
+        effective_sample_size=float(request.effective_sample_sizes[finalist]),
+        units=request.differences.shape[1],
+        refused=reason,
+    )
+
+
+def _by_mean(request: GateRequest, finalist: int, asymptotic: StepDown, at: int, level: float) -> Estimate:
+    return Estimate(
+        value=float(asymptotic.means[at]),
+        lower=float(asymptotic.lower[at]),
+        upper=float(asymptotic.upper[at]),
+        confidence=1.0 - 2.0 * level,
+        estimator="paired_doubly_robust",
+        effective_sample_size=float(request.effective_sample_sizes[finalist]),
+        units=request.differences.shape[1],
+        diagnostics={
+            "standard_deviation": float(asymptotic.deviations[at]),
+            "skewness": float(asymptotic.skewness[at]),
+            "statistic": float(asymptotic.statistics[at]),
+            "critical_value": asymptotic.critical,
+        },
+        assumptions=("simultaneous over the finalists", "units are independent and alike"),
+    )
+
+
+def _by_bets(request: GateRequest, finalist: int, lower: float, level: float) -> Estimate:
+    assert request.bounded is not None
+    return Estimate(
+        value=float(request.bounded.differences[finalist].mean()),
+        lower=lower,
+        upper=math.inf,
+        confidence=1.0 - level,
+        estimator="betting",
+        effective_sample_size=float(request.effective_sample_sizes[finalist]),
+        units=request.differences.shape[1],
+        diagnostics={"bound": float(request.bounded.bounds[finalist])},
+        assumptions=("one-sided, simultaneous over the finalists", "the declared bounds are exact"),
+    )

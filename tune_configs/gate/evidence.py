@@ -1,0 +1,182 @@
+"""From episodes to the gate's request: paired differences, weights, tails and bounds of the finalists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from algorithms.ope.estimate import Estimate
+from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
+from algorithms.ope.padding import pad, trajectories_from
+from algorithms.ope.paired import paired_overlap
+from algorithms.ope.state_action_models import StateActionModel
+from algorithms.ope.trajectories import Trajectories
+from envs.dataset import FINAL, Dataset
+from tune_configs.gate.betting import BoundedDifferences, logger_difference, single_decision_difference
+from tune_configs.gate.guardrail_evidence import guardrails_of
+from tune_configs.gate.request import GateRequest, Planning
+from tune_configs.gate.scarcity import scarce_action
+from tune_configs.gate.tail import TailEvidence
+from tune_configs.judge import FOLDS, Judge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """Which episodes do what in one gate, bool (E,) each; no tested unit is among the others.
+
+    Attributes:
+        tested: final episodes that no gate has read.
+        selected: select episodes that chose the finalists, for spread and skewness.
+        fitted: train and select episodes, the selected among them; models for the tested ones are fitted on them.
+    """
+
+    tested: np.ndarray
+    selected: np.ndarray
+    fitted: np.ndarray
+
+
+def fresh_final(dataset: Dataset, used: int) -> np.ndarray:
+    """Final episodes of units of which no gate has read anything, bool (E,).
+
+    A day or a tenant that was read in part at the last look is no new unit.
+
+    Args:
+        dataset: the log.
+        used: journal position up to which final episodes were read.
+    """
+    final = dataset.splits == FINAL
+    read = np.unique(dataset.units[final & (dataset.sequences <= used)])
+    return np.asarray(final & ~np.isin(dataset.units, read))
+
+
+def gate_request(
+    dataset: Dataset,
+    champion: np.ndarray,
+    candidates: np.ndarray,
+    sides: Sides,
+    *,
+    grade: str,
+    look: int,
+    propensities: np.ndarray | None = None,
+    planning: Planning | None = None,
+    model_estimate: Estimate | None = None,
+    barred: tuple[str, ...] = (),
+    models: Mapping[str, StateActionModel] | None = None,
+    folds: int = FOLDS,
+) -> GateRequest:
+    """What the gate is asked of K finalists.
+
+    Args:
+        dataset: the log, unknown ends marked.
+        champion: float64 (N + E, A), the champion's probabilities, floor included.
+        candidates: float64 (K, N + E, A), the finalists', floors included.
+        sides: who is tested, and on whom models are fitted.
+        grade: of the log.
+        look: number of this gate in the agent's life.
+        propensities: float64 (N,), estimated ones where the log has none.
+        planning: the log's rate.
+        model_estimate: model-based gain of the recommendation.
+        barred: per finalist why it cannot be proven, or empty.
+        models: model classes of all rows, where they are there already.
+        folds: cross-fitting folds of the numbers on ``selected``; 0 fits them on the other fitted episodes alone.
+    """
+    tested = Judge(
+        dataset,
+        champion,
+        evaluated=sides.tested,
+        fitted=sides.fitted,
+        folds=0,
+        propensities=propensities,
+        models=models,
+    )
+    differences, trajectories = tested.differences(candidates)
+    untested = None
+    if sides.selected.any():
+        untested = Judge(
+            dataset,
+            champion,
+            evaluated=sides.selected,
+            fitted=sides.fitted & ~sides.selected,
+            folds=folds,
+            propensities=propensities,
+            models=models,
+        )
+    specification = dataset.specification
+    base = tested.champion[tested.first][0]
+    returns = unit_values(base.returns, tested.units)
+    reached = min(paired_overlap(base, units=tested.units), float(len(returns)))
+    return GateRequest(
+        differences=differences,
+        effective_sample_sizes=np.array([min(paired_overlap(t, units=tested.units), reached) for t in trajectories]),
+        tail=_tail(tested, trajectories, returns),
+        grade=grade,
+        look=look,
+        practical_effect=max(specification.practical_effect * abs(float(returns.mean())), 1e-12),
+        reference=None if untested is None else untested.differences(candidates)[0],
+        minimum_gain=specification.minimum_gain,
+        bounded=_bounded(tested, champion, candidates, sides),
+        guardrails=guardrails_of(tested, untested, candidates),
+        barred=barred,
+        model_estimate=model_estimate,
+        planning=planning or Planning(),
+        scarce=tuple(scarce_action(tested.subset, each) for each in trajectories),
+    )
+
+
+def _tail(judge: Judge, trajectories: list[Trajectories], returns: np.ndarray) -> TailEvidence:
+    specification = judge.dataset.specification
+    if not specification.worst_class:
+        return TailEvidence(returns=returns)
+    worst = pad(judge.subset, judge.subset.worst, specification.horizon).any(axis=1)
+    by_unit = unit_any(np.asarray(worst), judge.units)
+    weights = [np.exp(unit_log_weights(t.log_ratios.sum(axis=1), judge.units)) for t in trajectories]
+    return TailEvidence(returns=returns, worst=by_unit, weights=np.stack(weights))
+
+
+def _bounded(judge: Judge, champion: np.ndarray, candidates: np.ndarray, sides: Sides) -> BoundedDifferences | None:
+    """Differences of the finite-sample leg; only where bounds are declared and the unit is the episode.
+
+    Their spread, which sizes the bets, is measured on ``selected``: the bets stand before ``final`` is read.
+    """
+    specification = judge.dataset.specification
+    if specification.reward_range is None or "reward_range" in specification.inferred or judge.units is not None:
+        return None
+    if sides.selected.sum() < 2:
+        return None
+    found: list[tuple[np.ndarray, float, float]] = []
+    for candidate in candidates:
+        tested = _exact_differences(judge, sides.tested, champion, candidate)
+        selected = _exact_differences(judge, sides.selected, champion, candidate)
+        if tested is None or selected is None:
+            return None
+        found.append((*tested, float(np.std(selected[0], ddof=1))))
+    return BoundedDifferences(
+        np.stack([differences for differences, _, _ in found]),
+        np.array([bound for _, bound, _ in found]),
+        np.array([deviation for _, _, deviation in found]),
+    )
+
+
+def _exact_differences(
+    judge: Judge, chosen: np.ndarray, champion: np.ndarray, candidate: np.ndarray
+) -> tuple[np.ndarray, float] | None:
+    """Unbiased differences with a declared bound, ``None`` where there is none for this log."""
+    dataset = judge.dataset
+    specification = dataset.specification
+    assert specification.reward_range is not None
+    low, high = specification.reward_range
+    subset, of = dataset.select_episodes(chosen), chosen[dataset.episode_index]
+    known = None if judge.propensities_of is None else judge.propensities_of[of]
+    ours, theirs = (
+        trajectories_from(subset, probabilities[dataset.rows[of]], propensities=known)
+        for probabilities in (candidate, champion)
+    )
+    if np.allclose(theirs.log_ratios, 0.0):  # the champion wrote the log: its weights are 1, whatever is drawn
+        total = float(ours.discounts.sum())
+        return logger_difference(ours, (min(low * total, low), max(high * total, high)))
+    floor = specification.explore / len(specification.actions)
+    if specification.horizon > 1 or not 0 < floor <= dataset.propensities[of].min():
+        return None  # no exact bound of a product, or some policy of the log explored less than is declared
+    return single_decision_difference(ours, theirs, (low, high), 1.0 / floor)
