@@ -14,6 +14,11 @@ _EXPORTS: dict[str, str] = {
     "init": "ai_engine.data",
     "import_log": "ai_engine.data",
     "inspect": "ai_engine.data",
+    "log": "ai_engine.decision_log",
+    "log_path": "ai_engine.log_keeping",
+    "log_exclude": "ai_engine.log_keeping",
+    "log_forget": "ai_engine.log_keeping",
+    "log_compact": "ai_engine.log_keeping",
     "train": "ai_engine.training",
     "tune": "ai_engine.learning",
     "evaluate": "ai_engine.evaluating",
@@ -28,6 +33,7 @@ _EXPORTS: dict[str, str] = {
     "runs_show": "ai_engine.runs",
     "runs_stop": "ai_engine.runs",
     "runs_resume": "ai_engine.learning",
+    "track_sync": "ai_engine.tracking.synchronising",
     "demo": "ai_engine.demonstration",
 }
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ai_engine.deploy.ledger import LedgerEntry
 from ai_engine.deploy.references import parse_reference
 from ai_engine.deploy.registry import Registry
-from ai_engine.gate_result import GateResult
+from ai_engine.gate_result import GateResult, decision_details
 from ai_engine.gating import Question, ask
 from ai_engine.locking import retraining_lock
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import FINISHED, Run, list_runs
+from ai_engine.self_test import forbidden_by, kept_placebo
+from ai_engine.tracking.following import follow
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.policy.provenance import plain_json
@@ -64,7 +67,8 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         champion = workspace.champion()
         run, tuned = _last_sweep(workspace, champion.version)
         versions = _finalists(workspace, tuned)
-        answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0))))
+        forbidden = forbidden_by(kept_placebo(workspace.home, workspace.specification))
+        answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0)), forbidden))
         result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
         )
@@ -78,7 +82,8 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
             created=str(run.record["created"]),
             command=f"retrainer promote {result.version}" if result.decision == "promote" else "",
         )
-        return result
+    follow(workspace.home, name)
+    return result
 
 
 def _finalists(workspace: Workspace, tuned: TuneResult) -> list[str]:
@@ -114,58 +119,57 @@ def _record(
     units: int,
     final_sequence: int,
 ) -> GateResult:
-    name = workspace.name
-    judged = decision.winner if decision.winner is not None else 0
-    candidate = versions[judged] if versions else tuned.recommended.rpartition("@")[2]
+    name, registry = workspace.name, workspace.registry
+    if decision.subject is not None:
+        candidate = versions[decision.subject]
+    elif not versions or decision.decision == "canary":  # only a model speaks, and it speaks of the recommendation
+        candidate = tuned.recommended.rpartition("@")[2]
+    else:
+        candidate = versions[0]
     look = decision.look if decision.alpha > 0 else 0
-    held = workspace.registry.held(name) and decision.decision == "promote"
+    held = registry.held(name) and decision.decision == "promote"
     reason = f"{decision.reason}; automation is held, release it to promote" if held else decision.reason
-    entry = workspace.registry.record_gate(
+    entry = registry.record_gate(
         name,
         decision=decision.decision,
         candidate=candidate,
         champion=champion,
         look=look or None,
         alpha=decision.alpha,
-        final_sequence=final_sequence if look else workspace.registry.looks(name).final_sequence,
+        final_sequence=final_sequence if look else registry.looks(name).final_sequence,
         reason=reason,
         details={
             "run": tuned.run,
-            "units": units,
-            "needs": asdict(decision.needs),
-            "estimate": asdict(decision.estimate) if decision.estimate else None,
+            "units": units if look else 0,
+            "looks": decision.look - (0 if look else 1),
+            **decision_details(decision),
         },
     )
-    return GateResult(
-        agent=name,
-        decision=decision.decision,
-        version=f"{name}@{candidate}",
-        reason=reason,
-        needs=decision.needs,
-        estimate=decision.estimate,
-        alpha=decision.alpha,
-        look=look,
-        champion=f"{name}@{champion}",
-        units=units,
-        entry=entry.number,
-    )
+    return GateResult.of(entry)
 
 
 def promote(
-    reference: str, *, home: Home | str | Path | None = None, override: bool = False, reason: str = ""
+    reference: str,
+    *,
+    home: Home | str | Path | None = None,
+    override: bool = False,
+    reason: str = "",
+    track: Sequence[str] | None = None,
 ) -> LedgerMove:
     """Make a version champion: one that the last gate passed, or any when a person overrides.
+
+    Trackers (``track``; by default those that the environment or the home names) follow it and never stop it.
 
     Raises:
         RegistryError: no gate passed it, it is barred, automation is held, or a reason is missing.
     """
-    registry = Registry(Home.find(home))
-    parsed = parse_reference(reference)
+    found = Home.find(home)
+    registry, parsed = Registry(found), parse_reference(reference)
     if parsed.path is not None:
         raise RegistryError("a file is no version", where=str(parsed.path), remedy="name it NAME@N")
     version = parsed.version
     if override:
-        return LedgerMove(parsed.agent, registry.override(parsed.agent, version, reason))
+        return _moved(found, registry.override(parsed.agent, version, reason), track)
     gates = [entry for entry in registry.history(parsed.agent) if entry.kind == "gate"]
     if "@" not in reference and gates:
         version = str(gates[-1].details["candidate"])
@@ -180,20 +184,35 @@ def promote(
     # A gate that could not read anything takes nothing back of what one before it has shown.
     read = [entry for entry in passed if entry.details["look"] is not None]
     entry = registry.promote(parsed.agent, version, gate_entry=(read or passed)[-1], reason=reason)
-    return LedgerMove(parsed.agent, entry)
+    return _moved(found, entry, track)
 
 
 def rollback(
-    name: str, *, to: str | None = None, reason: str = "", home: Home | str | Path | None = None
+    name: str,
+    *,
+    to: str | None = None,
+    reason: str = "",
+    home: Home | str | Path | None = None,
+    track: Sequence[str] | None = None,
 ) -> LedgerMove:
-    """Go back to the previous champion or to a reference; bars the present one and holds automation."""
+    """Go back to the previous champion or to a reference; bars the present one and holds automation.
+
+    Trackers follow it as they follow :func:`promote`.
+    """
     target = to
     if to and "@" in to:
         parsed = parse_reference(to)
         if parsed.agent != name:
             raise RegistryError(f"{to} is no version of {name}", where=f"agent {name}", remedy=f"name {name}@N")
         target = parsed.version
-    return LedgerMove(name, Registry(Home.find(home)).rollback(name, target, reason))
+    found = Home.find(home)
+    return _moved(found, Registry(found).rollback(name, target, reason), track)
+
+
+def _moved(home: Home, entry: LedgerEntry, track: Sequence[str] | None) -> LedgerMove:
+    """The move of a champion, which is done; trackers are told of it."""
+    follow(home, entry.agent, track)
+    return LedgerMove(entry.agent, entry)
 
 
 def hold(name: str, *, reason: str, home: Home | str | Path | None = None) -> LedgerMove:

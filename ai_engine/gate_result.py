@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from ai_engine.deploy.ledger import LedgerEntry
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
-from tune_configs.gate.request import Needs
+from tune_configs.gate.guardrails import GuardrailOutcome
+from tune_configs.gate.request import GateDecision, Needs
+from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.trial import estimate_from_json
 
 
@@ -21,14 +24,18 @@ class GateResult:
         agent: the agent.
         decision: ``promote``, ``canary``, ``keep``, ``inconclusive`` or ``refused``.
         version: the finalist that it speaks of, ``agent@N``, or empty.
-        reason: one sentence.
-        needs: what would settle an open question.
+        reason: one sentence; of an open question it says what would settle it.
+        needs: the same in numbers.
         estimate: gain of that finalist over the champion, or ``None``.
         alpha: what the look cost of the lifetime budget.
         look: number of the look; 0 where no outcome of ``final`` was read.
         champion: whom the finalists were judged against.
         units: final units that were read.
         entry: number of the ledger entry.
+        guardrails: what was found of each declared guardrail for that finalist.
+        scarce: the action that its weights vary most by, which more exploration would help most.
+        looks: looks at ``final`` that the agent has spent, this one included.
+        until_look: new decisions until there are final units for a further look; ``None`` where they are there.
     """
 
     agent: str
@@ -42,6 +49,10 @@ class GateResult:
     champion: str
     units: int
     entry: int
+    guardrails: tuple[GuardrailOutcome, ...] = ()
+    scarce: ScarceAction | None = None
+    looks: int = 0
+    until_look: int | None = None
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> GateResult:
@@ -59,6 +70,10 @@ class GateResult:
             champion=f"{agent}@{facts['champion']}",
             units=facts["units"],
             entry=entry.number,
+            guardrails=tuple(_outcome(kept) for kept in facts.get("guardrails", ())),
+            scarce=ScarceAction(**facts["scarce"]) if facts.get("scarce") else None,
+            looks=facts.get("looks", facts["look"] or 0),
+            until_look=facts.get("until_look"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +81,8 @@ class GateResult:
         document = {name: getattr(self, name) for name in self.__slots__}
         document["needs"] = asdict(self.needs)
         document["estimate"] = asdict(self.estimate) if self.estimate else None
+        document["guardrails"] = [asdict(outcome) for outcome in self.guardrails]
+        document["scarce"] = asdict(self.scarce) if self.scarce else None
         plain: dict[str, Any] = plain_json({"schema_version": 1, **document})
         return plain
 
@@ -75,14 +92,33 @@ class GateResult:
         if self.estimate and self.estimate.usable:
             rows.append(("gain", f"{signed(self.estimate.value)} {interval(self.estimate.lower, self.estimate.upper)}"))
             rows.append(("overlap", f"{self.estimate.effective_sample_size:,.0f} of {self.units:,} units"))
+        rows += [(f"guardrail {outcome.name}", told(outcome)) for outcome in self.guardrails]
         rows.append(("look", f"{self.look}, α {self.alpha:.4f} spent" if self.look else "none spent"))
-        wants = []
-        if self.needs.decisions:
-            wants.append(f"~{self.needs.decisions:,} decisions")
-        if self.needs.seconds:
-            wants.append(f"{self.needs.seconds / 3600:,.1f} h at your rate")
-        if self.needs.explore:
-            wants.append(f"explore={number(self.needs.explore, 2)}")
-        if wants:
-            rows.append(("needs", ", ".join(wants)))
         return f"{table((), rows)}\n{self.decision}: {self.reason}."
+
+
+def decision_details(decision: GateDecision) -> dict[str, Any]:
+    """What the ledger keeps of a decision beside its own fields; :meth:`GateResult.of` reads it back."""
+    return {
+        "needs": asdict(decision.needs),
+        "estimate": asdict(decision.estimate) if decision.estimate else None,
+        "guardrails": [asdict(outcome) for outcome in decision.guardrails],
+        "scarce": asdict(decision.scarce) if decision.scarce else None,
+        "until_look": decision.until_look,
+    }
+
+
+def told(outcome: GuardrailOutcome) -> str:
+    """A guardrail's outcome for people."""
+    worst = "at most" if outcome.direction == "lower" else "at least"
+    figures = f"{signed(outcome.change)}, {worst} {signed(outcome.bound)}, tolerated {_tolerated(outcome)}"
+    return f"{outcome.verdict}: {figures}"
+
+
+def _tolerated(outcome: GuardrailOutcome) -> str:
+    return f"+{number(outcome.margin)}" if outcome.direction == "lower" else f"-{number(outcome.margin)}"
+
+
+def _outcome(kept: Mapping[str, Any]) -> GuardrailOutcome:
+    missing = {name: float("nan") for name in ("change", "bound") if kept[name] is None}
+    return GuardrailOutcome(**{**kept, **missing})

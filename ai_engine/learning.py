@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ai_engine.concluding import conclude
+from ai_engine.extending import extend
 from ai_engine.interrupts import Interrupted
 from ai_engine.locking import retraining_lock
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run
+from ai_engine.sweep_plan import is_prepared, plan_of, prepare
+from ai_engine.tracking.following import tracked
+from ai_engine.tune_request import TuneRequest
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
-from envs.columns import save_columns
-from envs.dataset import SELECT, TRAIN, Dataset
+from envs.dataset import SELECT, TRAIN
 from envs.errors import DataError, RegistryError, RetrainerError
 from envs.home import Home
-from envs.storage import LocalStorage
 from tune_configs.minibatches import Minibatches
-from tune_configs.spaces import search_space
+from tune_configs.resources import ResourceError
+from tune_configs.search_space import SearchSpace
+from tune_configs.strategy import Strategy
 from tune_configs.sweep import SweepError, SweepResult, run_sweeps
 from tune_configs.time_budget import TimeBudget
-from tune_configs.trial import TrialPlan
-from tune_configs.variant import VariantSpecification
+from tune_configs.trial_plan import TrialPlan
+from tune_configs.user_space import load_space
 
 Progress = Callable[[str], None]
-CHAMPION = "champion.json"
-FRESH_SELECT_UNITS = 100
-"""With at least so many select episodes since the last gate, variants are judged on those alone."""
 
 
 def tune(
@@ -45,7 +44,14 @@ def tune(
     seed: int = 0,
     refit_all: bool = False,
     algorithms: Sequence[str] | None = None,
+    space: SearchSpace | str | Path | None = None,
+    search: str = "random",
+    scheduler: str = "none",
+    seeds: int = 1,
+    resources: Mapping[str, float] | None = None,
     minibatches: Minibatches | None = None,
+    tags: Mapping[str, str] | None = None,
+    track: Sequence[str] | None = None,
     started: float | None = None,
     progress: Progress | None = None,
 ) -> TuneResult:
@@ -53,27 +59,47 @@ def tune(
 
     Args:
         name: the agent.
-        trials: number of variants; 16 where neither it nor a time budget is given.
+        trials: number of variants; 16 (8 of a population) where neither it nor a time budget is given.
         time_budget: seconds in all, kept within a fifth from one minute up.
         home: the home.
-        seed: decides the variants drawn and every algorithm's seed.
+        seed: decides the variants drawn and is the first seed of each.
         refit_all: train the recommendation once more on all rows, ``final`` included; such a version
             can never pass the gate, and says so.
         algorithms: names of the algorithms that variants may use; all that fit by default.
+        space: a search space, or a Python file that defines one as ``SPACE`` and is run for it; by default that of
+            the agent.
+        search: ``random`` or ``tpe``.
+        scheduler: ``none``, ``asha`` or ``pbt``; see :class:`~tune_configs.strategy.Strategy`.
+        seeds: of each variant, ``seed`` and those after it; ranks are means over them.
+        resources: what one trial takes, by Ray's names; one CPU by default.
         minibatches: batch size and epochs of every variant that learns in minibatches; its own by default.
+        tags: kept with the run, to find it by.
+        track: where it is tracked, ``mlflow`` and ``tensorboard``; by default where the environment or the home says.
         started: ``time.monotonic()`` from which the time budget runs; by default, now.
         progress: told one line after each trial.
 
     Raises:
         DataError: the log teaches nothing (grade D), with the reason.
+        SpecificationError: the search space is wrong, or parts of the request do not go together.
+        ResourceError: a trial asks for more than there is.
         BusyError: the agent is being retrained.
+        MissingExtraError: a tracker's library is not installed.
     """
     started = time.monotonic() if started is None else started
-    chosen = tuple(algorithms) if algorithms else None
-    request = TuneRequest(trials, time_budget, seed, refit_all, chosen, minibatches or Minibatches())
+    request = TuneRequest(
+        trials=trials,
+        time_budget=time_budget,
+        seed=seed,
+        refit_all=refit_all,
+        algorithms=tuple(algorithms) if algorithms else None,
+        minibatches=minibatches or Minibatches(),
+        space=load_space(space) if isinstance(space, str | Path) else space,
+        seeds=seeds,
+        strategy=Strategy(search, scheduler, dict(resources or {})),
+    )
     workspace = open_workspace(name, home)
-    with retraining_lock(workspace.home, name):
-        run = _begin(workspace, request)
+    with tracked(workspace.home, [name], track), retraining_lock(workspace.home, name):
+        run = _begin(workspace, request, tags)
         (outcome,) = _sweep([(workspace, run)], started=started, progress=progress)
     if isinstance(outcome, RetrainerError):
         raise outcome
@@ -100,10 +126,10 @@ def tune_all(
     Returns:
         For each agent its result, or the error that stopped it; one agent's failure stops no other.
     """
-    request, started = TuneRequest(trials, None, seed), time.monotonic()
+    request, started = TuneRequest(trials=trials, seed=seed), time.monotonic()
     outcomes: dict[str, TuneResult | RetrainerError] = {}
     begun: list[tuple[Workspace, Run]] = []
-    with ExitStack() as locks:
+    with tracked(Home.find(home), names), ExitStack() as locks:
         for name in names:
             try:
                 workspace = open_workspace(name, home)
@@ -117,62 +143,41 @@ def tune_all(
     return {name: outcomes[name] for name in names}
 
 
-@dataclass(frozen=True, slots=True)
-class TuneRequest:
-    """What :func:`tune` was asked for; see its arguments."""
-
-    trials: int | None = None
-    time_budget: float | None = None
-    seed: int = 0
-    refit_all: bool = False
-    algorithms: tuple[str, ...] | None = None
-    minibatches: Minibatches = field(default_factory=Minibatches)
-
-    def __post_init__(self) -> None:
-        if self.trials is not None and self.trials < 1:
-            raise DataError(f"{self.trials} trials", where="tune", remedy="ask for at least one")
-
-    def variants(self, dataset: Dataset) -> tuple[VariantSpecification, ...]:
-        """What is tried, in its order; two that minibatches make the same are one."""
-        count = self.trials or (16 if self.time_budget is None else 512)
-        space, rows = search_space(dataset.specification, self.algorithms), len(dataset.split("train"))
-
-        def different() -> Iterator[VariantSpecification]:
-            seen: set[object] = set()
-            for drawn in space.variants(self.seed):
-                variant = self.minibatches.applied(drawn, rows)
-                if variant.key not in seen:
-                    seen.add(variant.key)
-                    yield variant
-
-        return tuple(itertools.islice(different(), count))
-
-
-def _begin(workspace: Workspace, request: TuneRequest) -> Run:
+def _begin(workspace: Workspace, request: TuneRequest, tags: Mapping[str, str] | None = None) -> Run:
     """A new run with everything that its trials read."""
     grade = workspace.learnable()
     _need_splits(workspace)
-    kept = {
-        "variants": [variant.to_json() for variant in request.variants(workspace.dataset)],
-        "seed": request.seed,
-        "time_budget": request.time_budget,
-        "refit_all": request.refit_all,
-        "minibatches": asdict(request.minibatches),
-    }
-    run = Run.create(workspace.home, workspace.name, "tune", {**kept, "grade": grade})
+    kept = request.to_json(workspace.dataset)
+    run = Run.create(workspace.home, workspace.name, "tune", {**kept, "grade": grade}, tags)
     try:
-        _prepare(workspace, run)
+        prepare(workspace, run)
     except BaseException:
         run.discard()  # nothing in it is worth going on from
         raise
     return run
 
 
-def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Progress | None = None) -> TuneResult:
-    """Finish an interrupted sweep; finished variants are not done again.
+def runs_resume(
+    run: str,
+    *,
+    add: int | None = None,
+    home: Home | str | Path | None = None,
+    track: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> TuneResult:
+    """Finish an interrupted sweep, or try further variants in a finished one; finished variants are not done again.
+
+    Args:
+        run: its name.
+        add: further variants to try, of the same search on the same log; only once it has finished.
+        home: the home.
+        track: see :func:`tune`.
+        progress: told one line after each trial.
 
     Raises:
         RegistryError: no such run, or one that is no sweep.
+        DataError: variants are to be added, but it has not finished, or the log or the champion has changed since.
+        BusyError: the agent is being retrained.
     """
     found = Run.open(Home.find(home), run)
     if found.record["kind"] != "tune":
@@ -181,13 +186,15 @@ def runs_resume(run: str, *, home: Home | str | Path | None = None, progress: Pr
             where=f"run {run}",
             remedy="only a sweep can be resumed; run it again",
         )
-    if found.status == FINISHED:
+    if found.status == FINISHED and add is None:
         return TuneResult.from_json(found.read("result.json"))
     workspace = open_workspace(found.agent, home)
-    with retraining_lock(workspace.home, found.agent):
+    with tracked(workspace.home, [found.agent], track), retraining_lock(workspace.home, found.agent):
+        if add is not None:
+            extend(workspace, found, add)
         found.update(status="running", process=os.getpid())
-        if not (found.path / CHAMPION).is_file():
-            _prepare(workspace, found)
+        if not is_prepared(found):
+            prepare(workspace, found)
         (outcome,) = _sweep([(workspace, found)], started=time.monotonic(), progress=progress)
     if isinstance(outcome, RetrainerError):
         raise outcome
@@ -205,37 +212,10 @@ def _need_splits(workspace: Workspace) -> None:
             )
 
 
-def _prepare(workspace: Workspace, run: Run) -> None:
-    """Write what the trials read: train and select (never final), and last, as a sign of it, the champion."""
-    champion = workspace.champion()
-    dataset = workspace.dataset.split("train", "select")
-    since = workspace.registry.looks(workspace.name).final_sequence
-    fresh = (dataset.splits == SELECT) & (dataset.sequences > since)
-    save_columns(dataset, run.path / "dataset")
-    run.update(
-        champion=champion.version,
-        dataset=workspace.dataset.identifier,
-        since=since if fresh.sum() >= FRESH_SELECT_UNITS else 0,
-    )
-    LocalStorage(run.path).replace(CHAMPION, champion.to_bytes())
-
-
-def _plan(run: Run) -> TrialPlan:
-    request = run.record["request"]
-    return TrialPlan(
-        directory=run.path,
-        dataset=run.path / "dataset",
-        champion=run.path / CHAMPION,
-        variants=tuple(VariantSpecification.from_json(item) for item in request["variants"]),
-        seed=int(request["seed"]),
-        since=int(run.record["since"]),
-    )
-
-
 def _sweep(
     begun: Sequence[tuple[Workspace, Run]], *, started: float, progress: Progress | None
 ) -> list[TuneResult | RetrainerError]:
-    plans = [_plan(run) for _, run in begun]
+    plans = [plan_of(run) for _, run in begun]
     request = begun[0][1].record["request"]
     seconds = request["time_budget"]
     budget = None if seconds is None else TimeBudget(started, seconds, bool(request["refit_all"]))
@@ -254,7 +234,7 @@ def _sweep(
                     raise sweep
                 outcomes.append(_finished(workspace, run, plan, sweep, budget))
             except RetrainerError as error:
-                run.update(status=FAILED)
+                run.update(status=FAILED, error=str(error))
                 outcomes.append(error)
     except KeyboardInterrupt:
         for _, run in begun[len(outcomes) :]:
@@ -264,9 +244,16 @@ def _sweep(
             f"interrupted, finished variants are kept in run {run.identifier}",
             resume_command=f"retrainer runs resume {run.identifier} --home {shlex.quote(str(path))}",
         ) from None
-    except Exception:
+    except ResourceError as error:
+        for (_, run), plan in zip(begun, plans, strict=True):
+            if plan.results():
+                run.update(status=FAILED, error=str(error))
+            else:
+                run.discard()  # it can never go on as it was asked for
+        raise
+    except Exception as error:
         for _, run in begun[len(outcomes) :]:
-            run.update(status=FAILED)
+            run.update(status=FAILED, error=f"{type(error).__name__}: {error}")
         raise
     return outcomes
 

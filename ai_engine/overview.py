@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ai_engine.deploy.registry import Registry
 from ai_engine.text import table
+from ai_engine.tracking.problems import behind
 from envs.home import Home
 from envs.journal import Journal
 
@@ -39,14 +41,16 @@ class AgentStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """All agents of a home."""
+    """All agents of a home, and why a tracker does not know everything of one."""
 
     home: Path
     agents: tuple[AgentStatus, ...]
+    behind: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
-        return {"schema_version": 1, "home": str(self.home), "agents": [asdict(agent) for agent in self.agents]}
+        agents = [asdict(agent) for agent in self.agents]
+        return {"schema_version": 1, "home": str(self.home), "agents": agents, "behind": dict(self.behind)}
 
     def to_text(self) -> str:
         """A table and one sentence."""
@@ -65,7 +69,8 @@ class StatusResult:
         ]
         header = ("agent", "decisions", "champion", "versions", "looks", "α left", "", "last")
         sentence = f"{len(rows)} agent{'' if len(rows) == 1 else 's'} in {self.home}."
-        return f"{table(header, rows)}\n{sentence}" if rows else f"No agent yet in {self.home}."
+        late = "".join(f"Not tracked is {what} ({why.rstrip('.')}).\n" for what, why in self.behind.items())
+        return f"{table(header, rows)}\n{late}{sentence}" if rows else f"No agent yet in {self.home}."
 
 
 def status(home: Home | str | Path | None = None) -> StatusResult:
@@ -90,4 +95,4 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
                 last=f"{history[-1].kind} {history[-1].reason}".strip() if history else "",
             )
         )
-    return StatusResult(found.path, tuple(agents))
+    return StatusResult(found.path, tuple(agents), behind(found))

@@ -11,6 +11,8 @@ import numpy as np
 
 from ai_engine.gate_result import GateResult
 from ai_engine.reports import ReportDocument, write_report
+from ai_engine.self_test import command as self_test_command
+from ai_engine.self_test import kept_placebo
 from ai_engine.text import signed
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
@@ -65,6 +67,7 @@ def write_run_report(
             for variant in tuned.variants
         ],
         "gate": gate.to_json() if gate else None,
+        "placebo": _placebo(workspace),
         "actions": {
             "names": [str(a) for a in workspace.specification.actions],
             "series": _shares(workspace, tuned, gate),
@@ -75,6 +78,12 @@ def write_run_report(
     path = directory / "report.html"
     write_report(ReportDocument.from_json(plain_json(document)), path)
     return path
+
+
+def _placebo(workspace: Workspace) -> dict[str, Any]:
+    """The kept self-test of the gate, or the command that runs it."""
+    kept = kept_placebo(workspace.home, workspace.specification)
+    return {"command": self_test_command(workspace.name), **(kept.to_json() if kept else {})}
 
 
 def _mean_return(workspace: Workspace) -> float:

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ class Run:
     Attributes:
         identifier: its name and the name of its folder.
         path: its folder.
-        record: what ``run.json`` says: agent, kind, status, created, process, request.
+        record: what ``run.json`` says: agent, kind, status, created, process, request, tags.
     """
 
     identifier: str
@@ -38,8 +39,17 @@ class Run:
     record: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, home: Home, agent: str, kind: str, request: dict[str, Any]) -> Run:
-        """A new run with a name of its own."""
+    def create(
+        cls, home: Home, agent: str, kind: str, request: dict[str, Any], tags: Mapping[str, str] | None = None
+    ) -> Run:
+        """A new run with a name of its own.
+
+        Raises:
+            DataError: a tag's name or value is empty, or a name holds ``=``.
+        """
+        for key, value in (tags or {}).items():
+            if not key.strip() or not str(value).strip() or "=" in key:
+                raise DataError(f"{key}={value} is no tag", where="tags", remedy="write name=value")
         now = datetime.now(UTC)
         identifier = f"{agent}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         record = {
@@ -52,6 +62,7 @@ class Run:
             "status": RUNNING,
             "process": os.getpid(),
             "request": plain_json(request),
+            "tags": dict(tags or {}),
         }
         run = cls(identifier, home.runs_path / identifier, record)
         run.path.mkdir(parents=True)
@@ -88,6 +99,11 @@ class Run:
         holder = lock_holder(self.path.parent, self.agent)
         return RUNNING if holder == int(self.record["process"]) else INTERRUPTED
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What it was given to be found by."""
+        return dict(self.record.get("tags", {}))
+
     def update(self, **changes: Any) -> None:
         """Change ``run.json`` in one step."""
         self.record.update(plain_json(changes))
@@ -113,7 +129,7 @@ class Run:
 
     def tidy(self) -> None:
         """Drop what a finished run no longer needs: the columns, what variants learned, and Tune's own folder."""
-        for name in ("dataset", "dataset-all", "components", "tune"):
+        for name in ("dataset", "dataset-all", "components", "unfinished", "tune"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
 
@@ -141,19 +157,43 @@ class RunsResult:
     def to_text(self) -> str:
         """A table and one sentence."""
         if self.whole:
-            run = self.runs[0]
-            done = len(list((run.path / "variants").glob("*.json")))
-            asked = len(run.record["request"].get("variants", []))
-            facts = [(key, str(run.record[key])) for key in ("run", "agent", "kind", "created")]
-            return f"{table((), [*facts, ('variants', f'{done} of {asked} finished')])}\nThis run is {run.status}."
-        rows = [(run.identifier, run.agent, str(run.record["kind"]), run.status) for run in self.runs]
+            return self._whole(self.runs[0])
+        tagged = any(run.tags for run in self.runs)
+        rows = [
+            (run.identifier, run.agent, str(run.record["kind"]), run.status, *((_tags(run),) if tagged else ()))
+            for run in self.runs
+        ]
         count = f"{len(rows)} run{'' if len(rows) == 1 else 's'}."
-        return f"{table(('run', 'agent', 'kind', 'status'), rows)}\n{count}" if rows else "No run yet."
+        header = ("run", "agent", "kind", "status", *(("tags",) if tagged else ()))
+        return f"{table(header, rows)}\n{count}" if rows else "No run."
+
+    def _whole(self, run: Run) -> str:
+        request = run.record["request"]
+        done = len(list((run.path / "variants").glob("*.json")))
+        asked = request.get("trials", len(request.get("variants", [])))
+        facts = [(key, str(run.record[key])) for key in ("run", "agent", "kind", "created")]
+        facts.append(("variants", f"{done} of {asked} finished"))
+        if strategy := request.get("strategy"):
+            facts.append(("search", f"{strategy['search']}, scheduler {strategy['scheduler']}"))
+            facts.append(("seeds", f"{request['seeds']} of each variant, from {request['seed']}"))
+        if run.tags:
+            facts.append(("tags", _tags(run)))
+        result = run.read("result.json")
+        if run.record["kind"] == "tune" and result:
+            finalists = ", ".join(result["finalists"]) or "none"
+            facts += [("recommended", f"{result['recommended']} ({result['evidence']})"), ("finalists", finalists)]
+        why = f": {run.record['error']}" if run.status == FAILED and "error" in run.record else "."
+        return f"{table((), facts)}\nThis run is {run.status}{why}"
 
 
-def runs_list(home: Home | str | Path | None = None) -> RunsResult:
-    """All runs of a home."""
-    return RunsResult(tuple(list_runs(Home.find(home))))
+def _tags(run: Run) -> str:
+    return " ".join(f"{key}={value}" for key, value in run.tags.items())
+
+
+def runs_list(home: Home | str | Path | None = None, *, tags: Mapping[str, str] | None = None) -> RunsResult:
+    """All runs of a home, or those that carry all of these tags."""
+    wanted = (tags or {}).items()
+    return RunsResult(tuple(run for run in list_runs(Home.find(home)) if wanted <= run.tags.items()))
 
 
 def runs_show(run: str, home: Home | str | Path | None = None) -> RunsResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from ai_engine.locking import refuse_busy, retraining_lock
 from ai_engine.runs import FINISHED, Run
 from ai_engine.text import number, table
+from ai_engine.tracking.following import tracked
 from ai_engine.workspace import open_workspace
 from algorithms.policy.provenance import plain_json
 from envs.columns import save_columns
@@ -68,6 +69,8 @@ def train(
     seed: int = 0,
     until: str | None = None,
     refit_all: bool = False,
+    tags: Mapping[str, str] | None = None,
+    track: Sequence[str] | None = None,
 ) -> TrainResult:
     """Train one algorithm and keep the result as a version.
 
@@ -80,6 +83,8 @@ def train(
         seed: of the algorithm.
         until: RFC 3339 time; only episodes that began before it are learned from.
         refit_all: learn from all rows, ``final`` included; such a version can never pass the gate.
+        tags: kept with the run, to find it by.
+        track: where it is tracked, ``mlflow`` and ``tensorboard``; by default where the environment or the home says.
 
     Raises:
         DataError: nothing to learn from, or a step outside (0, 1].
@@ -103,9 +108,9 @@ def train(
     learned = dataset.split(*splits)
     if not len(learned):
         raise DataError("no decision to learn from", where=f"agent {name}", remedy="log more, or choose a later time")
-    with retraining_lock(workspace.home, name):
+    with tracked(workspace.home, [name], track), retraining_lock(workspace.home, name):
         champion = workspace.champion()
-        run = Run.create(workspace.home, name, "train", {"variants": [variant.to_json()], "until": until})
+        run = Run.create(workspace.home, name, "train", {"variants": [variant.to_json()], "until": until}, tags)
         try:
             (run.path / "champion.json").write_bytes(champion.to_bytes())
             columns = save_columns(learned, run.path / "dataset")

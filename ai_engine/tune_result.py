@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +11,44 @@ from typing import Any
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
+from tune_configs.judged_checkpoint import JudgedCheckpoint, estimate_from_json
 from tune_configs.training import LearningCurve
-from tune_configs.trial import TrialResult, estimate_from_json
+from tune_configs.trial_result import TrialResult
 from tune_configs.variant import Value
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFigures:
+    """What was found of a variant after so many iterations.
+
+    Attributes:
+        iteration: calls of ``train()``.
+        metric: mean over seeds of the lower bound of the paired difference; a refusal counts as the smallest possible.
+        gain: the paired difference itself, NaN where the log does not reach the policy.
+        model_gain: smallest difference over cross-fitted models.
+    """
+
+    iteration: int
+    metric: float
+    gain: float
+    model_gain: float
+
+    @classmethod
+    def of(cls, judged: JudgedCheckpoint) -> CheckpointFigures:
+        """The figures of a judged checkpoint."""
+        gain = judged.gain.value if judged.gain.usable else float("nan")
+        return cls(judged.iteration, judged.metric, gain, judged.model_gain)
+
+    @property
+    def told(self) -> str:
+        """The lower bound, or what the models say where the log does not reach the policy."""
+        return signed(self.metric) if math.isfinite(self.gain) else f"model {signed(self.model_gain)}"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CheckpointFigures:
+        """The figures that were written with non-finite ones as null."""
+        figures = (float("nan") if data[name] is None else float(data[name]) for name in cls.__slots__[1:])
+        return cls(int(data["iteration"]), *figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +68,10 @@ class VariantResult:
         curve: how its training went.
         artefact: file of its policy, relative to the home.
         index: position in the run.
+        score: what ranks it: mean over seeds of the lower bound, or of the models' word where there is none.
+        iteration: of the checkpoint that all of this is about: the best one, or the last where that is recommended.
+        checkpoints: all that were judged.
+        seed_metrics: the metric of each seed at that checkpoint.
     """
 
     version: str
@@ -46,24 +86,62 @@ class VariantResult:
     curve: LearningCurve
     artefact: str
     index: int
+    score: float = float("nan")
+    iteration: int = 0
+    checkpoints: tuple[CheckpointFigures, ...] = ()
+    seed_metrics: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, agent: str, trial: TrialResult, version: str | None, artefact: Path, home: Path) -> VariantResult:
-        """The result of a trial."""
+    def of(
+        cls,
+        agent: str,
+        trial: TrialResult,
+        judged: JudgedCheckpoint,
+        version: str | None,
+        artefact: Path,
+        home: Path,
+    ) -> VariantResult:
+        """The result of a trial, of one of its checkpoints."""
         return cls(
             version=f"{agent}@{version}" if version else "",
-            algorithm=trial.variant.algorithm,
-            hyperparameters=trial.variant.hyperparameters,
-            seeds=trial.variant.seeds,
-            step=trial.variant.step,
-            estimate=trial.value,
-            gain=trial.gain,
-            model_gain=trial.model_gain,
-            actions=trial.actions,
+            algorithm=judged.variant.algorithm,
+            hyperparameters=judged.variant.hyperparameters,
+            seeds=judged.variant.seeds,
+            step=judged.variant.step,
+            estimate=judged.value,
+            gain=judged.gain,
+            model_gain=judged.model_gain,
+            actions=judged.actions,
             curve=trial.curve,
             artefact=str(artefact.relative_to(home)),
             index=trial.index,
+            score=judged.score,
+            iteration=judged.iteration,
+            checkpoints=tuple(CheckpointFigures.of(each) for each in trial.checkpoints),
+            seed_metrics=judged.seed_metrics,
         )
+
+    @property
+    def best(self) -> CheckpointFigures:
+        """The checkpoint of the largest metric, the later one of equals."""
+        return max(self.checkpoints, key=lambda each: (each.metric, each.iteration))
+
+    @property
+    def last(self) -> CheckpointFigures:
+        """What the whole training came to."""
+        return self.checkpoints[-1]
+
+    @property
+    def iterations(self) -> str:
+        """After how many iterations this was judged, and what the best and the last checkpoint are if others."""
+        if not self.checkpoints:
+            return ""
+        told = [
+            f"{name} {each.iteration}: {each.told}"
+            for name, each in (("best", self.best), ("last", self.last))
+            if each.iteration != self.iteration
+        ]
+        return f"{self.iteration} ({', '.join(told)})" if told else f"{self.iteration}"
 
     @property
     def label(self) -> str:
@@ -76,6 +154,8 @@ class VariantResult:
 
 
 def _short(value: Value) -> str:
+    if isinstance(value, float):
+        return number(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "×".join(map(str, value)) or "linear" if isinstance(value, tuple) else str(value)
@@ -123,6 +203,7 @@ class TuneResult:
                 "estimate": asdict(variant.estimate),
                 "gain": asdict(variant.gain),
                 "curve": asdict(variant.curve),
+                "checkpoints": [asdict(each) for each in variant.checkpoints],
             }
             for variant in self.variants
         ]
@@ -140,13 +221,17 @@ class TuneResult:
                     **item,
                     "estimate": estimate_from_json(item["estimate"]),
                     "gain": estimate_from_json(item["gain"]),
-                    "model_gain": float("nan") if item["model_gain"] is None else item["model_gain"],
+                    **{
+                        name: float("nan") if item.get(name) is None else item[name] for name in ("model_gain", "score")
+                    },
                     "hyperparameters": {
                         k: tuple(v) if isinstance(v, list) else v for k, v in item["hyperparameters"].items()
                     },
                     "seeds": tuple(item["seeds"]),
                     "actions": tuple(item["actions"]),
                     "curve": LearningCurve.from_json(item["curve"]),
+                    "checkpoints": tuple(CheckpointFigures.from_json(each) for each in item.get("checkpoints", ())),
+                    "seed_metrics": tuple(item.get("seed_metrics", ())),
                 }
             )
             for item in data["variants"]
@@ -155,7 +240,8 @@ class TuneResult:
 
     def to_text(self) -> str:
         """The variants, best first, and one sentence."""
-        ordered = sorted(self.variants, key=lambda v: -(v.gain.lower if v.gain.usable else v.model_gain))
+        ordered = sorted(self.variants, key=lambda v: -v.score if math.isfinite(v.score) else math.inf)
+        seeds = max(len(variant.seeds) for variant in self.variants)
         rows = [
             (
                 "*" if variant.index == self.recommended_index else "",
@@ -165,10 +251,13 @@ class TuneResult:
                 signed(variant.gain.value if variant.gain.usable else variant.model_gain),
                 interval(variant.gain.lower, variant.gain.upper) if variant.gain.usable else "model",
                 f"{variant.gain.effective_sample_size / max(variant.gain.units, 1):.0%}",
+                *((signed(variant.score),) if seeds > 1 else ()),
+                variant.iterations,
             )
             for variant in ordered
         ]
-        header = ("", "version", "variant", "step", "gain", "95 % interval", "overlap")
+        score = (f"mean bound of {seeds} seeds",) if seeds > 1 else ()
+        header = ("", "version", "variant", "step", "gain", "95 % interval", "overlap", *score, "iterations")
         finalists = f"finalists {', '.join(self.finalists)}" if self.finalists else "no finalist"
         ungated = ", trained on all rows and therefore ungated" if self.ungated else ""
         return (

@@ -1,9 +1,10 @@
-"""``import`` and ``inspect``: logs, and what they can prove."""
+"""``import``, ``inspect`` and ``log``: logs, what they can prove, and what is done to them."""
 
 from __future__ import annotations
 
 import click
 
+from ai_engine.cli.log import log
 from ai_engine.cli.options import Options, command
 from ai_engine.cli.running import perform
 
@@ -45,4 +46,4 @@ def inspect(options: Options, name: str) -> None:
     perform(options, "inspect", name, home=options.home, busy="inspecting")
 
 
-COMMANDS: tuple[click.Command, ...] = (import_, inspect)
+COMMANDS: tuple[click.Command, ...] = (import_, inspect, log)

@@ -6,6 +6,7 @@ import click
 
 from ai_engine.cli.options import Options, command, refuse
 from ai_engine.cli.running import perform
+from ai_engine.cli.track import track_option
 
 DECISION_CODES = {"promote": 0, "keep": 3, "inconclusive": 4, "canary": 5, "refused": 6}
 reason_option = click.option("--reason", help="Why; the ledger keeps it.")
@@ -19,8 +20,20 @@ needed_reason = click.option("--reason", required=True, help="Why; the ledger ke
     is_flag=True,
     help="Exit with 0 for promote, 3 keep, 4 inconclusive, 5 canary, 6 refused.",
 )
-def gate(options: Options, name: str, exit_status: bool) -> None:
+@click.option(
+    "--placebo",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Judge nobody: repeat train, select and gate on N copies of the log in which nothing can be better.",
+)
+def gate(options: Options, name: str, exit_status: bool, placebo: int | None) -> None:
     """Judge the finalists of the last sweep on decisions that no gate has read before."""
+    if placebo is not None:
+        where, busy = "ai_engine.self_test", f"placebo of {name}"
+        tested = perform(options, "placebo", name, placebo, module=where, home=options.home, progress=True, busy=busy)
+        if exit_status:
+            click.get_current_context().exit(0 if tested.outcome.passed else DECISION_CODES["refused"])
+        return
     result = perform(options, "gate", name, home=options.home, busy=f"judging {name}")
     if exit_status:
         click.get_current_context().exit(DECISION_CODES.get(result.decision, 1))
@@ -30,20 +43,24 @@ def gate(options: Options, name: str, exit_status: bool) -> None:
 @click.argument("reference", metavar="REF")
 @click.option("--override", is_flag=True, help="Promote what no gate has passed; needs --reason.")
 @reason_option
-def promote(options: Options, reference: str, override: bool, reason: str | None) -> None:
+@track_option
+def promote(
+    options: Options, reference: str, override: bool, reason: str | None, track: tuple[str, ...] | None
+) -> None:
     """Make a version the champion, if the gate has passed it."""
     if override and not (reason or "").strip():
         refuse("--override needs --reason TEXT; say why the gate's answer does not count")
-    perform(options, "promote", reference, home=options.home, override=override, reason=reason)
+    perform(options, "promote", reference, home=options.home, override=override, reason=reason, track=track)
 
 
 @command("rollback", "retrainer rollback scaling --reason 'latency rose'")
 @click.argument("name")
 @click.option("--to", metavar="REF", help="The version to go back to; the previous champion by default.")
 @reason_option
-def rollback(options: Options, name: str, to: str | None, reason: str | None) -> None:
+@track_option
+def rollback(options: Options, name: str, to: str | None, reason: str | None, track: tuple[str, ...] | None) -> None:
     """Go back to an earlier champion, bar the present one and hold automation."""
-    perform(options, "rollback", name, to=to, reason=reason, home=options.home)
+    perform(options, "rollback", name, to=to, reason=reason, track=track, home=options.home)
 
 
 @command("hold", "retrainer hold scaling --reason 'sale on Friday'")

@@ -6,14 +6,18 @@ import click
 
 from ai_engine.cli.markdown import Markdown
 from ai_engine.cli.options import Options, command, refuse
+from ai_engine.cli.pairs import Amount, Tag, collected
 from ai_engine.cli.running import perform
 from ai_engine.cli.runs import runs
+from ai_engine.cli.track import track_option, tracking
 from ai_engine.cli.values import Duration, Moment, Names, Setting, Share, Value, Whole
 
+SEARCHES, SCHEDULERS = ("random", "tpe"), ("none", "asha", "pbt")
 seed_option = click.option("--seed", type=Whole(0, 0), default=0, show_default=True, help="Decides what is random.")
 refit_option = click.option(
     "--refit-all", is_flag=True, help="Learn from all rows; such a version can never pass the gate."
 )
+tag_option = click.option("--tag", "tags", type=Tag(), multiple=True, help="To find the run by; may be repeated.")
 
 
 @command("train", "retrainer train scaling --algorithm tabular_q --set resolution=8 --step 0.25")
@@ -25,6 +29,8 @@ refit_option = click.option(
 @click.option("--until", type=Moment(), help="Learn from episodes that began before this time.")
 @click.option("--fields", type=Names(), help="Fields of the observation to learn from; all by default.")
 @refit_option
+@tag_option
+@track_option
 def train(
     options: Options,
     name: str,
@@ -35,6 +41,8 @@ def train(
     until: str | None,
     fields: tuple[str, ...] | None,
     refit_all: bool,
+    tags: tuple[tuple[str, str], ...],
+    track: tuple[str, ...] | None,
 ) -> None:
     """Train one algorithm on an agent's log and keep the result as a version."""
     perform(
@@ -48,25 +56,41 @@ def train(
         seed=seed,
         until=until,
         refit_all=refit_all,
+        tags=collected(tags),
+        track=track,
         busy=f"training {name}",
     )
 
 
 @command("tune", "retrainer tune scaling --trials 16 --time-budget 4m")
 @click.argument("name")
-@click.option("--trials", type=Whole(1, 16), help="How many variants; 16 where no time budget is given.")
+@click.option("--trials", type=Whole(1, 16), help="How many variants; 16 where no time budget is given, 8 with pbt.")
 @click.option("--time-budget", type=Duration(), help="How long in all, such as 90s, 4m or 2h.")
 @click.option("--algorithms", type=Names(), help="Such as dqn,ppo; all that fit the agent by default.")
+@click.option("--space", metavar="FILE", help="A Python file of yours that defines SPACE; it is run.")
+@click.option("--search", type=click.Choice(SEARCHES), help="Draw at random or where it went well.  [random]")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="End weak trials, or breed good ones.  [none]")
+@click.option("--seeds", type=Whole(1, 3), help="Seeds of each variant, which its mean over them ranks.  [1]")
 @seed_option
 @refit_option
+@click.option("--resources", type=Amount(), multiple=True, help="What a trial takes; may be repeated.  [CPU=1]")
+@tag_option
+@track_option
 def tune(
     options: Options,
     name: str,
     trials: int | None,
     time_budget: float | None,
     algorithms: tuple[str, ...] | None,
+    space: str | None,
+    search: str | None,
+    scheduler: str | None,
+    seeds: int | None,
     seed: int,
     refit_all: bool,
+    resources: tuple[tuple[str, float], ...],
+    tags: tuple[tuple[str, str], ...],
+    track: tuple[str, ...] | None,
 ) -> None:
     """Try variants on an agent's log; recommend one and name the finalists for the gate."""
     perform(
@@ -77,8 +101,15 @@ def tune(
         trials=trials,
         time_budget=time_budget,
         algorithms=algorithms,
+        space=space,
+        search=search,
+        scheduler=scheduler,
+        seeds=seeds,
         seed=seed,
         refit_all=refit_all,
+        resources=collected(resources),
+        tags=collected(tags),
+        track=track,
         started=click.get_current_context().find_root().obj,  # the budget is that of the whole command
         busy=f"tuning {name}",
         progress=True,
@@ -152,4 +183,4 @@ def _hyperparameters(
     return found or None
 
 
-COMMANDS: tuple[click.Command, ...] = (train, tune, evaluate, compare, runs)
+COMMANDS: tuple[click.Command, ...] = (train, tune, evaluate, compare, runs, tracking)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 from ai_engine.cli.failures import missing_extra, unusable
 from ai_engine.cli.options import Options
 from ai_engine.cli.output import ProgressLine, quiet_libraries, render
+from ai_engine.tracking.errors import TrackingWarning
 
 
 def perform(
@@ -42,7 +44,7 @@ def perform(
     """
     given = {name: value for name, value in keywords.items() if value is not None}
     folder = _runs_folder(options) if busy else None
-    with quiet_libraries(folder, show=options.debug) as terminal:
+    with warnings_at_the_end(), quiet_libraries(folder, show=options.debug) as terminal:
         line = ProgressLine(terminal)
         if progress:
             given["progress"] = line
@@ -64,6 +66,27 @@ def perform(
     with suppress(BrokenPipeError):  # the reader went away, the work is done
         click.echo(text)
     return result
+
+
+@contextmanager
+def warnings_at_the_end() -> Iterator[None]:
+    """Keep our own warnings from the log of the libraries, and print each once when the work is done."""
+    told: dict[str, None] = {}
+    show = warnings.showwarning
+
+    def keep(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, TrackingWarning):
+            told[str(message)] = None
+        else:
+            show(message, category, *place, **rest)
+
+    warnings.showwarning = keep
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        for text in told:
+            click.echo(f"warning: {text}", err=True)
 
 
 def _runs_folder(options: Options) -> Path | None:

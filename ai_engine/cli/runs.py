@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from ai_engine.cli.options import Options, command
+from ai_engine.cli.pairs import Tag, collected
 from ai_engine.cli.running import perform
+from ai_engine.cli.track import track_option
+from ai_engine.cli.values import Whole
 
 
 @click.group("runs", epilog="\b\nExample:\n  retrainer runs list")
@@ -14,9 +17,10 @@ def runs() -> None:
 
 
 @command("list", "retrainer runs list", group=runs)
-def list_(options: Options) -> None:
+@click.option("--tag", "tags", type=Tag(), multiple=True, help="Only runs with this tag; may be repeated.")
+def list_(options: Options, tags: tuple[tuple[str, str], ...]) -> None:
     """List the runs of a home, oldest first."""
-    perform(options, "runs_list", home=options.home)
+    perform(options, "runs_list", home=options.home, tags=collected(tags))
 
 
 @command("show", "retrainer runs show scaling-20260131-120000-ab12", group=runs)
@@ -28,9 +32,11 @@ def show(options: Options, run: str) -> None:
 
 @command("resume", "retrainer runs resume scaling-20260131-120000-ab12", group=runs)
 @click.argument("run")
-def resume(options: Options, run: str) -> None:
+@click.option("--add", type=Whole(1, 8), help="Try so many further variants in a run that has finished.")
+@track_option
+def resume(options: Options, run: str, add: int | None, track: tuple[str, ...] | None) -> None:
     """Finish an interrupted run without repeating what it has finished."""
-    perform(options, "runs_resume", run, home=options.home, busy=f"resuming {run}", progress=True)
+    perform(options, "runs_resume", run, home=options.home, add=add, track=track, busy=f"resuming {run}", progress=True)
 
 
 @command("stop", "retrainer runs stop scaling-20260131-120000-ab12", group=runs)

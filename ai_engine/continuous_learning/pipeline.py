@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,10 +14,12 @@ from typing import Any
 from ai_engine.continuous_learning.retraining import RetrainingProcess
 from ai_engine.continuous_learning.retraining_status import RetrainingStatus
 from ai_engine.continuous_learning.schedule import RetrainSchedule
-from ai_engine.continuous_learning.writer import JournalWriter
+from ai_engine.continuous_learning.sealing import BackgroundSealing
+from ai_engine.continuous_learning.writer import INTERVAL, TIMEOUT, JournalWriter
 from envs.errors import HomeError, RecordError, SpecificationError
 from envs.home import Home
 from envs.journal import AppendResult
+from envs.log.outcome import OutcomeEvent
 from envs.record import KNOWN_NAMES, DecisionRecord
 from envs.validation import Validator
 
@@ -36,8 +40,11 @@ class LearningPipeline:
     Args:
         home: the home; without one the home in force, and the current folder's is created where there is none.
         durability: ``full``: what was recorded survives a power loss, at the cost of one disk flush a
-            call. ``buffered``: written within 0.2 s by a thread, durable after :meth:`flush`.
+            call. ``buffered``: written within ``flush_interval`` by a thread, durable after :meth:`flush`;
+            a crash loses what was recorded since the last of these flushes.
         auto_retrain: whether it retrains: ``True`` for every agent once a day, or a schedule.
+        flush_interval: seconds for which a buffered record may wait.
+        timeout: seconds to wait for other writers of the journal before an error says that it is locked.
 
     Attributes:
         auto_retrain: the schedule of retraining, ``None`` where it only records.
@@ -54,15 +61,24 @@ class LearningPipeline:
         *,
         durability: str = "full",
         auto_retrain: bool | RetrainSchedule = False,
+        flush_interval: float = INTERVAL,
+        timeout: float = TIMEOUT,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability must be one of {DURABILITIES}, not {durability!r}")
         self.home = Home.find(home, create=home is None)
         self.durability = durability
         self.unlearned: Counter[str] = Counter()
-        self._writer = JournalWriter(self.home.journal_path, buffered=durability == "buffered")
+        self._writer = JournalWriter(
+            self.home.journal_path,
+            buffered=durability == "buffered",
+            interval=flush_interval,
+            timeout=timeout,
+            written=BackgroundSealing(self.home).notice,
+        )
         self._validators: dict[str, Validator | None] = {}
         self._configuration: tuple[int, int] | None = None
+        self._configuration_name = str(self.home.configuration_path)  # a path's own stat takes its time
         self.auto_retrain = _wanted(auto_retrain)
         self._retraining = RetrainingProcess(self.home)
         # At the end of the program the last comes first: records do not wait for a sweep to end.
@@ -173,6 +189,42 @@ class LearningPipeline:
         self._writer.write(record)
         return record
 
+    def record_outcome(
+        self,
+        agent_name: str,
+        event_id: str,
+        output_data: Any = None,
+        success: bool | None = None,
+        execution_time: float | None = None,
+        **fields: Any,
+    ) -> OutcomeEvent:
+        """Record what became known of a decision after it was recorded. It adds; it does not correct.
+
+        The decision may be recorded before or after. Where the agent declares a ``maturation`` window,
+        outcomes that become known later than that after the decision are kept, and used by no dataset.
+
+        Args:
+            agent_name: the decision's agent.
+            event_id: the decision's.
+            output_data: kept as ``outcome.output``.
+            success: kept as ``outcome.success``. It does not end an episode.
+            execution_time: seconds, kept as ``outcome.execution_time``.
+            **fields: fields of :class:`~envs.log.outcome.OutcomeEvent` (``outcome``, ``reward``,
+                ``next_observation``, ``terminated``, ``truncated``, ``executed_action``, ``timestamp``).
+
+        Raises:
+            RecordError: a field breaks the contract or the declaration, or contradicts what was recorded;
+                nothing was written.
+        """
+        given = {"success": success, "execution_time": execution_time, "output": output_data}
+        outcome = {name: value for name, value in given.items() if value is not None} | dict(fields.pop("outcome", {}))
+        mapping = {"agent": agent_name, "decision_id": event_id, "outcome": outcome, **fields}
+        event = OutcomeEvent.from_mapping(mapping, where=f"agent {agent_name}")
+        if (validator := self._validator(agent_name)) is not None:
+            validator.conform_outcome(event)
+        self._writer.write(event)
+        return event
+
     def record(self, record: DecisionRecord) -> None:
         """Record one decision.
 
@@ -245,13 +297,16 @@ class LearningPipeline:
             "mode": "live",
             **fields,
         }
-        if mapping.get("event_id") is None and mapping.get("timestamp") is None:
-            mapping["timestamp"] = datetime.now(UTC)
+        if mapping.get("event_id") is None:
+            mapping["event_id"] = os.urandom(16).hex()
+            if mapping.get("timestamp") is None:
+                mapping["timestamp"] = datetime.now(UTC)
         return self._checked(mapping, where)
 
     def _checked(self, mapping: Mapping[str, Any], where: str) -> DecisionRecord:
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)
-        self.unlearned.update(mapping.keys() - KNOWN_NAMES)
+        if unlearned := mapping.keys() - KNOWN_NAMES:
+            self.unlearned.update(unlearned)
         return self._conform(record, where)
 
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:
@@ -261,7 +316,7 @@ class LearningPipeline:
     def _validator(self, agent: str) -> Validator | None:
         """The agent's validator, or ``None`` where it is undeclared; read again when the file has changed."""
         try:
-            state = self.home.configuration_path.stat()
+            state = os.stat(self._configuration_name)
         except OSError as error:
             where = str(self.home.configuration_path)
             raise HomeError("is gone", where=where, remedy="restore it, or name another home") from error
@@ -269,9 +324,16 @@ class LearningPipeline:
             self._validators.clear()
             self._configuration = (state.st_mtime_ns, state.st_size)
         if agent not in self._validators:
-            declared = agent in self.home.agents()
-            self._validators[agent] = Validator(self.home.specification(agent)) if declared else None
+            self._validators[agent] = self._new_validator(agent)
         return self._validators[agent]
+
+    def _new_validator(self, agent: str) -> Validator | None:
+        if agent not in self.home.agents():
+            return None
+        specification = self.home.specification(agent)
+        with contextlib.suppress(OSError):  # each declaration that records were checked by is stored with them
+            self.home.keep(specification)
+        return Validator(specification)
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

@@ -5,66 +5,91 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from envs.errors import RecordError, RetrainerError
 from envs.journal import AppendResult, Journal
-from envs.record import DecisionRecord
+from envs.journal_errors import locked
+from envs.journal_rows import Event, JournalRow, row_of
 
 INTERVAL = 0.2
+TIMEOUT = 5.0
 CAPACITY = 10_000
+PIECE = 5_000  # rows of one transaction: others who write wait for no more
 
 
 class JournalWriter:
-    """Appends records to a journal.
+    """Appends records and outcomes to a journal.
 
-    With ``buffered`` a record waits in memory for at most :data:`INTERVAL` seconds (a crash loses
-    it; :meth:`flush` does not return before it is durable). What cannot be written for a while (a
-    full disk) stays in the buffer; what the journal refuses is reported by the next flush.
+    With ``buffered`` an event waits in memory for at most ``interval`` seconds (a crash loses it;
+    :meth:`flush` does not return before it is durable). What cannot be written for a while (a full
+    disk) stays in the buffer, and once that is full a new event is refused with the reason; what the
+    journal refuses is reported by the next flush.
 
     Args:
         path: the journal's file.
-        buffered: whether records may wait.
+        buffered: whether events may wait.
+        interval: seconds that they may wait.
+        timeout: seconds to wait for other writers of the journal.
+        written: told how many events were written, in the thread that wrote them.
     """
 
-    def __init__(self, path: Path, *, buffered: bool) -> None:
-        self.journal = Journal(path)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        buffered: bool,
+        interval: float = INTERVAL,
+        timeout: float = TIMEOUT,
+        written: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.journal = Journal(path, timeout)
         self.buffered = buffered
+        self._interval = interval
+        self._written = written
         self._reset()
         _WRITERS.add(self)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._draining = threading.RLock()
-        self._pending: list[DecisionRecord] = []
+        self._pending: list[JournalRow] = []
         self._failures: list[RetrainerError] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def write(self, record: DecisionRecord) -> None:
-        """Append one record, or put it into the buffer; waits while the buffer is full."""
-        if not self.buffered:
-            self.journal.append([record])
-            return
-        with self._lock:
-            self._pending.append(record)
-            full = len(self._pending) >= CAPACITY
-            self._start()
-        if full:
-            self._drain()
-
-    def write_many(self, records: Sequence[DecisionRecord]) -> AppendResult:
-        """Append records in one transaction, all or none, after those that wait."""
-        self.flush()
-        return self.journal.append(records)
-
-    def flush(self) -> None:
-        """Return when every record written so far is durable.
+    def write(self, event: Event) -> None:
+        """Append one event, or put it into the buffer.
 
         Raises:
-            RetrainerError: a record was refused or the journal cannot be written; the first one's error.
+            JournalError: it cannot be written, or the buffer is full of what cannot; it was not taken.
+        """
+        row = row_of(event)  # text from here on: what the caller does to its values later is not recorded
+        if not self.buffered:
+            self.journal.append([row])
+            self._written(1)
+            return
+        if len(self._pending) >= CAPACITY:
+            self._drain()
+        with self._lock:
+            self._pending.append(row)
+            self._start()
+
+    def write_many(self, events: Sequence[Event]) -> AppendResult:
+        """Append events in one transaction, all or none, after those that wait."""
+        self.flush()
+        result = self.journal.append(events)
+        self._written(result.added)
+        return result
+
+    def flush(self) -> None:
+        """Return when every event written so far is durable.
+
+        Raises:
+            RetrainerError: an event was refused or the journal cannot be written; the first one's error.
         """
         self._drain()
         with self._lock:
@@ -94,32 +119,43 @@ class JournalWriter:
             _at_end_of_child(self)
 
     def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(INTERVAL):
+        while not stop.wait(self._interval):
             try:
                 self._drain()
             except RetrainerError:
                 continue  # what waits stays, and flush() says why it does
 
     def _drain(self) -> None:
-        with self._draining:
+        deadline = time.monotonic() + self.journal.timeout
+        if not self._draining.acquire(timeout=self.journal.timeout):
+            raise locked(self.journal.path, self.journal.timeout)
+        try:
             with self._lock:
-                batch = list(self._pending)
-            if not batch:
-                return
-            try:
-                self.journal.append(batch)
-            except RecordError:
-                # One refused record must not take the others with it.
-                for record in batch:
-                    self._drain_one(record)
-            else:
+                waiting = len(self._pending)
+            while waiting > 0:
                 with self._lock:
-                    del self._pending[: len(batch)]
+                    rows = self._pending[: min(PIECE, waiting)]
+                self._write(rows, deadline)
+                waiting -= len(rows)
+        finally:
+            self._draining.release()
 
-    def _drain_one(self, record: DecisionRecord) -> None:
+    def _write(self, rows: list[JournalRow], deadline: float) -> None:
+        """Move rows from the head of the buffer to the journal."""
+        try:
+            self.journal.append(rows, deadline=deadline)
+        except RecordError:
+            for row in rows:  # one refused record must not take the others with it
+                self._write_one(row, deadline)
+        else:
+            with self._lock:
+                del self._pending[: len(rows)]
+        self._written(len(rows))
+
+    def _write_one(self, row: JournalRow, deadline: float) -> None:
         refused: list[RetrainerError] = []
         try:
-            self.journal.append([record])
+            self.journal.append([row], deadline=deadline)
         except RecordError as error:
             refused.append(error)
         with self._lock:

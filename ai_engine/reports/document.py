@@ -12,7 +12,7 @@ from envs.errors import DataError
 
 SCHEMA_VERSION = 1
 _TEXTS = ("title", "created", "sentence", "agent", "run", "command")
-_MAPPINGS = ("figures", "card", "actions")
+_MAPPINGS = ("figures", "card", "actions", "placebo")
 _LISTS = ("variants", "reveal")
 
 
@@ -38,8 +38,10 @@ class ReportDocument:
         variants: each ``version, algorithm, hyperparameters, seeds, step``, ``estimate`` and ``gain``
             (each ``value, lower, upper, confidence, estimator, effective_sample_size, evidence,
             refused``), ``model_gain``, ``curve`` (``metric``, ``values``), ``finalist``, ``recommended``.
-        gate: ``decision, version, reason, needs {decisions, seconds, explore}, estimate, alpha, look``,
-            or ``None`` where no gate was run.
+        gate: ``decision, version, reason, needs {decisions, seconds, explore}, estimate, alpha, look,
+            guardrails`` (each ``name, change, bound, margin, direction, verdict``), or ``None`` where no gate was run.
+        placebo: ``command``, and where the gate's self-test was run ``text, decisions, created`` and ``outcome``
+            with ``passed``.
         actions: ``names`` (A) and ``series``, each ``policy`` and ``shares`` (A) in [0, 1].
         reveal: each ``policy, estimate, lower, upper, evidence, pool, pool_error, unseen,
             unseen_error``; errors are standard errors. Empty where no truth is known.
@@ -62,6 +64,7 @@ class ReportDocument:
     actions: Mapping[str, Any] = field(default_factory=dict)
     reveal: list[Mapping[str, Any]] = field(default_factory=list)
     command: str = ""
+    placebo: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -9,6 +9,7 @@ from typing import Any
 from ai_engine.reports.bars import share_bars, step_bars
 from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
 from ai_engine.reports.document import ReportDocument
+from ai_engine.reports.estimate_view import estimate_view, method
 from ai_engine.reports.formats import (
     DASH,
     SPACE,
@@ -103,8 +104,8 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
                 "hyperparameters": [(k, setting(v)) for k, v in (row.get("hyperparameters") or {}).items()],
                 "seeds": f",{SPACE}".join(str(seed) for seed in row.get("seeds") or []) or DASH,
                 "step": number(row.get("step")),
-                "gain": _estimate_view(gain, gain_decimals, signed=True),
-                "estimate": _estimate_view(estimate, value_decimals),
+                "gain": estimate_view(gain, gain_decimals, signed=True),
+                "estimate": estimate_view(estimate, value_decimals),
                 "model_gain": fixed(row.get("model_gain"), gain_decimals, signed=True),
                 "by_log": by_log(gain),
                 "refused": list(dict.fromkeys(str(e["refused"]) for e in (gain, estimate) if e.get("refused"))),
@@ -120,22 +121,6 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
         drawing = forest_plot(chart, "gains", "Paired gain of each variant over the champion", text)
     methods = {key: _common_method([row[key] for row in rows]) for key in ("gain", "estimate")}
     return {"rows": rows, "drawing": drawing, "methods": methods, "by_model": sum(not row["by_log"] for row in rows)}
-
-
-def gate_view(gate: Data | None) -> dict[str, Any] | None:
-    """What the gate answered."""
-    if gate is None:
-        return None
-    estimate = gate.get("estimate") or {}
-    decimals = common_decimals([estimate], [estimate.get("value")])
-    return {
-        "version": gate.get("version"),
-        "reason": gate.get("reason") or "",
-        "look": gate.get("look"),
-        "alpha": gate.get("alpha"),
-        "needs": {key: finite((gate.get("needs") or {}).get(key)) for key in ("decisions", "seconds", "explore")},
-        "estimate": _estimate_view(estimate, decimals, signed=True) if estimate else None,
-    }
 
 
 def action_view(actions: Data) -> dict[str, Any] | None:
@@ -249,20 +234,6 @@ def _gain_row(row: Data, shown: Data, varied: set[tuple[str, str]]) -> GainRow:
     )
 
 
-def _estimate_view(estimate: Data, column: int, *, signed: bool = False) -> dict[str, Any]:
-    decimals = estimate_decimals(estimate, column)
-    shown = {
-        "value": fixed(estimate.get("value"), decimals, signed=signed),
-        "interval": interval(estimate.get("lower"), estimate.get("upper"), decimals, signed=signed),
-        "confidence": percent(estimate.get("confidence")),
-        "estimator": str(estimate.get("estimator") or DASH),
-        "effective_sample_size": number(estimate.get("effective_sample_size")),
-        "evidence": str(estimate.get("evidence") or DASH),
-        "refused": str(estimate.get("refused") or ""),
-    }
-    return {**shown, "method": _method(shown)}
-
-
 def _difference(series: Sequence[tuple[str, Sequence[Any]]], index: int) -> float:
     shares = [finite(shares[index]) or 0.0 for _, shares in series]
     return max(shares) - min(shares)
@@ -278,14 +249,8 @@ def _step(item: Any) -> tuple[str, float | None]:
 
 def _common_method(shown: Sequence[Data]) -> str:
     """Estimator and confidence where all estimates share them, to be said once; else empty."""
-    methods = {_method(row) for row in shown}
+    methods = {method(row) for row in shown}
     return methods.pop() if len(methods) == 1 else ""
-
-
-def _method(shown: Data) -> str:
-    # A range over models claims no confidence.
-    claimed = "" if shown["confidence"] == percent(0.0) else f", {shown['confidence']}"
-    return f"{label(shown['estimator'])}{claimed}"
 
 
 def _severity(row: Data) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from envs.home import Home
 from envs.record import DecisionRecord
 from tests import homes
 from tune_configs.gate.budget import alpha_at
+from tune_configs.gate.planning import about
 
 AGENT = homes.AGENT
 
@@ -60,15 +63,18 @@ def test_the_gate_reads_final_once_and_says_what_it_cost(swept: tuple[Home, Tune
 
 
 def test_a_second_gate_at_once_is_refused_and_free(swept: tuple[Home, TuneResult]) -> None:
-    home, _ = swept
+    home, tuned = swept
     first = gate(AGENT, home=home)
     spent = looks(home)
     second = gate(AGENT, home=home)
     assert (second.decision, second.look, second.alpha, second.units) == ("refused", 0, 0.0, 0)
-    assert "only 0 final episodes are newer than the last look" in second.reason
-    assert "100 more are needed" in second.reason
+    assert "only 0 final units are newer than the last look" in second.reason
+    # As many as have 100 effective ones at the overlap that the finalist has on select.
+    reach = max(v.gain.effective_sample_size / v.gain.units for v in tuned.variants if v.version in tuned.finalists)
+    assert f"{math.ceil(100 / reach)} more are needed" in second.reason
     assert second.needs.decisions is not None and second.needs.decisions >= 100 * homes.HORIZON
-    assert f"{second.needs.decisions:,} decisions" in second.reason
+    assert second.until_look == second.needs.decisions
+    assert f"final split: 1 look spent, fresh after {about(second.until_look):,} new decisions" in second.reason
     assert second.needs.seconds is not None and second.needs.seconds > 0
     assert looks(home) == spent
     # What the first one has shown stays shown.
@@ -83,8 +89,9 @@ def test_the_message_counts_what_is_there_already(swept: tuple[Home, TuneResult]
     newer = int((open_workspace(AGENT, home).dataset.splits == FINAL).sum()) - first_units(home)
     some = gate(AGENT, home=home)
     assert some.decision == "refused"
-    assert f"only {newer} final episodes" in some.reason
-    assert f"{100 - newer} more are needed" in some.reason
+    assert f"only {newer} final units" in some.reason
+    lacking = [int(re.search(r"(\d+) more are needed", each.reason)[1]) for each in (empty, some)]  # type: ignore[index]
+    assert lacking[0] - newer == lacking[1] > 0
     assert some.needs.decisions is not None and empty.needs.decisions is not None
     assert some.needs.decisions < empty.needs.decisions
 

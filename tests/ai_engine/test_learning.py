@@ -27,8 +27,10 @@ from envs.home import Home
 from envs.record import DecisionRecord
 from envs.splits import split_of
 from tests import homes
+from tune_configs.judge import Judge
+from tune_configs.resources import ResourceError
 from tune_configs.spaces import search_space
-from tune_configs.trial import TrialPlan
+from tune_configs.trial_plan import TrialPlan
 
 
 def tuned(home: Home, **arguments: Any) -> TuneResult:
@@ -254,11 +256,11 @@ def test_an_interruption_keeps_what_is_finished_and_names_the_command(
     assert result.run == run.identifier
 
 
-@pytest.mark.parametrize("step", ["_register", "_recommend", "_prepare"])
+@pytest.mark.parametrize("step", ["_register", "_recommend", "prepare"])
 def test_an_interruption_anywhere_leaves_a_run_that_ends_alike(
     step: str, home: Home, swept_home: tuple[Path, TuneResult], monkeypatch: pytest.MonkeyPatch, without_ray: list[int]
 ) -> None:
-    module = learning if step == "_prepare" else concluding
+    module = learning if step == "prepare" else concluding
     real = getattr(module, step)
 
     def late(*arguments: Any, **keywords: Any) -> Any:
@@ -349,3 +351,134 @@ def test_only_the_named_algorithms_are_tried(home: Home, without_ray: list[int])
     ):
         tuned(home, algorithms=("sarsa",))
     assert all(run.status == FINISHED for run in list_runs(home))
+
+
+SPACE = """
+from tune_configs import Choice, SearchSpace, Space, Uniform
+
+SPACE = SearchSpace(
+    spaces=[
+        Space(
+            "tabular_q",
+            {"discretizer": Choice(("integer",)), "anchored": Choice((True,)), "pessimism": Uniform(0.0, 2.0)},
+            steps=(0.1, 0.2),
+        )
+    ]
+)
+"""
+
+
+def test_a_space_of_ones_own_is_searched_and_kept_with_the_run(
+    home: Home, tmp_path: Path, without_ray: list[int]
+) -> None:
+    (tmp_path / "mine.py").write_text(SPACE)
+    result = tuned(home, space=tmp_path / "mine.py", trials=3, tags={"team": "payments"})
+    assert {(variant.algorithm, variant.step) for variant in result.variants} <= {
+        ("tabular_q", 0.1),
+        ("tabular_q", 0.2),
+    }
+    assert len({variant.hyperparameters["pessimism"] for variant in result.variants}) == 3
+    run = Run.open(home, result.run)
+    (tmp_path / "mine.py").write_text("SPACE = None")  # the run no longer needs it
+    kept = run.record["request"]["space"]["spaces"][0]["domains"]["pessimism"]
+    assert kept == {"kind": "uniform", "low": 0.0, "high": 2.0}
+    assert run.tags == {"team": "payments"}
+    assert len(learning.runs_resume(result.run, home=home, add=1).variants) == 4
+
+
+def test_several_seeds_are_one_variant_whose_mean_ranks_it(home: Home, without_ray: list[int]) -> None:
+    (tmp := home.path / "mine.py").write_text(
+        "from tune_configs import SearchSpace, VariantSpecification\n"
+        "SETTINGS = {'model': 'network', 'hidden': (4,), 'updates_per_iteration': 1, 'temperature': 0.0}\n"
+        "SPACE = SearchSpace([VariantSpecification('behavior_cloning', SETTINGS, step) for step in (0.05, 0.1)])\n"
+    )
+    result = tuned(home, space=tmp, trials=2, seeds=3, seed=5)
+    for variant in result.variants:
+        assert variant.seeds == (5, 6, 7) and len(variant.seed_metrics) == 3
+        assert variant.gain.lower == sorted(variant.seed_metrics)[1]
+        best = next(each for each in variant.checkpoints if each.iteration == variant.iteration)
+        assert best.metric == pytest.approx(sum(variant.seed_metrics) / 3)
+    assert "mean bound of 3 seeds" in result.to_text()
+
+
+def test_further_variants_in_a_finished_run_are_those_of_a_longer_one(
+    home: Home, tmp_path: Path, swept: tuple[Home, TuneResult], without_ray: list[int]
+) -> None:
+    longer = tuned(home, trials=homes.TRIALS + 2)
+    finished, result = swept
+    ai_engine.gate(homes.AGENT, home=finished)
+    kept = {path: path.stat().st_mtime_ns for path in (Run.open(finished, result.run).path / "variants").iterdir()}
+    without_ray.clear()
+    extended = learning.runs_resume(result.run, home=finished, add=2)
+    assert without_ray == [homes.TRIALS, homes.TRIALS + 1]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert extended.run == result.run
+    # A version that was registered before keeps its number; for the rest it is the longer run.
+    numbers = [{v.index: v.version for v in each.variants if v.version} for each in (extended, result)]
+    assert all(numbers[0][index] == version for index, version in numbers[1].items() if version in result.finalists)
+    documents = [homes.comparable(each.to_json())["variants"] for each in (extended, longer)]
+    for variant in (*documents[0], *documents[1]):
+        variant.pop("version")
+    assert documents[0] == documents[1]
+    run = Run.open(finished, result.run)
+    assert run.status == FINISHED and not (run.path / "gate.json").exists()
+    assert run.read("result.json") == extended.to_json()
+
+
+def test_further_variants_that_could_not_be_compared_are_refused(
+    swept: tuple[Home, TuneResult], without_ray: list[int]
+) -> None:
+    home, result = swept
+    run = Run.open(home, result.run)
+    run.update(status=INTERRUPTED)
+    with pytest.raises(DataError, match="is interrupted; resume it first"):
+        learning.runs_resume(result.run, home=home, add=1)
+    run.update(status=FINISHED)
+    with pytest.raises(DataError, match="add at least one"):
+        learning.runs_resume(result.run, home=home, add=0)
+    homes.write(home, homes.records(5, seed=99))
+    with pytest.raises(DataError, match="the log has changed since"):
+        learning.runs_resume(result.run, home=home, add=1)
+    assert Run.open(home, result.run).status == FINISHED
+    assert without_ray == []
+
+
+def test_an_end_that_only_the_models_praise_is_recommended_beside_the_proven_middle(
+    home: Home, monkeypatch: pytest.MonkeyPatch, without_ray: list[int]
+) -> None:
+    (mine := home.path / "mine.py").write_text(
+        "from tune_configs import SearchSpace, VariantSpecification\n"
+        "SETTINGS = {'hidden': (4,), 'learning_rate': 0.03}\n"
+        "SPACE = SearchSpace([VariantSpecification('behavior_cloning', SETTINGS, 0.5)])\n"
+    )
+    judge, bounds = Judge.judged, iter((0.1, 0.3, None))
+
+    def judged(self: Judge, found: Any) -> Any:
+        judgement, lower = judge(self, found), next(bounds)
+        if lower is None:
+            return replace(judgement, gain=replace(judgement.gain, refused="no overlap"), model_gain=0.9)
+        return replace(judgement, gain=replace(judgement.gain, refused="", value=1.0, lower=lower))
+
+    monkeypatch.setattr(Judge, "judged", judged)
+    result = tuned(home, space=mine, trials=1)
+    best, last = result.variants
+    assert [each.iteration for each in (best, last)] == [4, 12]
+    assert (result.recommended, result.evidence) == (last.version, "model")
+    assert result.finalists == (best.version,)
+    assert component(home, best.version) != component(home, last.version)
+    assert (last.model_gain, best.gain.lower) == (0.9, 0.3)
+    assert [round(each.metric, 6) for each in best.checkpoints] == [0.1, 0.3, -6.0]
+    assert (best.iterations, last.iterations) == ("4 (last 12: model +0.9)", "12 (best 4: +0.3)")
+    assert best.iterations in result.to_text()
+    again = TuneResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
+    assert again.to_json() == result.to_json()
+
+
+def test_what_can_never_run_leaves_no_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def impossible(plans: Any, **arguments: Any) -> Any:
+        raise ResourceError("each trial asks for 9 CPU", where="resources", remedy="ask for less")
+
+    monkeypatch.setattr(learning, "run_sweeps", impossible)
+    with pytest.raises(ResourceError, match="9 CPU"):
+        tuned(home, resources={"CPU": 9})
+    assert list_runs(home) == []

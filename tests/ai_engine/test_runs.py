@@ -80,8 +80,33 @@ def test_listing_and_showing(swept: tuple[Home, TuneResult]) -> None:
         runs_show("nothing", home)
 
 
+def test_tags_find_runs(home: Home) -> None:
+    first = Run.create(home, AGENT, "tune", {}, {"team": "payments", "try": "1"})
+    second = Run.create(home, AGENT, "tune", {}, {"team": "payments"})
+    Run.create(home, AGENT, "train", {})
+
+    def found(**tags: str) -> list[str]:
+        return [run.identifier for run in runs_list(home, tags=tags).runs]
+
+    assert found(team="payments") == [first.identifier, second.identifier]
+    assert found(team="payments", **{"try": "1"}) == [first.identifier]
+    assert found(team="search") == []
+    assert len(found()) == 3
+    assert "team=payments try=1" in runs_list(home).to_text()
+    assert Run.open(home, first.identifier).tags == {"team": "payments", "try": "1"}
+    with pytest.raises(DataError, match="is no tag"):
+        Run.create(home, AGENT, "tune", {}, {"a=b": "c"})
+    assert len(found()) == 3
+
+
+def test_a_failed_run_says_why(home: Home) -> None:
+    run = Run.create(home, AGENT, "tune", {})
+    run.update(status=FAILED, error="1 of 4 trials failed: variant 2: no")
+    assert runs_show(run.identifier, home).to_text().splitlines()[-1].endswith("failed: variant 2: no")
+
+
 def test_an_empty_home_has_no_run(home: Home) -> None:
-    assert runs_list(home).to_text() == "No run yet."
+    assert runs_list(home).to_text() == "No run."
 
 
 def test_only_a_running_run_can_be_stopped(swept: tuple[Home, TuneResult]) -> None:

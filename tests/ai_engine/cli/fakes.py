@@ -10,8 +10,9 @@ import click.testing
 
 PUBLIC = (
     *("init", "import_log", "inspect", "train", "tune", "evaluate", "compare", "demo"),
+    *("log_path", "log_exclude", "log_forget", "log_compact"),
     *("gate", "promote", "rollback", "hold", "release"),
-    *("status", "runs_list", "runs_show", "runs_resume", "runs_stop"),
+    *("track_sync", "status", "runs_list", "runs_show", "runs_resume", "runs_stop"),
 )
 
 

@@ -1,0 +1,26 @@
+"""The grade of a log at shorter horizons: what could be proven if an episode's return counted fewer decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from envs.card.evidence import gather_evidence
+from envs.card.grade import grade_log
+from envs.dataset import Dataset
+
+
+def grades_by_horizon(dataset: Dataset) -> dict[int, str]:
+    """Grade at the horizons 1, 2, 4, … and the declared one, shortest first.
+
+    A grade belongs to a horizon: a product of few ratios has overlap where one of many has none. Each is
+    found as the declared horizon's is, from the same rows; a shorter horizon is another question, about
+    the return of an episode's first decisions.
+    """
+    declared = dataset.specification.horizon
+    horizons = [2**power for power in range(declared.bit_length()) if 2**power < declared]
+    return {horizon: _grade(dataset, horizon) for horizon in [*horizons, declared]}
+
+
+def _grade(dataset: Dataset, horizon: int) -> str:
+    specification = replace(dataset.specification, horizon=horizon)
+    return grade_log(gather_evidence(replace(dataset, specification=specification)), specification)[0]

@@ -1,0 +1,122 @@
+"""Outcomes recorded later, and a buffer that says what it cannot do."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ai_engine.continuous_learning import DataCollector, LearningPipeline
+from ai_engine.continuous_learning import writer as writing
+from envs.errors import DuplicateRecordError, RecordError
+from envs.home import Home
+from envs.journal_errors import JournalLockedError
+from envs.observation import ObservationField, ObservationSpecification
+from envs.specification import AgentSpecification
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.create(tmp_path / "home")
+    observation = ObservationSpecification("object", (ObservationField("load", low=0.0, high=1.0),))
+    home.declare(AgentSpecification("scaling", observation, ("up", "down"), reward_range=(-1.0, 1.0)))
+    return home
+
+
+@pytest.mark.parametrize("durability", ["full", "buffered"])
+def test_an_outcome_is_recorded_later(home: Home, durability: str) -> None:
+    with LearningPipeline(home, durability=durability) as pipeline:
+        decided = pipeline.record_action("scaling", "up", {"load": 0.5})
+        told = pipeline.record_outcome(
+            "scaling", decided.event_id, {"status": "ok"}, True, 2.5, reward=0.5, terminated=True, outcome={"cost": 3}
+        )
+        assert told.decision_id == decided.event_id
+        pipeline.record_outcome("scaling", decided.event_id, success=True)
+    (found,) = DataCollector(home).records("scaling")
+    assert found.outcome == {"output": {"status": "ok"}, "success": True, "execution_time": 2.5, "cost": 3}
+    assert found.reward == 0.5 and found.terminated and found.event_id == decided.event_id
+    assert DataCollector(home).count("scaling") == 1
+
+
+def test_what_is_wrong_with_an_outcome_is_said_at_once(home: Home) -> None:
+    with LearningPipeline(home) as pipeline:
+        decided = pipeline.record_action("scaling", "up", {"load": 0.5})
+        for fields, message in (
+            ({"reward": 3.0}, "agent scaling: reward: 3 is outside the declared reward_range"),
+            ({"next_observation": {"load": 2.0}}, r"agent scaling: next_observation.load: 2 is outside"),
+            ({"cost": 3.0}, "agent scaling: cost: is not a field of an outcome; put it under outcome"),
+            ({}, "agent scaling: outcome: is missing; say what became known"),
+        ):
+            with pytest.raises(RecordError, match=message):
+                pipeline.record_outcome("scaling", decided.event_id, **fields)
+        pipeline.record_outcome("scaling", decided.event_id, reward=0.5)
+        with pytest.raises(DuplicateRecordError, match=r"reward: 0.25, but 0.5 was recorded before"):
+            pipeline.record_outcome("scaling", decided.event_id, reward=0.25)
+    assert [record.reward for record in DataCollector(home).records("scaling")] == [0.5]
+
+
+def test_what_the_caller_changes_afterwards_is_not_recorded(home: Home) -> None:
+    seen = {"load": 0.5}
+    pipeline = LearningPipeline(home, durability="buffered", flush_interval=60.0)
+    record = pipeline.record_action("scaling", "up", seen, metadata={"list": [1]})
+    seen["load"] = 0.9
+    record.metadata["list"].append(2)
+    pipeline.stop()
+    (found,) = DataCollector(home).records("scaling")
+    assert found.observation == {"load": 0.5} and found.metadata == {"list": [1]}
+
+
+def test_a_buffered_record_waits_no_longer_than_it_was_said(home: Home) -> None:
+    pipeline = LearningPipeline(home, durability="buffered", flush_interval=0.05)
+    pipeline.record_action("scaling", "up", {"load": 0.5})
+    begin = time.monotonic()
+    while DataCollector(home).count("scaling") < 1:
+        assert time.monotonic() - begin < 5.0
+        time.sleep(0.01)
+    pipeline.stop()
+
+
+def test_a_full_buffer_refuses_by_name_and_keeps_what_it_holds(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "CAPACITY", 20)
+    pipeline = LearningPipeline(home, durability="buffered", timeout=0.3)
+    pipeline.start()
+    holder = sqlite3.connect(home.journal_path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    events = [pipeline.record_action("scaling", "up", {"load": 0.5}).event_id for _ in range(20)]
+    begin = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(JournalLockedError, match=r"is locked by another process for more than 0\.3 s"):
+            pipeline.record_action("scaling", "up", {"load": 0.5})
+    assert time.monotonic() - begin < 6.0
+    holder.execute("ROLLBACK")
+    pipeline.flush()
+    assert [record.event_id for record in DataCollector(home).records("scaling")] == events, (
+        "what was refused is not there"
+    )
+    events.append(pipeline.record_action("scaling", "up", {"load": 0.5}).event_id)
+    pipeline.stop()
+    assert DataCollector(home).count("scaling") == len(events)
+    holder.close()
+
+
+def test_threads_that_record_durably_share_flushes(home: Home) -> None:
+    pipeline = LearningPipeline(home)
+    pipeline.start()
+    commits: list[str] = []
+    pipeline._writer.journal.file.run(lambda connection: connection.set_trace_callback(commits.append))
+
+    def record() -> None:
+        for _ in range(25):
+            pipeline.record_action("scaling", "up", {"load": 0.5})
+
+    threads = [threading.Thread(target=record) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pipeline.stop()
+    assert DataCollector(home).count("scaling") == 200
+    assert sum(statement.startswith("COMMIT") for statement in commits) < 150
