@@ -18,9 +18,11 @@ from algorithms.ope.intervals import student_t, unit_values
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.padding import trajectories_from
 from algorithms.ope.registry import estimators_for
+from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
 from algorithms.policy import Policy
 from algorithms.policy.provenance import plain_json
+from envs.card.history import history_test
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.home import Home
@@ -119,12 +121,25 @@ def evaluate(
     q, v = cross_fit(model, dataset, probabilities[None], evaluated=evaluated, always=fitted, folds=FOLDS)
     subset, of = dataset.select_episodes(evaluated), evaluated[dataset.episode_index]
     propensities = behavior_propensities(dataset)
+    ratios = None
+    if dataset.specification.horizon > 1:
+        ratios = cross_fit_state_ratios(
+            ratio_states(dataset, fitted | evaluated),
+            dataset,
+            probabilities[None],
+            evaluated=evaluated,
+            always=fitted,
+            folds=FOLDS,
+            propensities=propensities,
+        )[0]
     trajectories = trajectories_from(
         subset,
         probabilities[dataset.rows[of]],
         q=q[0],
         v=v[0],
         propensities=None if propensities is None else propensities[of],
+        state_log_ratios=ratios,
+        markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
     return EvaluateResult(
@@ -139,10 +154,11 @@ def evaluate(
 def every_estimate(
     trajectories: Trajectories, confidence: float, *, units: np.ndarray | None, force: bool = False
 ) -> tuple[Estimate, ...]:
-    """The value of a policy by every estimator that answers at the log's horizon."""
+    """The value of a policy by every estimator that answers at the log's horizon, with what it carries."""
+    with_ratios = trajectories.state_log_ratios is not None
     return tuple(
         _honest(estimator(trajectories, confidence, force=force, units=units))
-        for estimator in estimators_for(trajectories.horizon).values()
+        for estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).values()
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.overlap import DOUBLY_ROBUST_RULE
 from algorithms.policy import Policy
 from envs.card.history import history_test
 from envs.dataset import Dataset
@@ -21,7 +20,7 @@ from tune_configs.gate.guardrail_evidence import guardrail_refusal
 from tune_configs.gate.planning import units_until_look
 from tune_configs.gate.request import CANARY, KEEP, REFUSED, GateDecision, GateRequest, Needs, Planning
 from tune_configs.gate.tail import TailEvidence
-from tune_configs.judge import episodes_in
+from tune_configs.judge import BY_STATES, episodes_in, overlap_rule
 from tune_configs.trial import behavior_propensities
 
 
@@ -74,9 +73,9 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         fitted=episodes_in(dataset, "train", "select"),
     )
     units = len(np.unique(dataset.units[sides.tested]))
-    if grade in ("C", "D") or units < DOUBLY_ROBUST_RULE.minimum_units:
+    if grade in ("C", "D") or units < overlap_rule(grade).minimum_units:
         return Answer(decide(_unpaid(question, grade, look, units, planning)), 0, newest)
-    if refusal := guardrail_refusal(dataset, sides.tested, sides.fitted):
+    if refusal := guardrail_refusal(dataset, sides.tested, sides.fitted, grade):
         return Answer(_refusal(refusal, look), 0, newest)
     request = gate_request(
         dataset,
@@ -114,7 +113,7 @@ def _barred(grade: str, dataset: Dataset, count: int) -> tuple[str, ...]:
 
     What grade A-M rests on takes the observation for the state, which the log must not contradict.
     """
-    if grade != "A-M":
+    if grade != BY_STATES:
         return ()
     test = history_test(dataset.split("train", "select"))
     return () if test.shows_states else (f"the history test bars it: {test.sentence}",) * count
@@ -148,7 +147,7 @@ def _without_finalists(
 
 def _unpaid(question: Question, grade: str, look: int, units: int, planning: Planning) -> GateRequest:
     """The request of a look for which the final units are not there; nothing of them is read."""
-    rule, count = DOUBLY_ROBUST_RULE, len(question.versions)
+    rule, count = overlap_rule(grade), len(question.versions)
     # How far the log reaches the finalists is known from select.
     judged = [variant.gain for variant in question.tuned.variants if variant.version in question.tuned.finalists]
     effective, of = max(((gain.effective_sample_size, gain.units) for gain in judged), default=(0.0, 0))
@@ -159,6 +158,7 @@ def _unpaid(question: Question, grade: str, look: int, units: int, planning: Pla
         tail=TailEvidence(returns=np.zeros(0)),
         grade=grade,
         look=look,
+        overlap=rule,
         practical_effect=1.0,
         unpaid=f"only {units:,} final units are newer than the last look, {lacking:,} more are needed",
         lacking=lacking,

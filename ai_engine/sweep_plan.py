@@ -49,6 +49,7 @@ def plan_of(run: Run) -> TrialPlan:
         champion=run.path / CHAMPION,
         variants=tuple(VariantSpecification.from_json(item) for item in kept["variants"]),
         seed=request.seed,
+        grade=str(kept["grade"]),
         since=int(run.record["since"]),
         strategy=request.strategy,
         space=request.space,

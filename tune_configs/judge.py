@@ -6,25 +6,42 @@ difference is taken between two numbers of the same estimator, model class and f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from algorithms.ope.cross_fitting import cross_fit, folds_of
 from algorithms.ope.doubly_robust import doubly_robust
+from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, doubly_robust_marginalized
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
 from algorithms.ope.padding import trajectories_from
-from algorithms.ope.paired import paired_difference, paired_estimate
+from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap
 from algorithms.ope.state_action_models import StateActionModel
+from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
 
 FOLDS = 3
-SELECT_RULE = OverlapRule(DOUBLY_ROBUST_RULE.minimum_units * 0.15 / 0.35, DOUBLY_ROBUST_RULE.minimum_fraction)
-"""Overlap on ``select`` of a policy that the gate will be able to judge on ``final``, by the splits' shares."""
+BY_STATES = "A-M"
+"""The grade of a log whose states were shown to be states: policies are judged by marginal weights."""
+
+
+def overlap_rule(grade: str, split: str = "final") -> OverlapRule:
+    """Smallest overlap that is answered on a log of this grade.
+
+    Args:
+        grade: of the log.
+        split: ``final``, or ``select``, which by the splits' shares asks for as much as a policy needs that the
+            gate will be able to judge on ``final``.
+    """
+    rule = MARGINAL_RULE if grade == BY_STATES else DOUBLY_ROBUST_RULE
+    return rule if split == "final" else OverlapRule(rule.minimum_units * 0.15 / 0.35, rule.minimum_fraction)
+
+
+SELECT_RULE = overlap_rule("A", "select")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +78,8 @@ class Judge:
         propensities: float64 (N,), estimated ones where the log has none.
         seed: of folds and cells.
         models: model classes of all rows, where they are there already; fitted on ``fitted`` by default.
+        grade: of the log; on grade A-M the weights are marginal ones.
+        markov: what the history test says; where it is given, trajectories carry state ratios on any grade.
     """
 
     def __init__(
@@ -74,10 +93,16 @@ class Judge:
         propensities: np.ndarray | None = None,
         seed: int = 0,
         models: Mapping[str, StateActionModel] | None = None,
+        grade: str = "A",
+        markov: bool | None = None,
     ) -> None:
         self.dataset, self.evaluated, self.fitted, self.folds, self.seed = dataset, evaluated, fitted, folds, seed
         self.models = evaluation_models(dataset, fitted, seed=seed) if models is None else dict(models)
         self.first = next(iter(self.models))
+        self.grade, self.marginal, self.rule = grade, grade == BY_STATES, overlap_rule(grade, "select")
+        self.markov = self.marginal if markov is None else markov
+        weighed = dataset.specification.horizon > 1 and (self.marginal or markov is not None)
+        self._states = ratio_states(dataset, fitted, seed=seed) if weighed else None
         self.subset = dataset.select_episodes(evaluated)
         chosen = evaluated[dataset.episode_index]
         self.rows = dataset.rows[chosen]
@@ -90,7 +115,7 @@ class Judge:
 
     def trajectories(self, probabilities: np.ndarray) -> dict[str, list[Trajectories]]:
         """The evaluated episodes under each of P policies (P, N + E, A), for each model class."""
-        found = {}
+        found, ratios = {}, self._state_ratios(probabilities)
         for name, model in self.models.items():
             q, v = cross_fit(
                 model,
@@ -102,10 +127,35 @@ class Judge:
                 seed=self.seed,
             )
             found[name] = [
-                trajectories_from(self.subset, each[self.rows], q=q_each, v=v_each, propensities=self.propensities)
-                for each, q_each, v_each in zip(probabilities, q, v, strict=True)
+                trajectories_from(
+                    self.subset,
+                    each[self.rows],
+                    q=q_each,
+                    v=v_each,
+                    propensities=self.propensities,
+                    state_log_ratios=of_states,
+                    markov=self.markov,
+                )
+                for each, q_each, v_each, of_states in zip(probabilities, q, v, ratios, strict=True)
             ]
         return found
+
+    def _state_ratios(self, probabilities: np.ndarray) -> Sequence[np.ndarray | None]:
+        """Log state ratios (E', H) of each policy where they are asked for, from the folds of the values."""
+        if self._states is None:
+            return [None] * len(probabilities)
+        return list(
+            cross_fit_state_ratios(
+                self._states,
+                self.dataset,
+                probabilities,
+                evaluated=self.evaluated,
+                always=self.fitted,
+                folds=self.folds,
+                propensities=self.propensities_of,
+                seed=self.seed,
+            )
+        )
 
     def judge(self, probabilities: np.ndarray) -> Judgement:
         """Value and gain of a policy with probabilities (N + E, A), floor included."""
@@ -114,8 +164,9 @@ class Judge:
     def judged(self, found: dict[str, list[Trajectories]]) -> Judgement:
         """:meth:`judge`, of the :meth:`trajectories` of one policy."""
         candidate, champion = found[self.first][0], self.champion[self.first][0]
-        gain = paired_estimate(candidate, champion, overlap=SELECT_RULE, units=self.units)
-        value = doubly_robust(candidate, overlap=SELECT_RULE, units=self.units)
+        gain = paired_estimate(candidate, champion, overlap=self.rule, units=self.units, marginal=self.marginal)
+        value_of = doubly_robust_marginalized if self.marginal else doubly_robust
+        value = value_of(candidate, overlap=self.rule, units=self.units)
         if value.refused:
             value = self._model_value(found)
         model_gain = min(self._by_model_and_fold(found, gains=True))
@@ -124,7 +175,14 @@ class Judge:
     def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, list[Trajectories]]:
         """D (P, U) of P policies (P, N + E, A) by the first model class, and their trajectories."""
         candidates, champion = self.trajectories(probabilities)[self.first], self.champion[self.first][0]
-        return np.stack([paired_difference(each, champion, units=self.units) for each in candidates]), candidates
+        differences = [
+            paired_difference(each, champion, units=self.units, marginal=self.marginal) for each in candidates
+        ]
+        return np.stack(differences), candidates
+
+    def reach(self, trajectories: Trajectories) -> float:
+        """Effective number of evaluated units under a policy's weights."""
+        return paired_overlap(trajectories, units=self.units, marginal=self.marginal)
 
     def _model_value(self, found: dict[str, list[Trajectories]]) -> Estimate:
         """The models' word: their mean and their range, which is no confidence interval and does not pose as one."""

@@ -78,7 +78,7 @@ class TrialRun:
         """Each judged checkpoint as it comes; the result is on disk before the last of them is given."""
         plan = self.plan
         self._dataset, self._champion, self._judge, self._smallest = _shared(
-            str(plan.dataset), str(plan.champion), plan.seed, plan.since
+            str(plan.dataset), str(plan.champion), plan.seed, plan.since, plan.grade
         )
         with ExitStack() as stack:
             for position in range(len(self.variant.seeds)):
@@ -232,7 +232,9 @@ def variant_policy(
 
 
 @lru_cache(maxsize=4)
-def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tuple[Dataset, Policy, Judge, float]:
+def _shared(
+    dataset_path: str, champion_path: str, seed: int, since: int, grade: str
+) -> tuple[Dataset, Policy, Judge, float]:
     """What all trials of a worker share: the log, the champion, the judge and the smallest difference."""
     dataset = load_columns(dataset_path)
     champion = Policy.from_bytes(Path(champion_path).read_bytes(), where=champion_path)
@@ -246,6 +248,7 @@ def _shared(dataset_path: str, champion_path: str, seed: int, since: int) -> tup
         fitted=episodes_in(dataset, "train", "select") & ~evaluated,
         propensities=behavior_propensities(dataset),
         seed=seed,
+        grade=grade,
     )
     return dataset, champion, judge, smallest_difference(dataset)
 

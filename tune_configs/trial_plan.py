@@ -22,6 +22,7 @@ class TrialPlan:
         champion: artefact file of the present champion.
         variants: what is tried, as far as it is known before the first trial.
         seed: of folds and cells.
+        grade: of the log.
         since: journal position; ``select`` episodes up to it were judged under an earlier champion
             and serve as training data for the judge's models only.
         strategy: how variants are searched for.
@@ -35,6 +36,7 @@ class TrialPlan:
     champion: Path
     variants: tuple[VariantSpecification, ...]
     seed: int = 0
+    grade: str = "A"
     since: int = 0
     strategy: Strategy = field(default_factory=Strategy)
     space: SearchSpace | None = None

@@ -13,7 +13,7 @@ from ai_engine.comparing.what_if import tenants_of
 from algorithms.ope.diagnostics import overlap_by_region
 from algorithms.ope.disagreement import followed_in
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.expected_error import at_least_expected, no_difference, residual_variances
+from algorithms.ope.expected_error import no_difference, residual_variances
 from algorithms.ope.multiple_testing import Effect, corrected, is_test
 from algorithms.ope.padding import pad
 from algorithms.ope.paired import paired_estimate
@@ -101,8 +101,8 @@ def _gains(evidence: Evidence, probabilities: np.ndarray) -> Iterator[Estimate]:
     champion = evidence.trajectories[0]
     variances = residual_variances(champion)
     for candidate in judge.differences(probabilities)[1]:
-        estimate = paired_estimate(candidate, champion, overlap=SELECT_RULE, units=judge.units)
-        yield at_least_expected(estimate, candidate, champion, variances)
+        estimate = paired_estimate(candidate, champion, overlap=judge.rule, units=judge.units, marginal=judge.marginal)
+        yield evidence.at_least_expected(estimate, candidate, variances)
 
 
 def _segment_gains(evidence: Evidence, divided: tuple[Segmentation, ...]) -> list[list[Estimate]]:

@@ -14,6 +14,7 @@ from algorithms.ope.disagreement import total_variation
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.expected_error import at_least_expected, residual_variances
 from algorithms.ope.trajectories import Trajectories
+from envs.card.history import history_test
 from envs.dataset import Dataset
 from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.trial import behavior_propensities
@@ -65,11 +66,15 @@ class Evidence:
         """What the judge says of a policy; nothing, where ``select`` taught it."""
         judged = self.judge.judged({name: [each[number]] for name, each in self.found.items()})
         ours, theirs = self.trajectories[number], self.trajectories[0]
-        judged = replace(judged, gain=at_least_expected(judged.gain, ours, theirs, residual_variances(theirs)))
-        gain = self.honest_gain(number, judged.gain)
-        taught = gain is not judged.gain
+        expected = self.at_least_expected(judged.gain, ours, residual_variances(theirs))
+        gain = self.honest_gain(number, expected)
+        taught = gain is not expected
         model_gain = float("nan") if taught else judged.model_gain
         return replace(judged, value=self.honest_value(number, judged.value), gain=gain, model_gain=model_gain)
+
+    def at_least_expected(self, gain: Estimate, candidate: Trajectories, variances: np.ndarray) -> Estimate:
+        """A gain over the reference with no smaller an error than its weights lead to expect, where they multiply."""
+        return gain if self.judge.marginal else at_least_expected(gain, candidate, self.trajectories[0], variances)
 
     def honest_value(self, number: int, estimate: Estimate) -> Estimate:
         """The estimate of a policy's value, refused where ``select`` taught the policy."""
@@ -91,6 +96,8 @@ def gather(workspace: Workspace, candidates: Sequence[Candidate]) -> Evidence:
         evaluated=episodes_in(dataset, SPLIT),
         fitted=episodes_in(dataset, "train"),
         propensities=behavior_propensities(dataset),
+        grade=workspace.card().grade,
+        markov=history_test(dataset.split("train", SPLIT)).shows_states,
     )
     stacked = np.stack(probabilities)
     others = judge.trajectories(stacked[1:])

@@ -9,8 +9,8 @@ import numpy as np
 
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
+from algorithms.ope.marginalized_importance_sampling import marginal_weights
 from algorithms.ope.padding import pad, trajectories_from
-from algorithms.ope.paired import paired_overlap
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import FINAL, Dataset
@@ -19,7 +19,7 @@ from tune_configs.gate.guardrail_evidence import guardrails_of
 from tune_configs.gate.request import GateRequest, Planning
 from tune_configs.gate.scarcity import scarce_action
 from tune_configs.gate.tail import TailEvidence
-from tune_configs.judge import FOLDS, Judge
+from tune_configs.judge import FOLDS, Judge, overlap_rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +90,7 @@ def gate_request(
         folds=0,
         propensities=propensities,
         models=models,
+        grade=grade,
     )
     differences, trajectories = tested.differences(candidates)
     untested = None
@@ -102,14 +103,15 @@ def gate_request(
             folds=folds,
             propensities=propensities,
             models=models,
+            grade=grade,
         )
     specification = dataset.specification
     base = tested.champion[tested.first][0]
     returns = unit_values(base.returns, tested.units)
-    reached = min(paired_overlap(base, units=tested.units), float(len(returns)))
+    reached = min(tested.reach(base), float(len(returns)))
     return GateRequest(
         differences=differences,
-        effective_sample_sizes=np.array([min(paired_overlap(t, units=tested.units), reached) for t in trajectories]),
+        effective_sample_sizes=np.array([min(tested.reach(each), reached) for each in trajectories]),
         tail=_tail(tested, trajectories, returns),
         grade=grade,
         look=look,
@@ -120,8 +122,9 @@ def gate_request(
         guardrails=guardrails_of(tested, untested, candidates),
         barred=barred,
         model_estimate=model_estimate,
+        overlap=overlap_rule(grade),
         planning=planning or Planning(),
-        scarce=tuple(scarce_action(tested.subset, each) for each in trajectories),
+        scarce=() if tested.marginal else tuple(scarce_action(tested.subset, each) for each in trajectories),
     )
 
 
@@ -129,10 +132,21 @@ def _tail(judge: Judge, trajectories: list[Trajectories], returns: np.ndarray) -
     specification = judge.dataset.specification
     if not specification.worst_class:
         return TailEvidence(returns=returns)
-    worst = pad(judge.subset, judge.subset.worst, specification.horizon).any(axis=1)
-    by_unit = unit_any(np.asarray(worst), judge.units)
-    weights = [np.exp(unit_log_weights(t.log_ratios.sum(axis=1), judge.units)) for t in trajectories]
+    worst = np.asarray(pad(judge.subset, judge.subset.worst, specification.horizon), dtype=bool)
+    by_unit = unit_any(np.asarray(worst.any(axis=1)), judge.units)
+    weights = [np.exp(unit_log_weights(_log_weights(judge, each, worst), judge.units)) for each in trajectories]
     return TailEvidence(returns=returns, worst=by_unit, weights=np.stack(weights))
+
+
+def _log_weights(judge: Judge, trajectories: Trajectories, worst: np.ndarray) -> np.ndarray:
+    """Log weight of each episode (E,); a marginal one is that with which its worst outcome counts, else its mean."""
+    if not judge.marginal:
+        return np.asarray(trajectories.log_ratios.sum(axis=1))
+    weights, active = marginal_weights(trajectories), trajectories.active
+    at_worst = np.where(worst & active, weights, 0.0).max(axis=1)
+    mean = weights.sum(axis=1) / np.maximum(active.sum(axis=1), 1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.where((worst & active).any(axis=1), at_worst, mean)))
 
 
 def _bounded(judge: Judge, champion: np.ndarray, candidates: np.ndarray, sides: Sides) -> BoundedDifferences | None:

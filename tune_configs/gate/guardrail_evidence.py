@@ -19,7 +19,7 @@ from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.guardrail import GuardrailSpecification
 from tune_configs.gate.guardrails import Guardrail
-from tune_configs.judge import Judge
+from tune_configs.judge import BY_STATES, Judge
 
 
 def increments(dataset: Dataset, values: np.ndarray, aggregate: str) -> np.ndarray:
@@ -51,15 +51,21 @@ def unmeasured(dataset: Dataset, column: int) -> np.ndarray:
     return np.bincount(dataset.episode_index, missing, dataset.episode_count) > 0
 
 
-def guardrail_refusal(dataset: Dataset, tested: np.ndarray, fitted: np.ndarray) -> str:
+def guardrail_refusal(dataset: Dataset, tested: np.ndarray, fitted: np.ndarray, grade: str = "A") -> str:
     """Why a declared guardrail cannot be tested, by its name, or an empty string.
 
     Args:
         dataset: the log.
         tested: bool (E,), the episodes that the gate would read.
         fitted: bool (E,), those that models are fitted on.
+        grade: of the log.
     """
     for column, declared in enumerate(dataset.specification.guardrails):
+        if grade == BY_STATES and declared.aggregate != "sum" and dataset.specification.horizon > 1:
+            return (
+                f"guardrail {declared.name} is the {declared.aggregate} of an episode, which marginal weights (grade "
+                f"{BY_STATES}) cannot value: it hangs on more than the present state; declare its sum, or explore more"
+            )
         missing = unmeasured(dataset, column)
         if (missing & tested).any():
             return (
@@ -118,6 +124,7 @@ def _on(judge: Judge, values: np.ndarray, missing: np.ndarray) -> Judge:
         propensities=judge.propensities_of,
         seed=judge.seed,
         models={judge.first: judge.models[judge.first]},
+        grade=judge.grade,
     )
 
 

@@ -26,7 +26,7 @@ from tune_configs.gate.finalists import finalists
 from tune_configs.gate.permutation import Permuter
 from tune_configs.gate.placebo_learning import PlaceboLearner
 from tune_configs.gate.request import KEEP, PROMOTE
-from tune_configs.judge import SELECT_RULE, Judge, episodes_in
+from tune_configs.judge import Judge, episodes_in
 
 CONFIDENCE = 0.95
 LEVEL = 0.01
@@ -121,11 +121,12 @@ def run_placebo(
         copy = permuter.copy(rng)
         variants = learner.variants(copy.rewards)
         judge = Judge(
-            copy, champion, evaluated=select, fitted=train, folds=0, propensities=propensities, models={"cells": cells}
-        )
+            copy, champion, evaluated=select, fitted=train, folds=0, propensities=propensities,
+            models={"cells": cells}, grade=grade,
+        )  # fmt: skip
         theirs = judge.champion["cells"][0]
         gains = [
-            paired_estimate(ours, theirs, overlap=SELECT_RULE, units=judge.units)
+            paired_estimate(ours, theirs, overlap=judge.rule, units=judge.units, marginal=judge.marginal)
             for ours in judge.trajectories(variants)["cells"]
         ]
         chosen = list(finalists(gains))

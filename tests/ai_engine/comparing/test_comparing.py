@@ -78,7 +78,7 @@ def test_a_policy_far_from_the_log_is_refused_and_nobody_is_called_better(versio
 
 def test_every_estimator_values_every_policy(versions_home: Home) -> None:
     result = compare(GOOD, home=versions_home)
-    names = list(estimators_for(homes.HORIZON))
+    names = list(estimators_for(homes.HORIZON, state_ratios=True))
     evaluated = ai_engine.evaluate(GOOD, on=AGENT, home=versions_home)
     for policy in (result.reference, *result.policies):
         assert [estimate.estimator for estimate in policy.estimates] == names

@@ -11,6 +11,7 @@ from scipy import stats
 from algorithms.ope.overlap import OverlapRule
 from envs.errors import DataError
 from tests.worlds import explored, random_world
+from tune_configs import judge
 from tune_configs.gate import evidence, placebo, placebo_learning
 from tune_configs.gate.budget import alpha_at
 from tune_configs.gate.placebo import PlaceboOutcome, run_placebo
@@ -61,8 +62,10 @@ def test_a_broken_rule_shows():
     """Learned and chosen on the very units that judge, without the refusal of low overlap, placebos are promoted."""
     log, champion, base = log_of(500, horizon=4, seed=1, states=40)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(placebo, "SELECT_RULE", OverlapRule(0.0, 0.0))
-        patched.setattr(evidence, "GateRequest", lambda **fields: GateRequest(**fields, overlap=OverlapRule(0.0, 0.0)))
+        patched.setattr(judge, "overlap_rule", lambda *_: OverlapRule(0.0, 0.0))
+        patched.setattr(
+            evidence, "GateRequest", lambda **fields: GateRequest(**fields | {"overlap": OverlapRule(0.0, 0.0)})
+        )
         patched.setattr(placebo, "episodes_in", lambda dataset, name: dataset.splits == (0 if name == "train" else 2))
         patched.setattr(placebo_learning, "TRAIN", 2)
         broken = run_placebo(log, champion, base, copies=25)
