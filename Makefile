@@ -1,4 +1,4 @@
-# make demo | test | test-full | env | lock
+# make demo | test | test-full | env | lock | peers
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 STAMP := $(VENV)/installed
 TORCH := 2.13.0
 
-.PHONY: env demo test test-full lint lock clean
+.PHONY: env demo test test-full lint lock peers clean
 
 env: $(STAMP)
 
@@ -19,6 +19,19 @@ $(STAMP): requirements.lock pyproject.toml
 	    && $(PIP) -r requirements.lock && $(PIP) --no-build-isolation -e .; } 2>$(VENV)/pip.log \
 	    || { cat $(VENV)/pip.log; exit 1; }
 	@touch $(STAMP)
+
+# What the benchmarks compare with and cannot share our environment: OBP, SCOPE-RL, d3rlpy. No test needs it.
+PEERS := .venv-peers
+PEERS_LOCK := benchmarks/peers/requirements-peers.lock
+PEERS_PIP = $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --retries 1
+
+peers: $(PEERS)/installed
+
+$(PEERS)/installed: $(PEERS_LOCK)
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@{ $(PEERS_PIP) --extra-index-url https://download.pytorch.org/whl/cpu "torch==$(TORCH)" \
+	    && $(PEERS_PIP) -r $(PEERS_LOCK); } 2>$(PEERS)/pip.log || { cat $(PEERS)/pip.log; exit 1; }
+	@touch $@
 
 demo: $(STAMP)
 	@$(BIN)/retrainer demo

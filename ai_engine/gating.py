@@ -11,6 +11,7 @@ from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.ope.estimate import Estimate
 from algorithms.policy import Policy
+from envs.card.carry_over import carry_over
 from envs.card.history import history_test
 from envs.dataset import Dataset
 from envs.specification import AgentSpecification
@@ -75,7 +76,8 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     units = len(np.unique(dataset.units[sides.tested]))
     if grade in ("C", "D") or units < overlap_rule(grade).minimum_units:
         return Answer(decide(_unpaid(question, grade, look, units, planning)), 0, newest)
-    if refusal := guardrail_refusal(dataset, sides.tested, sides.fitted, grade):
+    refusal = _carried_over(dataset) or guardrail_refusal(dataset, sides.tested, sides.fitted, grade)
+    if refusal:
         return Answer(_refusal(refusal, look), 0, newest)
     request = gate_request(
         dataset,
@@ -106,6 +108,15 @@ def planning_of(dataset: Dataset, specification: AgentSpecification) -> Planning
 
 def _refusal(reason: str, look: int) -> GateDecision:
     return GateDecision(REFUSED, reason, None, "", (), 0.0, look, Needs())
+
+
+def _carried_over(dataset: Dataset) -> str:
+    """Why a gain by the episode is not the gain of a promotion, or an empty string."""
+    found = carry_over(dataset.split("train", "select"))
+    if not found.found:
+        return ""
+    unit = dataset.specification.unit
+    return f"{found.sentence(str(dataset.specification.actions[found.action]))}: declare the {unit} as the episode"
 
 
 def _barred(grade: str, dataset: Dataset, count: int) -> tuple[str, ...]:

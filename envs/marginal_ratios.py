@@ -79,7 +79,7 @@ class MarginalRatios:
             here = self.states[index]
             if step:
                 # The decision before is the one before in the flat columns: same episode, one step less.
-                total = np.bincount(here, weights=reached[index - 1], minlength=self.size)
+                total = np.bincount(here, weights=reached[index - 1], minlength=self.size).astype(np.float64)
                 count = np.bincount(here, minlength=self.size) + self.shrinkage
                 total += self.shrinkage * prior[step]
                 table[step] = np.divide(total, count, out=prior[step].copy(), where=count > 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.behavior import estimate_behavior
 from envs.card.advice import MINIMUM_FRACTION, MINIMUM_UNITS, provable_steps
+from envs.card.carry_over import CarryOver, carry_over
 from envs.card.determinism import predictability
 from envs.card.history import HistoryTest, history_test
 from envs.card.marginal_overlap import measure_marginal_overlap
@@ -47,6 +48,7 @@ class Evidence:
         steps: (step size, effective share of units) of steps towards a candidate, where there is overlap.
         gamma: factor by which estimated propensities may be wrong; NaN where they are logged.
         history: whether observations can be taken for states; ``None`` where nothing was tested.
+        carried: whether actions reach later episodes of their unit; ``None`` where nothing was tested.
         marginal: the reference policy's weights at the step that they reach least, where states were shown to
             be states and whole episodes have too little overlap; else ``None``.
     """
@@ -67,6 +69,7 @@ class Evidence:
     steps: tuple[tuple[float, float], ...] = ()
     gamma: float = math.nan
     history: HistoryTest | None = None
+    carried: CarryOver | None = None
     marginal: Overlap | None = None
 
     @property
@@ -116,6 +119,7 @@ def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> 
         residual=martingale_residual(dataset),
         contradictions=contradictions(dataset),
         history=history or history_test(dataset),
+        carried=carry_over(dataset),
     )
     modal = modal_actions(dataset)
     if checked.true_propensities:

@@ -72,7 +72,7 @@ def grade_log(evidence: Evidence, specification: AgentSpecification) -> tuple[st
 
 def _graded(evidence: Evidence, specification: AgentSpecification) -> tuple[str, list[Finding]]:
     """A or B, of a log with overlap."""
-    doubts = _doubts(evidence, error=True)
+    doubts = [*_doubts(evidence, error=True), *_carried_over(evidence, specification)]
     effect = _detectable_effect(evidence, specification)
     hopeless = effect is not None and effect.severity == "error"
     return ("B" if doubts or hopeless else "A"), doubts + ([effect] if effect else [])
@@ -90,6 +90,22 @@ def _marginal_overlap(evidence: Evidence) -> Finding:
         "a policy is proven by marginal weights, which count on the present state to say all that matters",
         "nothing need be done; keep what decides in the observation",
     )
+
+
+def _carried_over(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
+    """Episodes of one unit are not worlds of their own."""
+    carried = evidence.carried
+    if carried is None or not carried.found:
+        return []
+    return [
+        Finding(
+            "carried_over",
+            "error",
+            carried.sentence(str(specification.actions[carried.action])),
+            "a policy's value per episode is not what it would earn if it decided in all of them; the gate refuses",
+            f"declare the {specification.unit} as the episode (one episode_id, a longer horizon)",
+        )
+    ]
 
 
 def _aliased_states(evidence: Evidence) -> list[Finding]:

@@ -58,6 +58,18 @@ def test_the_policy_that_wrote_the_log_is_everywhere_as_often(bigger):
     np.testing.assert_allclose(fitted_table(dataset, behaviour), 1.0, atol=0.05)
 
 
+def test_steps_that_no_episode_has_reached_are_left_to_the_chains(bigger):
+    """A declared horizon is often longer than anything that was logged."""
+    behaviour = np.full((4, 3), 1 / 3)
+    batch = replace(bigger, horizon=3).draw(behaviour, 50, np.random.default_rng(0))
+    short = replace(bigger, horizon=3).dataset(batch, behaviour, end_known=True)
+    longer = replace(short, specification=replace(short.specification, horizon=6))
+    policy = np.random.default_rng(1).dirichlet(np.ones(3), 4)
+    table = fitted_table(longer, policy)
+    np.testing.assert_array_equal(table[:3], fitted_table(short, policy))
+    assert np.isfinite(table).all()
+
+
 def test_a_factor_on_all_action_ratios_cancels(bigger):
     """Chance mass is taken out step by step: what a step's ratios are too high by must not reach the next."""
     behaviour = np.full((4, 3), 1 / 3)
