@@ -219,7 +219,7 @@ def _covers(answer: Answer, gains: list[Estimate], chosen: tuple[int, ...], trut
     decision, found = answer.decision, {"confidence": 0.0, "covered": None, "chosen_covered": None}
     if decision.alpha > 0 and decision.subject is not None:
         estimate = decision.estimates[decision.subject]
-        if estimate.usable:
+        if estimate.usable and estimate.diagnostics.get("tail_condition") == 1.0:
             truth = truths[chosen[decision.subject]]
             found |= {"confidence": estimate.confidence, "covered": bool(estimate.lower <= truth <= estimate.upper)}
     if chosen:

@@ -196,7 +196,7 @@ def drift(rng: np.random.Generator) -> SealedWorld:
         rewards = np.where(log.active, log.rewards + level[:, None], 0.0)
         return replace(SealedLog.of(replace(log, rewards=rewards)), moments=day * DAY + (day % PER_DAY) * 3_600.0)
 
-    declared: dict[str, object] = {"unit": "day", "reward_range": (-99.0, 99.0)}
+    declared: dict[str, object] = {"unit": "day", "inferred": ("reward_range",)}
     return SealedWorld("", world, explore, DAYS * PER_DAY, happens, declared)
 
 
@@ -213,7 +213,7 @@ def overrides(rng: np.random.Generator) -> SealedWorld:
         log = replace(log, rewards=np.where(log.active, log.rewards + change, 0.0))
         return replace(SealedLog.of(log), executed=np.where(load, 0, log.actions))
 
-    declared: dict[str, object] = {"reward_range": (-99.0, 99.0)}
+    declared: dict[str, object] = {"inferred": ("reward_range",)}
     return SealedWorld("", world, float(rng.uniform(0.2, 0.4)), _episodes(world.horizon), happens, declared)
 
 

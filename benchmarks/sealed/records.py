@@ -29,7 +29,8 @@ class CycleRecord:
         reached: true gain of the champion after the cycle over the first one.
         possible: the same of the best policy with the floor; NaN where nothing is to be found.
         confidence: of the gate's interval.
-        covered: whether that holds the true gain of the policy that the gate speaks of; ``None``: it gave none.
+        covered: whether that holds the true gain of the policy that the gate speaks of; ``None``: it gave none, or
+            said that the tail condition fails and the interval speaks only of what was logged.
         chosen_covered: whether the 95 % interval on ``select`` holds that of the first finalist; ``None``: none.
         oracle: whether a test with the true Q finds the best variant better; ``None``: none is.
     """
@@ -65,6 +66,7 @@ class RivalRecord:
     """What one chooser deployed of one log's variants.
 
     Attributes:
+        log: family, life and cycle.
         family: of the world.
         rival: who chose; ``ours`` is the gate on the same log.
         deployed: whether anything was.
@@ -72,6 +74,7 @@ class RivalRecord:
         best: true gain of the best variant, 0 where none is better.
     """
 
+    log: str
     family: str
     rival: str
     deployed: bool

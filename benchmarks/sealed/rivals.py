@@ -124,4 +124,4 @@ def _record(question: RivalQuestion, rival: str, choice: int | None) -> RivalRec
     family = question.name.split("/")[0]
     best = float(max(question.truths.max(), 0.0))
     gain = 0.0 if choice is None else float(question.truths[choice])
-    return RivalRecord(family, rival, choice is not None, gain, best)
+    return RivalRecord(question.name, family, rival, choice is not None, gain, best)

@@ -11,6 +11,8 @@ from tune_configs.gate.asymptotic import StepDown
 from tune_configs.gate.betting import betting_lower_bounds
 from tune_configs.gate.budget import alpha_at
 from tune_configs.gate.request import GateRequest
+from tune_configs.gate.tail import tail_failure
+from tune_configs.judge import BY_STATES
 
 
 def gate_estimates(
@@ -46,7 +48,7 @@ def refused_estimate(request: GateRequest, finalist: int, reason: str) -> Estima
         lower=math.nan,
         upper=math.nan,
         confidence=1.0 - alpha_at(request.look, request.alpha),
-        estimator="paired_doubly_robust",
+        estimator=_estimator(request),
         effective_sample_size=float(request.effective_sample_sizes[finalist]),
         units=request.differences.shape[1],
         refused=reason,
@@ -54,22 +56,32 @@ def refused_estimate(request: GateRequest, finalist: int, reason: str) -> Estima
 
 
 def _by_mean(request: GateRequest, finalist: int, asymptotic: StepDown, at: int, level: float) -> Estimate:
+    tail = tail_failure(request.tail, request.differences[finalist], finalist)
     return Estimate(
         value=float(asymptotic.means[at]),
         lower=float(asymptotic.lower[at]),
         upper=float(asymptotic.upper[at]),
         confidence=1.0 - 2.0 * level,
-        estimator="paired_doubly_robust",
+        estimator=_estimator(request),
         effective_sample_size=float(request.effective_sample_sizes[finalist]),
         units=request.differences.shape[1],
         diagnostics={
+            "tail_condition": float(not tail),
             "standard_deviation": float(asymptotic.deviations[at]),
             "skewness": float(asymptotic.skewness[at]),
             "statistic": float(asymptotic.statistics[at]),
             "critical_value": asymptotic.critical,
         },
-        assumptions=("simultaneous over the finalists", "units are independent and alike"),
+        assumptions=(
+            "simultaneous over the finalists",
+            "units are independent and alike",
+            *((f"nothing rare is missing from the log, which it does not show: {tail}",) if tail else ()),
+        ),
     )
+
+
+def _estimator(request: GateRequest) -> str:
+    return "paired_doubly_robust_marginalized" if request.grade == BY_STATES else "paired_doubly_robust"
 
 
 def _by_bets(request: GateRequest, finalist: int, lower: float, level: float) -> Estimate:

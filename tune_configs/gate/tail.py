@@ -2,7 +2,8 @@
 
 A t-test knows nothing of what it has not seen: with a rare catastrophe it promotes 47 to 73 % of
 worse policies. So the asymptotic leg alone promotes only where the catastrophe was seen often
-enough under the candidate, or, where none is declared, where no single unit rules the spread.
+enough under the candidate, or, where none is declared, where no single unit rules the spread and where the
+declared bounds leave no room for one: a range of 100 standard deviations says that the worst was never seen.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class TailEvidence:
         worst: bool (n,), units with an outcome in the declared worst class; ``None`` where the
             agent declares none.
         weights: float64 (K, n), the finalists' whole-trajectory weights; read where ``worst`` is given.
+        declared: width of the declared range of the return, 0 where none is declared.
     """
 
     returns: np.ndarray
     worst: np.ndarray | None = None
     weights: np.ndarray | None = None
+    declared: float = 0.0
 
 
 def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int) -> str:
@@ -56,4 +59,9 @@ def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int)
     reach = float(np.ptp(evidence.returns))
     if reach > LARGEST_RETURN_RANGE * spread:
         return f"the returns span {reach / spread:.0f} standard deviations, allowed are {LARGEST_RETURN_RANGE:.0f}"
+    if evidence.declared > LARGEST_RETURN_RANGE * spread > 0.0:
+        return (
+            f"the declared returns span {evidence.declared / spread:.0f} standard deviations of the logged ones, "
+            f"allowed are {LARGEST_RETURN_RANGE:.0f}: what was never seen could undo the gain (declare its worst_class)"
+        )
     return ""

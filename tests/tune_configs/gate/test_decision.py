@@ -292,3 +292,16 @@ def test_contradictions_are_named(request_for):
         request_for(np.zeros((6, 100)))
     with pytest.raises(DataError, match="not finite"):
         decide(request_for(np.where(np.arange(UNITS) == 1, np.nan, gains(0.5))))
+
+
+def test_declared_bounds_that_leave_room_for_the_unseen_end_at_a_live_test(request_for):
+    """A range of 300 standard deviations was declared, nothing of it was ever logged, and no class of it is named."""
+    returns = np.random.default_rng(0).normal(size=4_000)
+    narrow, wide = (TailEvidence(returns, declared=width) for width in (40.0, 300.0))
+    promoted, proposed = (decide(request_for(gains(0.5, units=4_000), tail=tail)) for tail in (narrow, wide))
+    assert promoted.decision == "promote" and proposed.decision == "canary"
+    assert "never seen could undo the gain" in proposed.reason
+    told = [decision.estimates[0] for decision in (promoted, proposed)]
+    assert [estimate.diagnostics["tail_condition"] for estimate in told] == [1.0, 0.0]
+    assert [len(estimate.assumptions) for estimate in told] == [2, 3]
+    assert "never seen" in told[1].assumptions[-1]
