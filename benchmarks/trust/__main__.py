@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.rows import Row, arguments, publish
 from benchmarks.trust.request import Request
 from envs.errors import DataError
 
-PARTS = ("coverage", "calibration", "answers", "widths", "regret", "errors")
+PARTS = (
+    "coverage", "calibration", "answers", "widths", "regret", "errors", "speed", "false_promotions", "power",
+)  # fmt: skip
 """Each a module of this package with ``measure(request) -> rows``."""
-OTHERS = ("speed", "false_promotions", "power")
-"""Each a module of this package with ``measure(quick) -> rows``."""
 
 
 def part(name: str, request: Request) -> list[Row]:
@@ -31,22 +29,22 @@ def part(name: str, request: Request) -> list[Row]:
     Raises:
         DataError: there is no such part.
     """
-    if name not in PARTS + OTHERS or find_spec(f"benchmarks.trust.{name}") is None:
-        raise DataError(f"{name!r} is no part", where="benchmarks.trust", remedy=f"one of {', '.join(PARTS + OTHERS)}")
-    measure: Callable[..., list[Row]] = import_module(f"benchmarks.trust.{name}").measure
-    return measure(request) if name in PARTS else measure(request.quick)
+    if name not in PARTS:
+        raise DataError(f"{name!r} is no part", where="benchmarks.trust", remedy=f"one of {', '.join(PARTS)}")
+    rows: list[Row] = import_module(f"benchmarks.trust.{name}").measure(request)
+    return rows
 
 
 def main() -> None:
     """Measure one part, or all that are there."""
     options = arguments(
         __doc__,
-        only=(str, "", f"one part: {', '.join(PARTS + OTHERS)}"),
+        only=(str, "", f"one part: {', '.join(PARTS)}"),
         logs=(int, 0, "logs a setting, instead of a part's own number"),
         keep=(str, "", "folder of finished pieces, from which an interrupted run goes on"),
     )
     request = Request(options.quick, options.logs, Path(options.keep) if options.keep else None)
-    names = [options.only] if options.only else [*PARTS, *filter(_built, OTHERS)]
+    names = [options.only] if options.only else PARTS
     rows: list[Row] = []
     try:
         for name in names:
@@ -56,10 +54,6 @@ def main() -> None:
     except DataError as error:
         sys.exit(f"error: {error}")
     publish(f"trust {options.only}".strip(), rows, options.json)
-
-
-def _built(name: str) -> bool:
-    return find_spec(f"benchmarks.trust.{name}") is not None
 
 
 if __name__ == "__main__":

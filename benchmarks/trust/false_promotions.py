@@ -44,13 +44,8 @@ TESTED = 1 / 3
 PIECE = 50
 
 
-def measure(quick: bool) -> list[Row]:
+def measure(request: Request) -> list[Row]:
     """Rows of all settings and of the lives."""
-    return measured(Request(quick))
-
-
-def measured(request: Request) -> list[Row]:
-    """The same for a request, whose finished pieces may be kept."""
     rows = []
     for name, (draw, counts) in SETTINGS.items():
         logs = request.count(quick=2, full=1_000)

@@ -129,13 +129,8 @@ def asked(setting: Setting, dataset: Dataset, look: int) -> GateRequest:
     return replace(request, draws=DRAWS, practical_effect=setting.gain)
 
 
-def measure(quick: bool) -> list[Row]:
+def measure(request: Request) -> list[Row]:
     """Rows of all settings."""
-    return measured(Request(quick))
-
-
-def measured(request: Request) -> list[Row]:
-    """The same for a request, whose finished pieces may be kept."""
     logs = request.count(quick=3, full=300)
     rows = []
     for setting in settings():

@@ -16,6 +16,7 @@ from benchmarks.rows import Row
 from benchmarks.trust import large_log
 from benchmarks.trust.all_estimators import evaluate_all
 from benchmarks.trust.linear_process import log, policies
+from benchmarks.trust.request import Request
 from envs.dataset import Dataset
 
 POLICIES, FOLDS = 20, 3
@@ -32,8 +33,9 @@ COLUMNS, CONSTANT = 2.0, 0.6e9
 """Peak memory may be so many times the columns on disk and so many bytes."""
 
 
-def measure(quick: bool) -> list[Row]:
-    """All rows; ``quick`` takes smaller logs and horizons."""
+def measure(request: Request) -> list[Row]:
+    """All rows; a quick request takes smaller logs and horizons."""
+    quick = request.quick
     rows = []
     for batch in FASTER:
         rows += networks(batch, quick)
