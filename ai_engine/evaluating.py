@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
+from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
@@ -98,7 +99,8 @@ def evaluate(
 ) -> EvaluateResult:
     """Value a policy on an agent's log by every estimator.
 
-    On its own agent's log it reads ``select``; on another agent's, which it never learned from, all rows.
+    On its own agent's log it reads ``select``, and refuses what ``select`` taught; on another agent's, which it
+    never learned from, all rows.
 
     Args:
         reference: ``NAME``, ``NAME@14`` or a file.
@@ -142,12 +144,15 @@ def evaluate(
         markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
+    estimates = every_estimate(trajectories, confidence, units=units, force=force)
+    if own and learned_from_select(workspace, policy):
+        estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
     return EvaluateResult(
         policy=str(parse_reference(reference)),
         on=on,
         split="select" if own else "all",
         logged=logged_return(trajectories, units, confidence),
-        estimates=every_estimate(trajectories, confidence, units=units, force=force),
+        estimates=estimates,
     )
 
 

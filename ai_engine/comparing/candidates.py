@@ -8,6 +8,7 @@ from typing import Any
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.evaluating import aligned
+from ai_engine.taught import learned_from_select
 from ai_engine.workspace import Workspace
 from algorithms.policy import BaseReference, Policy, load_policy
 from envs.declaration import RULE
@@ -17,9 +18,6 @@ from envs.rules import load_rule
 from envs.specification import AgentSpecification
 
 Reference = str | Callable[[Any], Any]
-
-SELECT_LEARNERS = ("train and select", "all rows")
-"""How the note of a version says that ``select`` taught it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,20 +81,8 @@ def candidate(workspace: Workspace, reference: Reference) -> Candidate:
         str(parsed),
         aligned(policy, workspace.dataset),
         registered="" if parsed.path else f"{policy.agent}@{policy.version}",
-        learned_from_select=_learned_from_select(workspace, policy),
+        learned_from_select=learned_from_select(workspace, policy),
     )
-
-
-def _learned_from_select(workspace: Workspace, policy: Policy) -> bool:
-    """Whether the policy, or one that lives on in its layers, was trained on ``select``."""
-    seen: set[str] = set()
-    while not any(words in policy.provenance.note for words in SELECT_LEARNERS):
-        parent = policy.provenance.parent
-        if len(policy.layers) < 2 or parent in seen or parent not in workspace.registry.versions(workspace.name):
-            return False
-        seen.add(parent)
-        policy = workspace.registry.version(workspace.name, parent)
-    return True
 
 
 def _callable(specification: AgentSpecification, function: Callable[[Any], Any], name: str) -> Candidate:

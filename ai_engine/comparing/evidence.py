@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ai_engine.comparing.candidates import Candidate
+from ai_engine.taught import TAUGHT, barred
 from ai_engine.workspace import Workspace
 from algorithms.ope.disagreement import total_variation
 from algorithms.ope.estimate import Estimate
@@ -20,7 +21,6 @@ from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.trial import behavior_propensities
 
 SPLIT = "select"
-TAUGHT = f"{SPLIT} taught it, so no row of it can judge"
 OF_REFERENCE = "champion: "
 """How a paired estimate begins to say that it is the reference that cannot be judged."""
 
@@ -103,9 +103,3 @@ def gather(workspace: Workspace, candidates: Sequence[Candidate]) -> Evidence:
     others = judge.trajectories(stacked[1:])
     found = {name: [*reference, *others[name]] for name, reference in judge.champion.items()}
     return Evidence(workspace, tuple(candidates), dataset, stacked, judge, found)
-
-
-def barred(estimate: Estimate, reason: str) -> Estimate:
-    """The estimate without its number."""
-    missing = float("nan")
-    return replace(estimate, value=missing, lower=missing, upper=missing, refused=reason)

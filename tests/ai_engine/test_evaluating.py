@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ai_engine import evaluating
+from ai_engine.deploy.registry import Registry
 from ai_engine.evaluating import EvaluateResult, aligned, evaluate
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
@@ -191,3 +192,21 @@ def test_a_field_of_another_type_is_another_observation_but_renumbered_categorie
     assert aligned(renumbered, dataset) is renumbered
     with pytest.raises(DataError, match="types"):
         aligned(replace(same, observation=declared()), dataset)
+
+
+def test_what_select_taught_is_refused_on_select_and_shown_only_by_force(swept: tuple[Home, TuneResult]) -> None:
+    home, tuned = swept
+    registry = Registry(home)
+    version = registry.version(AGENT, tuned.finalists[0].rpartition("@")[2])
+    note = replace(version.provenance, note="trained on train and select after its choice")
+    taught = f"{AGENT}@{registry.add_version(replace(version, provenance=note))}"
+    plain, found, forced = (
+        evaluate(reference, on=AGENT, home=home, force=force)
+        for reference, force in ((tuned.finalists[0], False), (taught, False), (taught, True))
+    )
+    assert any(estimate.usable for estimate in plain.estimates)
+    for estimate, shown, before in zip(found.estimates, forced.estimates, plain.estimates, strict=True):
+        assert math.isnan(estimate.value) and estimate.refused == shown.refused
+        assert "select taught it" in shown.refused and not shown.usable
+        assert before.refused or shown.value == pytest.approx(before.value, nan_ok=True)
+    assert "cannot say" in found.to_text().splitlines()[-1]
