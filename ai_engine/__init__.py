@@ -14,6 +14,7 @@ _EXPORTS: dict[str, str] = {
     "init": "ai_engine.data",
     "import_log": "ai_engine.data",
     "inspect": "ai_engine.data",
+    "export": "ai_engine.exporting",
     "log": "ai_engine.decision_log",
     "log_path": "ai_engine.log_keeping",
     "log_exclude": "ai_engine.log_keeping",

@@ -1,4 +1,4 @@
-"""The decision log's speed: durable recording, buffered recording, loading ten million decisions.
+"""The decision log's speed: durable recording, buffered recording, importing, loading ten million decisions.
 
 python -m benchmarks.decision_log [--quick] [--json] [--only PART]
 """
@@ -9,7 +9,11 @@ from importlib import import_module
 
 from benchmarks.rows import Row, arguments, publish
 
-PARTS = {"recording": "benchmarks.log_recording", "loading": "benchmarks.log_loading"}
+PARTS = {
+    "recording": "benchmarks.log_recording",
+    "loading": "benchmarks.log_loading",
+    "importing": "benchmarks.log_importing",
+}
 
 
 def main() -> None:

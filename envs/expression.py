@@ -12,9 +12,11 @@ import hashlib
 import math
 import operator
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NoReturn
 
 from envs.errors import RecordError, SpecificationError
+from envs.values import timestamp
 
 EXPRESSION_VERSION = 1
 MAXIMUM_LENGTH = 2000
@@ -43,8 +45,10 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {  # function, few
     "min": (min, 2, 16),
     "max": (max, 2, 16),
     "log": (math.log, 1, 1),
+    "exp": (math.exp, 1, 1),
     "sqrt": (math.sqrt, 1, 1),
 }
+TEXT_FUNCTIONS: dict[str, Callable[[str], Value]] = {"lower": str.lower, "seconds": lambda text: _seconds(text)}
 CONSTANTS = {"true": 1.0, "false": 0.0}
 
 
@@ -53,8 +57,9 @@ class Expression:
 
     Numbers, field names (nested ones joined by dots), ``true`` and ``false`` (1 and 0), texts in
     quotes (for ``==`` and ``!=`` only), ``+ - * / // % **``, comparisons, ``and or not``,
-    ``a if condition else b`` and the functions abs, min, max, log and sqrt. Comparisons and boolean
-    operators give 1 or 0.
+    ``a if condition else b`` and the functions abs, min, max, log, exp and sqrt; of a text ``lower`` and
+    ``seconds`` (since 1970, of an RFC 3339 moment); ``field("any name")`` for a name that is no word.
+    Comparisons and boolean operators give 1 or 0.
 
     Attributes:
         text: the expression as written.
@@ -65,6 +70,10 @@ class Expression:
     Raises:
         SpecificationError: the text is not such an expression; says what and where in it.
     """
+
+    PREFIX = "outcome."  # of fields in messages
+    SUBJECT = "outcome"
+    EXAMPLE = "-cost - 5 * dropped"
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -80,7 +89,7 @@ class Expression:
             reason = error.msg if isinstance(error, SyntaxError) else str(error) or "nested too deeply"
             raise SpecificationError(
                 f"{text[:80]!r} is not an expression ({reason})",
-                remedy='write arithmetic over outcome fields, such as "-cost - 5 * dropped"',
+                remedy=f'write arithmetic over {self.SUBJECT} fields, such as "{self.EXAMPLE}"',
             ) from None
         self.names = tuple(sorted(self._names))
         self.identifier = hashlib.sha256(f"{self.version}:{canonical}".encode()).hexdigest()
@@ -104,7 +113,9 @@ class Expression:
 
     def _failed(self, reason: str) -> RecordError:
         return RecordError(
-            f"{self.text!r} has no value here ({reason})", field="outcome", remedy="correct the row or the expression"
+            f"{self.text!r} has no value here ({reason})",
+            field=self.SUBJECT,
+            remedy="correct the row or the expression",
         )
 
     def _refuse(self, problem: str) -> NoReturn:
@@ -146,7 +157,9 @@ class Expression:
             value = inner(row)
             if isinstance(value, str):
                 raise RecordError(
-                    f"{value!r} is not a number", field=f"outcome.{source}", remedy="give a number, or compare with =="
+                    f"{value!r} is not a number",
+                    field=f"{self.PREFIX}{source}",
+                    remedy="give a number, or compare with ==",
                 )
             return value
 
@@ -170,14 +183,18 @@ class Expression:
                 return value
             if value is None:
                 raise RecordError(
-                    "is missing", field=f"outcome.{name}", remedy=f"record it, the expression {self.text!r} reads it"
+                    "is missing",
+                    field=f"{self.PREFIX}{name}",
+                    remedy=f"record it, the expression {self.text!r} reads it",
                 )
             try:
                 number = float(value)
             except (TypeError, ValueError):
                 number = math.nan
             if not math.isfinite(number):
-                raise RecordError(f"{value!r} is not a finite number", field=f"outcome.{name}", remedy="give a number")
+                raise RecordError(
+                    f"{value!r} is not a finite number", field=f"{self.PREFIX}{name}", remedy="give a number"
+                )
             return number
 
         return read
@@ -196,13 +213,38 @@ class Expression:
 
     def _call(self, node: ast.Call) -> Node:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+        if name == "field":
+            match node.args:
+                case [ast.Constant(value=str() as constant)] if not node.keywords:
+                    return self._field(constant)
+            self._refuse("field takes a name in quotes")
+        if name in TEXT_FUNCTIONS:
+            return self._text_call(name, node)
         if name not in FUNCTIONS:
-            self._refuse(f"{name} is not a function; there are {', '.join(FUNCTIONS)}")
+            self._refuse(f"{name} is not a function; there are {', '.join((*FUNCTIONS, *TEXT_FUNCTIONS, 'field'))}")
         function, fewest, most = FUNCTIONS[name]
         if node.keywords or not fewest <= len(node.args) <= most:
             self._refuse(f"{name} takes {fewest} {'argument' if most == 1 else 'or more arguments'}")
         arguments = [self._number(argument) for argument in node.args]
         return lambda row: function(*(argument(row) for argument in arguments))
+
+    def _text_call(self, name: str, node: ast.Call) -> Node:
+        if node.keywords or len(node.args) != 1:
+            self._refuse(f"{name} takes 1 argument")
+        function, inner, source = TEXT_FUNCTIONS[name], self._compile(node.args[0]), ast.unparse(node.args[0])
+
+        def call(row: Mapping[str, Any]) -> Value:
+            value = inner(row)
+            if not isinstance(value, str):
+                raise RecordError(f"{value:g} is not a text", field=f"{self.PREFIX}{source}", remedy="give a text")
+            return function(value)
+
+        return call
+
+
+def _seconds(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 moment; a ValueError says what is wrong with it."""
+    return datetime.fromisoformat(timestamp(text)).timestamp()
 
 
 def _dotted(node: ast.expr) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envs.errors import SpecificationError
-from envs.observation import ObservationField, ObservationSpecification, flatten
+from envs.observation import MOST_TAGS, ObservationField, ObservationSpecification, flatten
 from envs.specification import Action, AgentSpecification
 
 if TYPE_CHECKING:
@@ -18,76 +19,264 @@ if TYPE_CHECKING:
 
 # More values than this are no category but an identifier; the most frequent are kept, others stay unknown (-1).
 MAXIMUM_CATEGORIES = 64
+COUNTED_VALUES = 65_536  # different values of a field that are counted exactly; beyond, the rarest are forgotten
+COUNTED_NUMBERS = 256  # the same for numbers, which are counted only in case texts come among them
+MAXIMUM_FIELDS = 10_000  # different fields of an observation, and different actions
 
 
 def infer_specification(name: str, records: Iterable[DecisionRecord]) -> AgentSpecification:
-    """The draft specification of a log's agent.
-
-    Actions are those that occur (as taken, allowed or given a probability), sorted, never a count up
-    to the largest. The horizon is the longest episode. The reward's range is that of the data; where
-    no record has a reward and every outcome tells ``success``, that is the reward. Exploration is 0:
-    a log never proves that it will go on.
+    """The draft specification of a log's agent; see :class:`LogStatistics`.
 
     Args:
         name: the agent.
-        records: its decision records, in any order.
-
-    Returns:
-        A specification whose :attr:`~AgentSpecification.inferred` names every attribute that was read off.
+        records: its decision records, in any order; none is kept.
 
     Raises:
         SpecificationError: no record, or observations or actions of different kinds.
     """
-    rows = list(records)
-    where = f"agent {name}"
-    if not rows:
-        raise SpecificationError("has no records to infer a declaration from", where=where, remedy="import a log first")
-    observations = [row.observation for row in rows]
-    observations += [row.next_observation for row in rows if row.next_observation is not None]
-    inferred = ["observation", "actions", "horizon"]
-    reward, reward_range = _reward(rows)
-    inferred += (["reward"] if reward else []) + (["reward_range"] if reward_range else [])
-    return AgentSpecification(
-        name=name,
-        observation=_observation(observations, where),
-        actions=_actions(rows, where),
-        reward=reward,
-        reward_range=reward_range,
-        horizon=_horizon(rows),
-        unit="episode",
-        explore=0.0,
-        inferred=(*inferred, "unit", "explore"),
-    )
+    statistics = LogStatistics(f"agent {name}")
+    for record in records:
+        statistics.add(record)
+    return statistics.specification(name)
 
 
-def _observation(observations: Sequence[Any], where: str) -> ObservationSpecification:
-    kinds = {_kind(observation) for observation in observations}
-    if len(kinds) != 1:
-        raise SpecificationError(
-            f"observation: some are {' and some are '.join(sorted(kinds))}",
-            where=where,
-            remedy="give every decision of one agent the same kind of observation",
-        )
-    kind = kinds.pop()
-    if kind == "int":
-        values = [int(observation) for observation in observations]
-        field = ObservationField("state", "integer", low=float(min(values)), high=float(max(values)))
-        return ObservationSpecification("int", (field,))
-    if kind == "vector":
-        sizes = sorted({len(observation) for observation in observations})
-        if len(sizes) != 1:
+class LogStatistics:
+    """What a draft says about a log, collected record by record in memory that does not grow with it.
+
+    Actions are those that occur (as taken, allowed or given a probability), sorted, never a count up
+    to the largest. The horizon is the longest episode. The reward's range is that of the data; where
+    no record has a reward and every outcome tells ``success``, that is the reward. Exploration is 0:
+    a log never proves that it will go on. All of this is exact; the most frequent texts of a field are,
+    unless it has more than :data:`COUNTED_VALUES` different ones, and then it is an identifier.
+
+    Args:
+        where: what errors name.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.records = 0
+        self._kinds: set[str] = set()
+        self._sizes: set[int] = set()
+        self._observations = 0
+        self._columns: dict[str, _Column] = {}
+        self._integers: tuple[int, int] | None = None
+        self._actions: set[Any] = set()
+        self._probability_names: set[str] = set()
+        self._objects = False
+        self._last_step = 0
+        self._rewards: tuple[float, float] | None = None
+        self._success = True
+
+    def add(self, record: DecisionRecord) -> None:
+        """Count a record in.
+
+        Raises:
+            SpecificationError: more different actions or observed fields than a declaration can list.
+        """
+        self.records += 1
+        self._observe(record.observation)
+        if record.next_observation is not None:
+            self._observe(record.next_observation)
+        if isinstance(record.action, Mapping):
+            self._objects = True
+        else:
+            self._actions.add(record.action)
+        if record.allowed_actions:
+            self._actions.update(record.allowed_actions)
+        if isinstance(record.action_probabilities, Mapping):
+            self._probability_names.update(record.action_probabilities)
+        if record.step > self._last_step:
+            self._last_step = record.step
+        if record.reward is not None:
+            reward = float(record.reward)
+            low, high = self._rewards or (reward, reward)
+            self._rewards = min(low, reward), max(high, reward)
+        elif self._success:
+            self._success = isinstance((record.outcome or {}).get("success"), bool)
+        if len(self._actions) + len(self._probability_names) > 2 * MAXIMUM_FIELDS:
             raise SpecificationError(
-                f"observation: vectors of {sizes[0]} and of {sizes[-1]} numbers",
-                where=where,
+                f"actions: more than {MAXIMUM_FIELDS} different ones",
+                where=self.where,
+                remedy="check which field is the action, or declare the agent first",
+            )
+
+    def specification(self, name: str) -> AgentSpecification:
+        """The draft; :attr:`~AgentSpecification.inferred` names every attribute that was read off.
+
+        Raises:
+            SpecificationError: no record, or observations or actions of different kinds.
+        """
+        if not self.records:
+            raise SpecificationError(
+                "has no records to infer a declaration from", where=self.where, remedy="import a log first"
+            )
+        inferred = ["observation", "actions", "horizon"]
+        observation, actions = self._observation(), self._listed_actions()
+        reward, reward_range = self._reward()
+        inferred += (["reward"] if reward else []) + (["reward_range"] if reward_range else [])
+        return AgentSpecification(
+            name=name,
+            observation=observation,
+            actions=actions,
+            reward=reward,
+            reward_range=reward_range,
+            horizon=1 + self._last_step,
+            unit="episode",
+            explore=0.0,
+            inferred=(*inferred, "unit", "explore"),
+        )
+
+    def _observe(self, observation: Any) -> None:
+        kind = _kind(observation)
+        self._kinds.add(kind)
+        self._observations += 1
+        if kind == "int":
+            value = int(observation)
+            low, high = self._integers or (value, value)
+            self._integers = min(low, value), max(high, value)
+        elif kind == "vector":
+            self._sizes.add(len(observation))
+            for index, value in enumerate(observation):
+                self._column(f"x{index}").add(value)
+        elif kind == "object":
+            for field_name, value in flatten(observation).items():
+                if isinstance(value, (list, tuple)) and value and all(map(_is_number, value)):
+                    for index, item in enumerate(value):
+                        self._column(f"{field_name}.{index}").add(item)
+                else:
+                    self._column(field_name).add(value)
+
+    def _column(self, name: str) -> _Column:
+        column = self._columns.get(name)
+        if column is None:
+            if len(self._columns) >= MAXIMUM_FIELDS:
+                raise SpecificationError(
+                    f"observation: more than {MAXIMUM_FIELDS} different fields",
+                    where=self.where,
+                    remedy="use the same names in every row, or declare the agent first",
+                )
+            column = self._columns[name] = _Column()
+        return column
+
+    def _observation(self) -> ObservationSpecification:
+        if len(self._kinds) != 1:
+            raise SpecificationError(
+                f"observation: some are {' and some are '.join(sorted(self._kinds))}",
+                where=self.where,
+                remedy="give every decision of one agent the same kind of observation",
+            )
+        (kind,) = self._kinds
+        if kind == "int" and self._integers is not None:
+            low, high = self._integers
+            return ObservationSpecification("int", (ObservationField("state", "integer", float(low), float(high)),))
+        if kind == "vector" and len(self._sizes) != 1:
+            raise SpecificationError(
+                f"observation: vectors of {min(self._sizes)} and of {max(self._sizes)} numbers",
+                where=self.where,
                 remedy="give every decision of one agent as many numbers",
             )
-        columns = {f"x{index}": [row[index] for row in observations] for index in range(sizes[0])}
-    else:
-        flat = [flatten(observation) for observation in observations]
-        columns = {field: [row.get(field) for row in flat] for field in sorted(set().union(*flat))}
-    if not columns:
-        raise SpecificationError("observation: is empty", where=where, remedy="record what is known before acting")
-    return ObservationSpecification(kind, tuple(_field(field, values, kind) for field, values in columns.items()))
+        if not self._columns:
+            raise SpecificationError(
+                "observation: is empty", where=self.where, remedy="record what is known before acting"
+            )
+        names = list(self._columns) if kind == "vector" else sorted(self._columns)
+        names = [name for name in names if not self._columns[name].empty]
+        return ObservationSpecification(
+            kind, tuple(self._columns[name].declared(name, kind, self._observations) for name in names)
+        )
+
+    def _listed_actions(self) -> tuple[Action, ...]:
+        if self._objects:
+            raise SpecificationError(
+                "actions: some are objects of numbers",
+                where=self.where,
+                remedy="give each choice a name or an integer",
+            )
+        names = any(isinstance(action, str) for action in self._actions)
+        # Keys of a JSON object are texts even where the actions are integers.
+        keys = {name if names or not _is_integer(name) else int(name) for name in self._probability_names}
+        seen = self._actions | keys
+        if len({isinstance(action, str) for action in seen}) > 1:
+            name, number = (
+                next(action for action in seen if isinstance(action, str) is text) for text in (True, False)
+            )
+            raise SpecificationError(
+                f"actions: {name!r} is a name and {number!r} a number",
+                where=self.where,
+                remedy="use one or the other",
+            )
+        return tuple(sorted(seen))
+
+    def _reward(self) -> tuple[str, tuple[float, float] | None]:
+        if self._rewards is None:
+            return ("success", (0.0, 1.0)) if self._success else ("", None)
+        low, high = self._rewards
+        if low == high:
+            # A range needs a width, and a constant says nothing about it.
+            width = max(abs(low), 1.0)
+            low, high = low - width, high + width
+        return "", (low, high) if math.isfinite(high - low) else None
+
+
+@dataclass(slots=True)
+class _Column:
+    """One field of the observations: how often it is there, of which types, and its most frequent texts."""
+
+    present: int = 0
+    booleans: int = 0
+    numbers: int = 0
+    integers: int = 0
+    texts: int = 0
+    lists: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, value: Any) -> None:
+        if value is None:
+            return
+        self.present += 1
+        if isinstance(value, (bool, np.bool_)):
+            self.booleans += 1
+        elif isinstance(value, (int, float, np.integer, np.floating)):
+            self.numbers += 1
+            if isinstance(value, (int, np.integer)):
+                self.integers += 1
+        elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            self.lists += 1
+            for tag in value:
+                self._count(tag)
+        else:
+            self.texts += 1
+            self._count(str(value))
+            return
+        # Once texts are among them, they are a category's values; until then they are kept in mind, some of them.
+        if not self.lists and (self.texts or len(self.counted) < COUNTED_NUMBERS):
+            self._count(str(value))
+
+    def _count(self, text: str) -> None:
+        self.counted[text] += 1
+        if len(self.counted) > COUNTED_VALUES:
+            self.counted = Counter(dict(self.counted.most_common(COUNTED_VALUES // 2)))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there were lists only, and nothing in any of them."""
+        return self.lists > 0 and self.lists == self.present and not self.counted
+
+    def declared(self, name: str, kind: str, observations: int) -> ObservationField:
+        optional = self.present < observations
+        if self.present and self.booleans == self.present:
+            return ObservationField(name, "boolean", optional=optional)
+        if self.numbers + self.booleans == self.present:
+            # A vector is "numbers" to whoever wrote it: [0, 1.5] and [0.0, 1.5] are the same observation.
+            whole = kind == "object" and self.integers + self.booleans == self.present
+            return ObservationField(name, "integer" if whole and self.present else "number", optional=optional)
+        tags = self.lists > 0 and self.lists == self.present
+        most = MOST_TAGS if tags else MAXIMUM_CATEGORIES
+        kept = sorted(self.counted, key=lambda text: (-self.counted[text], text))[:most]
+        if tags:
+            return ObservationField(name, "tags", categories=tuple(sorted(kept)), optional=optional)
+        return ObservationField(name, "category", categories=tuple(sorted(kept)), optional=optional)
 
 
 def _kind(observation: Any) -> str:
@@ -98,63 +287,9 @@ def _kind(observation: Any) -> str:
     return "vector" if isinstance(observation, (Sequence, np.ndarray)) and not isinstance(observation, str) else "other"
 
 
-def _field(name: str, values: Sequence[Any], kind: str) -> ObservationField:
-    present = [value for value in values if value is not None]
-    optional = len(present) < len(values)
-    if present and all(isinstance(value, (bool, np.bool_)) for value in present):
-        return ObservationField(name, "boolean", optional=optional)
-    if all(isinstance(value, (int, float, np.integer, np.floating)) for value in present):
-        # A vector is "numbers" to whoever wrote it: [0, 1.5] and [0.0, 1.5] are the same observation.
-        whole = kind == "object" and all(isinstance(value, (int, np.integer)) for value in present)
-        return ObservationField(name, "integer" if whole and present else "number", optional=optional)
-    counted = Counter(str(value) for value in present)
-    kept = sorted(counted, key=lambda text: (-counted[text], text))[:MAXIMUM_CATEGORIES]
-    return ObservationField(name, "category", categories=tuple(sorted(kept)), optional=optional)
-
-
-def _actions(rows: Sequence[DecisionRecord], where: str) -> tuple[Action, ...]:
-    seen: set[Any] = set()
-    for row in rows:
-        if isinstance(row.action, Mapping):
-            raise SpecificationError(
-                "actions: some are objects of numbers", where=where, remedy="give each choice a name or an integer"
-            )
-        seen.add(row.action)
-        seen.update(row.allowed_actions or ())
-    names = any(isinstance(action, str) for action in seen)
-    for row in rows:
-        if isinstance(row.action_probabilities, Mapping):
-            # Keys of a JSON object are texts even where the actions are integers.
-            seen.update(key if names or not _is_integer(key) else int(key) for key in row.action_probabilities)
-    if len({isinstance(action, str) for action in seen}) > 1:
-        name, number = (next(action for action in seen if isinstance(action, str) is text) for text in (True, False))
-        raise SpecificationError(
-            f"actions: {name!r} is a name and {number!r} a number", where=where, remedy="use one or the other"
-        )
-    return tuple(sorted(seen))
-
-
 def _is_integer(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-def _horizon(rows: Sequence[DecisionRecord]) -> int:
-    last: dict[tuple[str, str], int] = {}
-    for row in rows:
-        episode = (row.tenant, row.episode_id)
-        last[episode] = max(last.get(episode, 0), row.step)
-    return 1 + max(last.values(), default=0)
-
-
-def _reward(rows: Sequence[DecisionRecord]) -> tuple[str, tuple[float, float] | None]:
-    rewards = [float(row.reward) for row in rows if row.reward is not None]
-    if rewards:
-        low, high = min(rewards), max(rewards)
-        if low == high:
-            # A range needs a width, and a constant says nothing about it.
-            width = max(abs(low), 1.0)
-            low, high = low - width, high + width
-        return "", (low, high) if math.isfinite(high - low) else None
-    if all(isinstance((row.outcome or {}).get("success"), bool) for row in rows):
-        return "success", (0.0, 1.0)
-    return "", None
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

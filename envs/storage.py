@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -49,8 +50,8 @@ class LocalStorage:
         self.root = Path(root)
         self.mode = mode
 
-    def create_if_absent(self, key: str, content: bytes) -> bool:
-        """See :class:`Storage`."""
+    def create_if_absent(self, key: str, content: bytes | Iterable[bytes]) -> bool:
+        """See :class:`Storage`; the content may come piece by piece."""
         target = self._path(key)
         if os.path.lexists(target):
             return False
@@ -104,13 +105,13 @@ class LocalStorage:
             raise ValueError(f"{key!r} is not a storage key: give a relative path with forward slashes")
         return self.root.joinpath(*parts)
 
-    def _write_temporary(self, target: Path, content: bytes) -> Path:
+    def _write_temporary(self, target: Path, content: bytes | Iterable[bytes]) -> Path:
         make_directory(target.parent)
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envs.errors import RecordError
@@ -47,7 +47,7 @@ class Validator:
             self._check_observation(record.observation, "observation")
             if record.next_observation is not None:
                 self._check_observation(record.next_observation, "next_observation")
-            self._check_outcome(record)
+            self.check_outcome_of(record.reward, record.outcome)
         except RecordError as error:
             raise RecordError(
                 error.problem.removeprefix(f"{error.field}: "),
@@ -121,14 +121,22 @@ class Validator:
             problem = error.problem.removeprefix(f"{error.field}: ")
             raise RecordError(problem, field=named, remedy=error.remedy) from None
 
-    def _check_outcome(self, record: DecisionRecord) -> None:
-        """The reward, given or computed, lies in its range; the class of catastrophes can be told."""
-        reward = record.reward
-        if record.outcome is not None:
+    @property
+    def reads_outcomes(self) -> bool:
+        """Whether the declaration computes something from each outcome."""
+        return self._worst is not None or self._reward is not None
+
+    def check_outcome_of(self, reward: float | None, outcome: Mapping[str, Any] | None) -> None:
+        """The reward, given or computed, lies in its range; the class of catastrophes can be told.
+
+        Raises:
+            RecordError: not so; names the field.
+        """
+        if outcome is not None:
             if self._worst is not None:
-                self._worst.evaluate(record.outcome)
+                self._worst.evaluate(outcome)
             if self._reward is not None:
-                reward = self._reward.evaluate(record.outcome)
+                reward = self._reward.evaluate(outcome)
         if reward is not None:
             self._check_range(reward)
 

@@ -28,7 +28,7 @@ class ImportResult:
             "rows": report.rows,
             "added": report.added,
             "duplicates": report.duplicates,
-            "rejected": len(report.rejected),
+            "rejected": report.rejected_count,
             "causes": [asdict(group) for group in report.groups],
             "proposed_mapping": report.proposed_mapping,
             "rejected_path": str(report.rejected_path) if report.rejected_path else None,
@@ -62,7 +62,7 @@ class ImportResult:
         report = self.report
         done = "would be imported" if report.dry_run else "imported"
         also = [f"{report.duplicates:,} already there"] if report.duplicates else []
-        also += [f"{len(report.rejected):,} rejected"] if report.rejected else []
+        also += [f"{report.rejected_count:,} rejected"] if report.rejected_count else []
         rest = f" ({', '.join(also)})" if also else ""
         nothing = "; nothing was written" if report.dry_run else ""
         return f"{report.added:,} of {report.rows:,} rows {done} into {report.agent}{rest}{nothing}."

@@ -1,4 +1,4 @@
-"""Logs from files: JSON Lines and Parquet rows, checked to the last one before anything is written.
+"""Logs from elsewhere: rows of any format, checked to the last one before anything is written.
 
 Nothing is imported here; :func:`envs.importing.importer.import_files` is the way in.
 """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from envs.errors import RecordError
+from envs.infer import MAXIMUM_FIELDS
 from envs.observation import flatten
 from envs.record import DecisionRecord
 from envs.values import shown
@@ -14,27 +15,70 @@ from envs.values import shown
 REMEDY = "correct the row, or declare the agent in retrainer.toml first"
 
 
-def odd_rows(records: Sequence[DecisionRecord]) -> list[tuple[int, RecordError]]:
-    """Position and error of the records that differ in kind from most of the others."""
-    actions = Counter(_kind(record.action) for record in records)
-    forms = Counter(_form(record.observation) for record in records)
-    if not records:
-        return []
-    action, form = actions.most_common(1)[0][0], forms.most_common(1)[0][0]
-    flat = [flatten(record.observation) if isinstance(record.observation, dict) else {} for record in records]
-    types = _field_types(flat) if form == "an object" else {}
-    odd: list[tuple[int, RecordError]] = []
-    for position, record in enumerate(records):
-        error = _odd_action(record, action) or _odd_form(record.observation, "observation", form)
-        error = error or _odd_field(flat[position], "observation", types)
-        following = record.next_observation
-        if error is None and following is not None:
-            error = _odd_form(following, "next_observation", form)
-            if error is None and isinstance(following, dict):
-                error = _odd_field(flatten(following), "next_observation", types)
-        if error is not None:
-            odd.append((position, error))
-    return odd
+class UsualKinds:
+    """What kind of action, of observation and of each observed field most rows have.
+
+    Counted row by row; the verdict on each row comes when all are counted.
+    """
+
+    def __init__(self) -> None:
+        self._actions: Counter[str] = Counter()
+        self._forms: Counter[str] = Counter()
+        self._fields: dict[str, Counter[str]] = {}
+        self._odd = False
+
+    def add(self, record: DecisionRecord) -> None:
+        """Count a record in."""
+        self._actions[_kind(record.action)] += 1
+        self._forms[_form(record.observation)] += 1
+        self._odd = self._odd or isinstance(record.action, dict) or isinstance(record.action_probabilities, list)
+        if isinstance(record.observation, dict):
+            self._add_fields(flatten(record.observation), own=True)
+        if record.next_observation is not None:
+            self._odd = self._odd or _form(record.next_observation) not in self._forms
+            if isinstance(record.next_observation, dict):
+                self._add_fields(flatten(record.next_observation), own=False)
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether no row can be odd: all are of one kind, field by field."""
+        same = len(self._actions) <= 1 and len(self._forms) <= 1
+        return same and not self._odd and all(len(kinds) == 1 for kinds in self._fields.values())
+
+    def error_of(self, record: DecisionRecord) -> RecordError | None:
+        """What is odd about a record that was counted, or ``None``."""
+        form = self._forms.most_common(1)[0][0]
+        error = _odd_action(record, self._actions.most_common(1)[0][0])
+        for name, observation in (("observation", record.observation), ("next_observation", record.next_observation)):
+            if error is None and observation is not None:
+                error = _odd_form(observation, name, form) or self._odd_field(observation, name)
+        return error
+
+    def _add_fields(self, flat: Mapping[str, Any], own: bool) -> None:
+        for name, value in flat.items():
+            if value is None:
+                continue
+            kind = _kind(value)
+            self._odd = self._odd or kind == "an array"
+            kinds = self._fields.get(name)
+            if kinds is None:
+                if len(self._fields) >= MAXIMUM_FIELDS:
+                    continue  # the draft will refuse so many
+                kinds = self._fields[name] = Counter()
+            kinds[kind] += own  # a next observation shows another kind, and does not vote for it
+
+    def _odd_field(self, observation: Any, field: str) -> RecordError | None:
+        if not isinstance(observation, dict):
+            return None
+        for name, value in flatten(observation).items():
+            kind = _kind(value)
+            if kind == "an array":
+                return RecordError("is an array", field=f"{field}.{name}", remedy="write its entries as named fields")
+            usual = self._fields[name].most_common(1)[0][0] if name in self._fields else kind
+            if value is not None and kind != usual:
+                problem = f"{shown(value)} is {kind}, most rows have {usual}"
+                return RecordError(problem, field=f"{field}.{name}", remedy=REMEDY)
+        return None
 
 
 def _odd_action(record: DecisionRecord, usual: str) -> RecordError | None:
@@ -52,26 +96,6 @@ def _odd_action(record: DecisionRecord, usual: str) -> RecordError | None:
 def _odd_form(observation: Any, field: str, usual: str) -> RecordError | None:
     form = _form(observation)
     return None if form == usual else RecordError(f"is {form}, most rows have {usual}", field=field, remedy=REMEDY)
-
-
-def _odd_field(flat: Mapping[str, Any], field: str, types: Mapping[str, str]) -> RecordError | None:
-    for name, value in flat.items():
-        kind = _kind(value)
-        if kind == "an array":
-            return RecordError("is an array", field=f"{field}.{name}", remedy="write its entries as named fields")
-        if value is not None and kind != types.get(name, kind):
-            problem = f"{shown(value)} is {kind}, most rows have {types[name]}"
-            return RecordError(problem, field=f"{field}.{name}", remedy=REMEDY)
-    return None
-
-
-def _field_types(flat: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    counted: dict[str, Counter[str]] = {}
-    for observation in flat:
-        for name, value in observation.items():
-            if value is not None:
-                counted.setdefault(name, Counter())[_kind(value)] += 1
-    return {name: kinds.most_common(1)[0][0] for name, kinds in counted.items()}
 
 
 def _kind(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,30 +16,48 @@ OPENING = 64
 class Identifier:
     """Gives each decision of one file its ``event_id``.
 
-    A row with a timestamp or an episode is known by its content (and by how often that content came
-    before, in this file): the same decision in two exports is one. A row without either says nothing
-    about which decision it was, and two equal ones are two decisions: it is known by its place in a
-    file that begins with the same rows, so that a file that has grown adds only what is new.
+    A row with a timestamp or an episode is known by its content: the same decision in two exports is one.
+    Where a file has the same content again, that is another decision (:func:`repeated` names it, when the
+    file is read). A row without either says nothing about which decision it was, and two equal ones are two
+    decisions: it is known by its place in a file that begins with the same rows, so that a file that has
+    grown adds only what is new.
+
+    Args:
+        state: :attr:`state` of the one to go on from.
     """
 
-    def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
-        self._opening = ""
-        self._opened = 0
+    def __init__(self, state: str = "") -> None:
+        opened, _, self._opening = state.partition(":")
+        self._opened = int(opened or 0)
 
-    def identified(self, record: DecisionRecord, content: Mapping[str, Any], row: int) -> DecisionRecord:
-        """The record, read with :data:`PLACEHOLDER` for its missing ``event_id``, under its own name."""
+    @property
+    def state(self) -> str:
+        """All that the names of later rows depend on."""
+        return f"{self._opened}:{self._opening}"
+
+    def identified(self, record: DecisionRecord, content: Mapping[str, Any], row: int) -> tuple[DecisionRecord, str]:
+        """The record, read with :data:`PLACEHOLDER` for its missing ``event_id``, under its own name.
+
+        Returns:
+            The record, and the digest of its content where it is named by that, else an empty text.
+        """
         digest = record.content_hash
         if content.get("timestamp") is not None or content.get("episode_id") is not None:
-            name = _digest(f"content:{digest}:{self._seen[digest]}")
-            self._seen[digest] += 1
-        else:
-            if self._opened < OPENING:
-                self._opening = _digest(f"{self._opening}:{digest}")
-                self._opened += 1
-            name = _digest(f"place:{self._opening}:{row}:{digest}")
-        event = f"import-{name[:32]}"
-        return replace(record, event_id=event, episode_id=event if record.is_single else record.episode_id)
+            return repeated(record, digest, 0), digest
+        if self._opened < OPENING:
+            self._opening = _digest(f"{self._opening}:{digest}")
+            self._opened += 1
+        return _named(record, f"place:{self._opening}:{row}:{digest}"), ""
+
+
+def repeated(record: DecisionRecord, digest: str, before: int) -> DecisionRecord:
+    """A record known by its content, of which its file has so many ``before`` it."""
+    return _named(record, f"content:{digest}:{before}")
+
+
+def _named(record: DecisionRecord, name: str) -> DecisionRecord:
+    event = f"import-{_digest(name)[:32]}"
+    return replace(record, event_id=event, episode_id=event if record.is_single else record.episode_id)
 
 
 def _digest(text: str) -> str:

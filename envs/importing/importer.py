@@ -1,33 +1,51 @@
-"""Import: every row is read and checked before anything is written; then all is written, or nothing."""
+"""Import: every row is read and checked before anything is written; then all is written, or nothing.
+
+Two passes. The first reads the sources and checks each row into a staging file (:mod:`envs.importing.staging`),
+where the rows are compared with each other. The second appends them to the journal, some at a time. Memory
+does not grow with the sources. An import that was killed goes on where it was when it is called again; where
+it cannot, nothing is imported twice, because every row has its ``event_id`` (:mod:`envs.importing.identity`).
+"""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from envs.declaration import specification_hash
 from envs.errors import DataError, RecordError, SpecificationError
 from envs.home import Home
-from envs.importing.consistency import odd_rows
-from envs.importing.identity import PLACEHOLDER, Identifier
-from envs.importing.mapping import apply_mapping, checked_mapping, propose_mapping
-from envs.importing.reader_jsonl import read_jsonl
-from envs.importing.reader_parquet import read_parquet
-from envs.importing.rows import Group, RejectedRow, SourceRow, grouped
-from envs.infer import infer_specification
-from envs.journal import AppendResult, Journal
-from envs.record import AGENT_NAME, FIELD_NAMES, DecisionRecord, unknown_fields
+from envs.importing.checking import Checker
+from envs.importing.gathering import Draft, Gathering
+from envs.importing.mapping import checked_mapping, propose_mapping
+from envs.importing.meeting import settle
+from envs.importing.progress import Progress
+from envs.importing.readers import Reader
+from envs.importing.rows import Group, RejectedRow, grouped
+from envs.importing.sources import open_sources
+from envs.importing.staging import FRESH, KNOWN, Staging, damaged
+from envs.infer import LogStatistics
+from envs.journal import Journal
+from envs.journal_errors import DamagedContentError
+from envs.record import AGENT_NAME
 from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
-from envs.validation import Validator
-from envs.values import UnfitValueError
 
 UNKNOWN = ("error", "metadata")
-COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd")  # gzip, zip, bzip2, xz, zstandard
+LISTED = 10_000  # rejected rows in a report; all of them are counted, and in the file
+WRITTEN_AT_ONCE = 20_000  # rows of one transaction: recorders wait for it
+FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
+COLLECTED = 200_000  # new objects between two looks for garbage
+VERSION = 1  # of what staging files hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +57,10 @@ class ImportReport:
         rows: rows read.
         added: records that are new in the journal.
         duplicates: records that it already had with the same content.
-        rejected: rows that cannot be imported, in the files' order.
-        groups: the same by cause, most frequent first.
+        rejected: rows that cannot be imported, in the files' order, the first :data:`LISTED` of them.
+        groups: all of them by cause, most frequent first.
         proposed_mapping: a TOML block that gives foreign fields a place; empty where there are none.
-        rejected_path: the JSON Lines file of rejected rows and reasons (``keep_good``), or ``None``.
+        rejected_path: the JSON Lines file of all rejected rows and reasons (``keep_good``), or ``None``.
         inferred: whether the agent's declaration is a draft that was read off this log.
         unlearned: how often each foreign field was kept in metadata.
         dry_run: whether nothing was written.
@@ -60,49 +78,36 @@ class ImportReport:
     unlearned: dict[str, int]
     dry_run: bool
 
-
-@dataclass(slots=True)
-class _Gathered:
-    """Good records with their source rows, and what was wrong with the others."""
-
-    rows: int = 0
-    records: list[DecisionRecord] = field(default_factory=list)
-    sources: list[SourceRow] = field(default_factory=list)
-    rejected: list[tuple[RejectedRow, Any]] = field(default_factory=list)
-    foreign: Counter[str] = field(default_factory=Counter)
-    present: set[str] = field(default_factory=set)
-
-    def remove(self, odd: Iterable[tuple[int, RecordError]]) -> None:
-        """Move the records at some positions to the rejected ones."""
-        errors = dict(odd)
-        if not errors:
-            return
-        for position, error in errors.items():
-            source = self.sources[position]
-            self.rejected.append((source.reject_for(error), source.content))
-        kept = [position for position in range(len(self.records)) if position not in errors]
-        self.records = [self.records[position] for position in kept]
-        self.sources = [self.sources[position] for position in kept]
+    @property
+    def rejected_count(self) -> int:
+        """How many rows were rejected."""
+        return sum(group.count for group in self.groups)
 
 
 def import_files(
     home: Home,
     name: str,
-    paths: Sequence[str | Path],
+    sources: Sequence[Any],
     *,
     dry_run: bool = False,
     keep_good: bool = False,
     unknown: str = "error",
+    format_name: str = "",
+    options: Mapping[str, Any] | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> ImportReport:
-    """Read decision records of one agent from JSON Lines and Parquet files into the home's journal.
+    """Read decision records of one agent into the home's journal.
 
     Args:
         home: the home.
         name: the agent; an undeclared one gets a draft declaration in ``retrainer.toml``.
-        paths: the files, in any order of rows.
+        sources: paths, patterns, ``s3://`` addresses or frames (pandas, Polars, pyarrow), in any order of rows.
         dry_run: write nothing; report what would be done and every cause of an error.
         keep_good: import the good rows and write the bad ones, with the reason, to ``rejected_path``.
         unknown: ``error`` refuses fields that are not of the record; ``metadata`` keeps them there, unlearned.
+        format_name: one of :data:`~envs.importing.readers.FORMATS`; found out file by file by default.
+        options: of the format.
+        progress: is called now and then.
 
     Raises:
         RecordError: a row is bad (and neither ``dry_run`` nor ``keep_good``); nothing was written.
@@ -114,177 +119,183 @@ def import_files(
         raise RecordError(
             f"{name!r} is not an agent's name", field="agent", remedy="use lower-case letters, digits, - and _"
         )
-    files = [_existing(path) for path in paths]
-    declared = home.specification(name) if name in home.agents() else None
-    mapping = checked_mapping(home.mapping(name), home.place(name))
-    gathered = _gather(files, name, mapping, unknown, declared)
-    if not gathered.rows:
-        raise DataError("has no rows", where=", ".join(map(str, paths)), remedy="give a file of decision records")
-    specification = declared
-    if declared is None:
-        gathered.remove(odd_rows(gathered.records))
-        specification = _inferred(name, gathered)
-    with Journal(home.journal_path) as journal:
-        hashes = [record.content_hash for record in gathered.records]
-        result, conflicts = journal.conflicts(gathered.records, hashes=hashes)
-        gathered.remove((conflict.position, _explained(conflict, gathered)) for conflict in conflicts)
-        clashing = {conflict.position for conflict in conflicts}
-        hashes = [digest for position, digest in enumerate(hashes) if position not in clashing]
-        order = {str(path): index for index, path in enumerate(files)}
-        gathered.rejected.sort(key=lambda item: (order[item[0].file], item[0].row))
-        rejected = [row for row, _ in gathered.rejected]
-        groups = grouped(rejected)
-        rejected_path = None
-        if not dry_run:
-            if rejected and not (keep_good and gathered.records):
-                raise _refusal(rejected, groups, len(gathered.records))
-            result, rejected_path = _write(home, journal, hashes, gathered, specification, declared is None)
-    return ImportReport(
-        agent=name,
-        rows=gathered.rows,
-        added=result.added,
-        duplicates=result.duplicates,
-        rejected=rejected,
-        groups=groups,
-        proposed_mapping=propose_mapping(name, gathered.foreign, gathered.present, mapping),
-        rejected_path=rejected_path,
-        inferred=declared is None,
-        unlearned=dict(gathered.foreign) if unknown == "metadata" else {},
-        dry_run=dry_run,
-    )
+    readers = open_sources(sources, format_name, options)
+    task = _Import(home, name, readers, dry_run, keep_good, unknown, progress)
+    with task.staging() as staging, Journal(home.journal_path) as journal, _rare_collection():
+        return task.run(staging, journal)
 
 
-def _existing(path: str | Path) -> Path:
-    file = Path(path)
-    if not file.is_file():
-        problem = "is a folder" if file.is_dir() else "is no plain file" if file.exists() else "does not exist"
-        raise DataError(problem, where=str(path), remedy="name a JSON Lines or Parquet file")
-    return file
-
-
-def _read(file: Path) -> Iterator[SourceRow]:
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Rows hold no cycles, and there are many of them: looking for some after each few took a third of the time."""
+    thresholds = gc.get_threshold()
+    if gc.isenabled():
+        gc.set_threshold(max(thresholds[0], COLLECTED), *thresholds[1:])
     try:
-        with open(file, "rb") as stream:
-            opening = stream.read(4)
-            if opening.startswith(COMPRESSED):
-                raise DataError("is compressed", where=str(file), remedy="unpack it first")
-            parquet = opening == b"PAR1" or file.suffix.lower() in (".parquet", ".pq")
-        yield from read_parquet(file) if parquet else read_jsonl(file)
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(file), remedy="check the file") from error
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
-def _gather(
-    files: Sequence[Path], name: str, mapping: dict[str, Any], unknown: str, declared: AgentSpecification | None
-) -> _Gathered:
-    gathered = _Gathered()
-    validator = Validator(declared) if declared is not None else None
-    for file in files:
-        identifier = Identifier()
-        for source in _read(file):
-            gathered.rows += 1
-            if source.rejected is not None:
-                gathered.rejected.append((source.rejected, source.content))
-                continue
-            try:
-                content = apply_mapping(source.content, mapping)
-                foreign = unknown_fields(content)
-                gathered.foreign.update(foreign)
-                gathered.present.update(content.keys() & _FIELDS)
-                if foreign and unknown == "error":
-                    raise _foreign_error(foreign)
-                anonymous = content.get("event_id") is None
-                if anonymous:
-                    content["event_id"] = PLACEHOLDER
-                record = DecisionRecord.from_mapping(content, unknown=unknown, agent=name)
-                if anonymous:
-                    record = identifier.identified(record, content, source.row)
-                if validator is not None:
-                    record = validator.conform(record)
-            except UnfitValueError as problem:
-                rejected = source.reject(problem.path, problem.problem, problem.remedy)
-                gathered.rejected.append((rejected, source.content))
-            except RecordError as error:
-                gathered.rejected.append((source.reject_for(error), source.content))
+class _Import:
+    def __init__(
+        self,
+        home: Home,
+        name: str,
+        readers: Sequence[Reader],
+        dry_run: bool,
+        keep_good: bool,
+        unknown: str,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.home, self.name, self.readers = home, name, readers
+        self.dry_run, self.keep_good, self.unknown, self.progress = dry_run, keep_good, unknown, progress
+        self.declared = home.specification(name) if name in home.agents() else None
+        self.mapping = home.mapping(name)
+        self.mappings = [dict(self.mapping or reader.preset) for reader in readers]
+        self.checkers = [
+            Checker(name, checked_mapping(mapping, home.place(name)), unknown, self.declared)
+            for mapping in self.mappings
+        ]
+        self.draft = Draft(LogStatistics(f"agent {name}")) if self.declared is None else None
+
+    @contextmanager
+    def staging(self) -> Iterator[Staging]:
+        """The staging file, which only a kill leaves behind, or what stopped the writing half-way."""
+        path = self._staging_path()
+        if path is not None:
+            _remove_forgotten(path.parent)
+        staging = Staging(path, [reader.source for reader in self.readers])
+        try:
+            yield staging
+        except (sqlite3.Error, DamagedContentError) as error:
+            staging.discard()
+            raise damaged(path, error) from error
+        except Exception as error:
+            # What somebody else has recorded since is seen by who begins anew.
+            if staging.progress("writing", False) and not isinstance(error, RecordError):
+                staging.close()
             else:
-                gathered.records.append(record)
-                gathered.sources.append(source)
-    return gathered
+                staging.discard()
+            raise
+        except BaseException:
+            staging.close()
+            raise
+        else:
+            staging.discard()
 
+    def run(self, staging: Staging, journal: Journal) -> ImportReport:
+        gathering = Gathering(staging, journal, self.readers, self.checkers, self.draft, self.progress)
+        gathering.run()
+        if not gathering.rows:
+            where = ", ".join(reader.source for reader in self.readers)
+            raise DataError("has no rows", where=where, remedy="give a file of decision records")
+        if not staging.progress("writing", False):
+            if self.draft is not None:
+                gathering.reject_odd()
+            settle(staging, journal, alone=gathering.alone)
+        rejected = [row for row, _ in islice(staging.rejected(), LISTED)]
+        groups = grouped(row for row, _ in staging.rejected())
+        fresh, known = staging.count(FRESH), staging.count(KNOWN) + gathering.known
+        bad = staging.rejected_count()
+        specification = self.declared if self.draft is None else self._inferred(bad)
+        rejected_path = None
+        if not self.dry_run:
+            if bad and not (self.keep_good and fresh + known):
+                raise _refusal(rejected[0], bad, len(groups), fresh + known)
+            if self.draft is not None and specification is not None:
+                self.home.declared_text(specification)  # fails before anything is written
+            self._write(staging, journal, fresh)
+            rejected_path = self._write_rejected(staging) if bad else None
+            if specification is not None:
+                (self.home.keep if self.draft is None else self.home.declare)(specification)
+        return ImportReport(
+            agent=self.name,
+            rows=gathering.rows,
+            added=fresh,
+            duplicates=known,
+            rejected=rejected,
+            groups=groups,
+            proposed_mapping=self._proposed(),
+            rejected_path=rejected_path,
+            inferred=self.declared is None,
+            unlearned=dict(self._foreign()) if self.unknown == "metadata" else {},
+            dry_run=self.dry_run,
+        )
 
-_FIELDS = frozenset(FIELD_NAMES)
-
-
-def _foreign_error(names: Sequence[str]) -> RecordError:
-    shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-    problem = "is not a field of a decision record" if len(names) == 1 else "are not fields of a decision record"
-    remedy = "map it in retrainer.toml (--dry-run prints a mapping), or keep it with --unknown metadata"
-    return RecordError(problem, field=shown, remedy=remedy if len(names) == 1 else remedy.replace(" it ", " them "))
-
-
-def _inferred(name: str, gathered: _Gathered) -> AgentSpecification | None:
-    """A draft declaration of the good rows; ``None`` where there are none."""
-    if not gathered.records:
-        return None
-    try:
-        return infer_specification(name, gathered.records)
-    except SpecificationError:
-        if gathered.rejected:  # the rows to complain about are known better
+    def _staging_path(self) -> Path | None:
+        """Where the import can be gone on with; ``None`` where it cannot."""
+        identities = [reader.identity() for reader in self.readers]
+        if self.dry_run or not all(identities):
             return None
-        raise
+        declared = specification_hash(self.declared) if self.declared is not None else ""
+        said = [VERSION, self.name, identities, self.mappings, self.unknown, declared]
+        key = hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+        return self.home.data_path / "imports" / f"{self.name}-{key}.sqlite"
+
+    def _inferred(self, bad: int) -> AgentSpecification | None:
+        """A draft declaration of the good rows; ``None`` where there are none."""
+        assert self.draft is not None
+        if not self.draft.statistics.records:
+            return None
+        try:
+            return self.draft.statistics.specification(self.name)
+        except SpecificationError:
+            if bad:  # the rows to complain about are known better
+                return None
+            raise
+
+    def _write(self, staging: Staging, journal: Journal, fresh: int) -> None:
+        written = int(staging.progress("written", 0))
+        done = before = int(staging.progress("written rows", 0))
+        begun = time.monotonic()
+        staging.commit(writing=True)
+        for page in staging.pages((FRESH,), WRITTEN_AT_ONCE, after=written):
+            journal.append(row.event for row in page)
+            done += len(page)
+            staging.commit(**{"written": page[-1].number, "written rows": done})
+            if self.progress is not None:
+                seconds = time.monotonic() - begun
+                self.progress(Progress("writing", done, done - before, done, before, fresh, seconds))
+
+    def _write_rejected(self, staging: Staging) -> Path:
+        def lines() -> Iterator[bytes]:
+            for row, content in staging.rejected():
+                said = {"file": row.file, "row": row.row, "field": row.field, "problem": row.problem}
+                said["remedy"] = row.remedy
+                yield f'{json.dumps(said, ensure_ascii=False)[:-1]}, "content": {content}}}\n'.encode()
+
+        digest = hashlib.sha256()
+        for line in lines():
+            digest.update(line)
+        key = f"rejected/{self.name}-{digest.hexdigest()[:12]}.jsonl"
+        LocalStorage(self.home.data_path).create_if_absent(key, lines())
+        return self.home.data_path / key
+
+    def _foreign(self) -> Counter[str]:
+        return sum((checker.foreign for checker in self.checkers), Counter())
+
+    def _proposed(self) -> str:
+        present: set[str] = set().union(*(checker.present for checker in self.checkers))
+        return propose_mapping(self.name, self._foreign(), present, self.mapping or self.mappings[0])
 
 
-def _explained(conflict: Any, gathered: _Gathered) -> RecordError:
-    error: RecordError = conflict.error
-    if conflict.other is None:
-        return error
-    problem = f"{error.problem.removeprefix(f'{error.field}: ')}, see {_place(gathered.sources[conflict.other])}"
-    return RecordError(problem, field=error.field, remedy=error.remedy)
+def _remove_forgotten(folder: Path) -> None:
+    """Remove what imports have left behind that nobody went on with."""
+    for path in folder.glob("*.sqlite*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > FORGOTTEN:
+                path.unlink()
 
 
-def _place(source: SourceRow) -> str:
-    return f"{source.file}:{source.row}"
-
-
-def _refusal(rejected: Sequence[RejectedRow], groups: Sequence[Group], good: int) -> RecordError:
-    first, remedies = rejected[0], []
-    if len(rejected) > 1:
-        causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
-        remedies.append(f"{first.remedy}, and {len(rejected) - 1} more in {causes}")
+def _refusal(first: RejectedRow, bad: int, causes: int, good: int) -> RecordError:
+    remedies = []
+    if bad > 1:
+        listed = "1 cause" if causes == 1 else f"{causes} causes"
+        remedies.append(f"{first.remedy}, and {bad - 1} more in {listed}")
         remedies.append("see --dry-run")
     else:
         remedies.append(first.remedy)
     if good:
         remedies.append(f"--keep-good imports the {good} good row{'s' if good != 1 else ''}")
     return RecordError(first.problem, field=first.field, where=first.where, remedy="; ".join(remedies))
-
-
-def _write(
-    home: Home,
-    journal: Journal,
-    hashes: Sequence[str],
-    gathered: _Gathered,
-    specification: AgentSpecification | None,
-    draft: bool,
-) -> tuple[AppendResult, Path | None]:
-    if draft and specification is not None:
-        home.declared_text(specification)  # fails before anything is written
-    result = journal.append(gathered.records, hashes=hashes)
-    rejected_path = None
-    if gathered.rejected:
-        lines = [
-            {"file": row.file, "row": row.row, "field": row.field, "problem": row.problem, "remedy": row.remedy}
-            | {"content": content}
-            for row, content in gathered.rejected
-        ]
-        text = "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
-        encoded = text.encode("utf-8", errors="backslashreplace")
-        key = f"rejected/{gathered.records[0].agent}-{hashlib.sha256(encoded).hexdigest()[:12]}.jsonl"
-        LocalStorage(home.data_path).create_if_absent(key, encoded)
-        rejected_path = home.data_path / key
-    if specification is not None:
-        if draft:
-            home.declare(specification)
-        else:
-            home.keep(specification)
-    return result, rejected_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from envs.errors import RecordError
@@ -44,7 +44,7 @@ class SourceRow:
 
     Attributes:
         file: the file as it was named.
-        row: line (JSON Lines) or row (Parquet), counted from 1.
+        row: line (JSON Lines, CSV) or row (Parquet), counted from 1.
         content: the fields by name, or the unreadable text.
         rejected: why it could not be read, or ``None``.
     """
@@ -56,21 +56,39 @@ class SourceRow:
 
     def reject(self, field: str, problem: str, remedy: str) -> RejectedRow:
         """This row's place with a complaint about ``field``."""
-        return RejectedRow(self.file, self.row, field, problem, remedy)
+        return RejectedRow(self.file, self.row, field or "row", problem, remedy)
 
     def reject_for(self, error: RecordError) -> RejectedRow:
         """This row's place with what the error says."""
         return self.reject(error.field, error.problem.removeprefix(f"{error.field}: "), error.remedy)
 
 
+LISTED = 10_000  # causes, and different texts of one cause, that are told apart
+
+
 def grouped(rejected: Iterable[RejectedRow]) -> list[Group]:
     """The causes, most frequent first; rows that differ only in a value have the same cause."""
-    members: dict[tuple[str, str], list[RejectedRow]] = {}
+    causes: dict[tuple[str, str], _Cause] = {}
     for row in rejected:
-        members.setdefault((VALUE.sub("", row.field), VALUE.sub("", row.problem)), []).append(row)
-    groups = []
-    for rows in members.values():
-        texts = dict.fromkeys(f"{row.field}: {row.problem}" for row in rows)
-        others = f" (and {len(texts) - 1} other values)" if len(texts) > 1 else ""
-        groups.append(Group(next(iter(texts)) + others, len(rows), rows[0].where))
-    return sorted(groups, key=lambda group: -group.count)
+        key = (VALUE.sub("", row.field), VALUE.sub("", row.problem))
+        if key not in causes and len(causes) >= LISTED:
+            key = ("", "")
+        text = f"{row.field}: {row.problem}" if key != ("", "") else "other causes"
+        cause = causes.setdefault(key, _Cause(text, row.where))
+        cause.count += 1
+        if len(cause.texts) < LISTED:
+            cause.texts.add(text)
+    return sorted((cause.group() for cause in causes.values()), key=lambda group: -group.count)
+
+
+@dataclass(slots=True)
+class _Cause:
+    text: str
+    first: str
+    count: int = 0
+    texts: set[str] = field(default_factory=set)
+
+    def group(self) -> Group:
+        more = "+" if len(self.texts) >= LISTED else ""
+        others = f" (and {len(self.texts) - 1}{more} other values)" if len(self.texts) > 1 else ""
+        return Group(self.text + others, self.count, self.first)

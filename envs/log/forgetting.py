@@ -23,12 +23,13 @@ from envs.home import Home
 from envs.journal import Journal
 from envs.journal_notes import add_note, notes_of, remove_notes
 from envs.journal_rows import COLUMNS, JournalRow, event_in
-from envs.journal_sealed import SealedState, note_sealed, row_keys, table_reader, tenant_key
-from envs.log.datasets import FORGOTTEN, list_datasets
+from envs.journal_sealed import IDENTITY, SealedState, note_sealed, row_keys, table_reader, tenant_key
+from envs.log.datasets import FORGETTING as INTENTION
+from envs.log.datasets import FORGOTTEN, DatasetOrigin
+from envs.log.datasets import KIND as DATASET
 from envs.log.locking import sealing_lock
 from envs.storage import LocalStorage
 
-INTENTION = "forgetting"
 CHUNK = 500
 PAUSE = 0.002  # seconds between two transactions: recorders wait for each
 
@@ -95,8 +96,13 @@ def finish_forgetting(home: Home, journal: Journal) -> None:
 
 
 def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> ForgetReport:
-    tenant, state = before.tenant, journal.sealed()
-    sealed = table_reader().tenant_rows(journal.path, state, tenant) if state.through else ()
+    tenant = before.tenant
+    if not dry_run and journal.file.run(partial(notes_of, kind=IDENTITY)):
+        table_reader()  # it says what has to be installed
+        import_module("envs.log.sealing").catch_up(home, journal)
+    state = journal.sealed()
+    mine = {row.event_id for _, row in _rows(journal, tenant, state.through, ())}
+    sealed = table_reader().tenant_rows(journal.path, state, tenant, mine, {*before.keys}) if state.through else ()
     decided = {row.event_id for _, row in sealed if row.decision_id is None}
     counts: Counter[str] = Counter()
     first: dict[str, int] = {}
@@ -104,14 +110,14 @@ def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> Forge
         counts[row.agent] += row.decision_id is None
         first[row.agent] = min(first.get(row.agent, sequence), sequence)
     counts = +counts
-    datasets = [item.identifier for item in list_datasets(journal) if item.sequence >= first.get(item.agent, 2**63)]
     if dry_run:
-        return ForgetReport(tenant, dict(counts), tuple(sorted({*datasets})), (), True)
+        used = journal.file.run(partial(_used, first=first))
+        return ForgetReport(tenant, dict(counts), tuple(sorted({*used})), (), True)
     told = [row.event_id for _, row in sealed]
     keys = [key.hex() for _, row in sealed for key, _ in row_keys(row, event_in(row).content_hash)]
     files = import_module("envs.log.erasing").holding(journal.path, state, told) if told else []
-    plan = before.joined(_Plan(tenant, keys, files, datasets))
-    journal.file.run(partial(_intend, plan=plan), write=True)
+    found = before.joined(_Plan(tenant, keys, files))
+    plan = journal.file.run(partial(_intend, plan=found, first=first), write=True)
     while names := [row.event_id for _, row in _rows(journal, tenant, state.through, decided)]:
         for start in range(0, len(names), CHUNK):
             journal.file.run(partial(_delete, names=names[start : start + CHUNK]), write=True)
@@ -144,9 +150,17 @@ def _rows(journal: Journal, tenant: str, through: int, decided: Collection[str])
     return journal.file.run(rows)
 
 
-def _intend(connection: sqlite3.Connection, plan: _Plan) -> None:
+def _used(connection: sqlite3.Connection, first: dict[str, int]) -> list[str]:
+    """Datasets that were built of a log from its first decision of the tenant on."""
+    origins = (DatasetOrigin(**note.content) for note in notes_of(connection, DATASET))
+    return [origin.identifier for origin in origins if origin.sequence >= first.get(origin.agent, 2**63)]
+
+
+def _intend(connection: sqlite3.Connection, plan: _Plan, first: dict[str, int]) -> _Plan:
+    plan = plan.joined(_Plan(plan.tenant, datasets=_used(connection, first)))
     remove_notes(connection, INTENTION)
     add_note(connection, INTENTION, "", asdict(plan), place=False)
+    return plan
 
 
 def _delete(connection: sqlite3.Connection, names: Sequence[str]) -> None:
@@ -161,11 +175,17 @@ def _drop_keys(connection: sqlite3.Connection, keys: Sequence[str], state: Seale
 def _conclude(connection: sqlite3.Connection, plan: _Plan) -> None:
     content = {"tenant": tenant_key(plan.tenant).hex(), "date": _today(), "datasets": plan.datasets}
     add_note(connection, FORGOTTEN, "", content)
+    # Built from now on, a dataset of the same name is one that never used what was forgotten.
+    for note in notes_of(connection, DATASET):
+        if note.content["identifier"] in plan.datasets:
+            connection.execute("DELETE FROM notes WHERE sequence = ?", (note.sequence,))
     remove_notes(connection, INTENTION)
 
 
 def _forget_copies(home: Home, tenant: str, datasets: Sequence[str]) -> None:
-    """Copies that this home made: damaged journals, rejected rows, and the columns of runs."""
+    """Copies that this home made: damaged journals, rows to be imported or rejected, and the columns of runs."""
+    for path in (home.data_path / "imports").glob("*.sqlite*"):  # what an import that was killed had read
+        path.unlink()
     for path in home.data_path.glob("journal.sqlite.damaged-*"):
         path.unlink()
     for path in (home.data_path / "rejected").glob("*.jsonl"):

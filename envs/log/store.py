@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,24 @@ def open_file(uri: str) -> Any:
     """A file, to be read anywhere in it."""
     files, path = _placed(uri)
     return files.open_input_file(path)
+
+
+def file_information(uri: str) -> tuple[int | None, str]:
+    """Size in bytes (``None`` where it is not there) and time of modification of a file."""
+    files, path = _placed(uri)
+    info = files.get_file_info(path)
+    return (info.size if info.type == FileType.File else None), str(info.mtime_ns)
+
+
+def matching_files(pattern: str) -> list[str]:
+    """URIs of the files that a URI with ``*``, ``?`` or ``[...]`` in its path stands for, sorted."""
+    files, path = _placed(pattern)
+    root = path[: min(path.find(mark) for mark in "*?[" if mark in path)].rpartition("/")[0]
+    prefix = pattern[: len(pattern) - len(path)]
+    listed = files.get_file_info(FileSelector(root, recursive=True, allow_not_found=True))
+    # As of a local path, a star stays within its folder.
+    found = [info.path for info in listed if info.type == FileType.File and info.path.count("/") == path.count("/")]
+    return sorted(prefix + item for item in found if fnmatchcase(item, path))
 
 
 def parquet_files(table: str) -> set[str]:

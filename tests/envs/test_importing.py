@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from envs.errors import DataError, RecordError, SpecificationError
 from envs.home import Home
-from envs.importing.importer import ImportReport, import_files
+from envs.importing.importer import import_files
 from envs.importing.reader_jsonl import MAXIMUM_LINE
 from tests.envs.import_samples import SPECIFICATION, jsonl, refused, rows, snapshot, stored
 
@@ -225,26 +223,6 @@ def test_all_rows_bad_and_keep_good(home: Home, tmp_path: Path) -> None:
     path = jsonl(tmp_path / "log.jsonl", rows(3, propensity=0))
     line = refused(home, path, keep_good=True)
     assert line.endswith(", and 2 more in 1 cause; see --dry-run")
-
-
-def test_twenty_thousand_rows_in_three_seconds(home: Home, tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    content = [
-        row | {"observation": generator.random(2).tolist(), "propensity": None}
-        | {"action_probabilities": {"down": 0.25, "hold": 0.5, "up": 0.25}}
-        | {"outcome": {"cost": 0.5, "dropped": 0}, "policy_version": "rule-1"}
-        for row in rows(20_000)
-    ]  # fmt: skip
-    path = jsonl(tmp_path / "log.jsonl", content)
-    needed = []
-    for attempt in range(2):  # the better of two: other work on the machine is not what is measured
-        fresh = Home.create(tmp_path / str(attempt))
-        fresh.declare(SPECIFICATION)
-        started = time.process_time()
-        report = import_files(fresh, "scaling", [path])
-        needed.append(time.process_time() - started)
-        assert isinstance(report, ImportReport) and report.added == 20_000
-    assert min(needed) < 3.0
 
 
 def test_errors_have_their_classes(home: Home, tmp_path: Path) -> None:

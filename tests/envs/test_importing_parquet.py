@@ -94,7 +94,8 @@ def test_damaged_parquet_is_named_by_row(home: Home, tmp_path: Path) -> None:
     )
     line = refused(home, path)
     assert line.startswith(f"{path}:3001: row: cannot be read (")
-    assert import_files(home, "scaling", [path], keep_good=True).added == 3000
+    kept = import_files(home, "scaling", [path], keep_good=True)
+    assert kept.added == 6000 and "nor can the 2999 rows behind it" in kept.rejected[0].problem
     path.write_bytes(b"not parquet")
     assert refused(home, path).startswith(f"{path}:1: row: cannot be read (")
 

@@ -9,7 +9,7 @@ from typing import Any
 import click.testing
 
 PUBLIC = (
-    *("init", "import_log", "inspect", "train", "tune", "evaluate", "compare", "demo"),
+    *("init", "import_log", "inspect", "export", "train", "tune", "evaluate", "compare", "demo"),
     *("log_path", "log_exclude", "log_forget", "log_compact"),
     *("gate", "promote", "rollback", "hold", "release"),
     *("track_sync", "status", "runs_list", "runs_show", "runs_resume", "runs_stop"),

@@ -30,15 +30,26 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
         "import a x.jsonl y.parquet",
         "import_log",
         ("a", ["x.jsonl", "y.parquet"]),
-        {"dry_run": False, "keep_good": False, "unknown": "error"},
+        {"dry_run": False, "keep_good": False, "unknown": "error", "progress": ...},
+    ),
+    (
+        "import a x --format csv --option 'delimiter=;' --option header=a=b",
+        "import_log",
+        ("a", ["x"]),
+        {"dry_run": False, "keep_good": False, "unknown": "error", "progress": ..., "format": "csv"}
+        | {"format_options": {"delimiter": ";", "header": "a=b"}},
     ),
     (
         "import a x --dry-run --keep-good --unknown metadata",
         "import_log",
         ("a", ["x"]),
-        {"dry_run": True, "keep_good": True, "unknown": "metadata"},
+        {"dry_run": True, "keep_good": True, "unknown": "metadata", "progress": ...},
     ),
     ("inspect a", "inspect", ("a",), {}),
+    ("inspect a --page b.html", "inspect", ("a",), {"page": "b.html"}),
+    ("inspect a --no-page", "inspect", ("a",), {"page": False}),
+    ("export a a.parquet", "export", ("a", "a.parquet"), {"format_name": "parquet"}),
+    ("export a --format minari a-v0 --home h", "export", ("a", "a-v0"), {"format_name": "minari", "home": "h"}),
     ("log path a", "log_path", ("a",), {}),
     (
         "log exclude a --from 2026-01-31T12:00:00Z --to 120 --reason 'bad sensor' --dry-run",

@@ -1,0 +1,118 @@
+"""One row after another: mapped, checked, and named where it has no name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from envs.errors import RecordError
+from envs.importing.identity import PLACEHOLDER, Identifier
+from envs.importing.mapping import apply_mapping
+from envs.importing.plain_rows import PlainChecker
+from envs.journal_rows import Event, JournalRow, row_of
+from envs.log.outcome import OutcomeEvent
+from envs.record import FIELD_NAMES, DecisionRecord, unknown_fields
+from envs.specification import AgentSpecification
+from envs.validation import Validator
+
+MAXIMUM_NAMES = 10_000
+"""Fields of one row, nested ones counted."""
+
+_FIELDS = frozenset(FIELD_NAMES)
+_FIELDS_OF_OUTCOMES = frozenset(OutcomeEvent.__dataclass_fields__)
+_SHAPES = 1000  # sets of names that are remembered
+
+
+class Checker:
+    """Turns raw rows of one agent into events.
+
+    Args:
+        name: the agent.
+        mapping: as :func:`~envs.importing.mapping.checked_mapping` gives it.
+        unknown: ``error`` refuses foreign fields, ``metadata`` keeps them there.
+        declared: the agent's declaration; ``None`` checks the rows by themselves.
+
+    Attributes:
+        foreign: how often each foreign field was met.
+        present: fields of the record that were met.
+        plain: checks rows many at a time; ``None`` where that cannot be done.
+    """
+
+    def __init__(
+        self, name: str, mapping: Mapping[str, Any], unknown: str, declared: AgentSpecification | None
+    ) -> None:
+        self._name = name
+        self._mapping = mapping
+        self._unknown = unknown
+        self._validator = Validator(declared) if declared is not None else None
+        self._shapes: dict[tuple[str, ...], list[str]] = {}
+        self.foreign: Counter[str] = Counter()
+        self.present: set[str] = set()
+        self.plain = None if mapping or declared is None else PlainChecker(declared, self.present)
+
+    def checked(self, raw: Mapping[str, Any], row: int, identifier: Identifier) -> tuple[Event, JournalRow, str]:
+        """The event of a row, as it will be written, and the digest that names it where one does.
+
+        Raises:
+            RecordError, UnfitValueError: the row cannot be imported.
+        """
+        content = apply_mapping(raw, self._mapping)
+        event, naming = self._outcome(content) if "decision_id" in content else self._decision(content, row, identifier)
+        written = row_of(event)
+        # Only a long text can hold that many names.
+        if len(written.content) > 4 * MAXIMUM_NAMES and sum(1 for _ in _names(raw)) > MAXIMUM_NAMES:
+            remedy = "record what a decision can depend on, and keep the rest elsewhere"
+            raise RecordError(f"has more than {MAXIMUM_NAMES} fields", field="row", remedy=remedy)
+        return event, written, naming
+
+    def _decision(self, content: dict[str, Any], row: int, identifier: Identifier) -> tuple[DecisionRecord, str]:
+        foreign = self._foreign(content)
+        if foreign and self._unknown == "error":
+            raise _foreign_error(foreign)
+        anonymous, naming = content.get("event_id") is None, ""
+        if anonymous:
+            content["event_id"] = PLACEHOLDER
+        record = DecisionRecord.from_mapping(content, unknown=self._unknown, agent=self._name)
+        if anonymous:
+            record, naming = identifier.identified(record, content, row)
+        return record if self._validator is None else self._validator.conform(record), naming
+
+    def _outcome(self, content: dict[str, Any]) -> tuple[OutcomeEvent, str]:
+        foreign = [name for name in content if name not in _FIELDS_OF_OUTCOMES]
+        if foreign:
+            self.foreign.update(foreign)
+            # Nothing of an outcome is kept beside what is known afterwards.
+            remedy = "map it into the outcome, or remove it"
+            raise RecordError("is not a field of an outcome", field=foreign[0], remedy=remedy)
+        event = OutcomeEvent.from_mapping(content, agent=self._name)
+        if self._validator is not None:
+            self._validator.conform_outcome(event)
+        return event, ""
+
+    def _foreign(self, content: Mapping[str, Any]) -> list[str]:
+        shape = tuple(content)
+        foreign = self._shapes.get(shape)
+        if foreign is None:
+            foreign = unknown_fields(content)
+            if len(self._shapes) < _SHAPES:
+                self._shapes[shape] = foreign
+            self.present.update(content.keys() & _FIELDS)
+        if foreign:
+            self.foreign.update(name for name in foreign if name in self.foreign or len(self.foreign) < MAXIMUM_NAMES)
+        return foreign
+
+
+def _foreign_error(names: Sequence[str]) -> RecordError:
+    shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+    problem = "is not a field of a decision record" if len(names) == 1 else "are not fields of a decision record"
+    remedy = "map it in retrainer.toml (--dry-run prints a mapping), or keep it with --unknown metadata"
+    return RecordError(problem, field=shown, remedy=remedy if len(names) == 1 else remedy.replace(" it ", " them "))
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        if isinstance(item, (Mapping, list)):
+            yield from _names(item)

@@ -1,0 +1,101 @@
+"""Staged rows that meet each other: the same event, the same step, an episode of two tenants, one decision's outcomes.
+
+Rows that share no key cannot contradict each other. Which do is found by sorting the keys, and only those rows
+are compared, some at a time: as if they were appended one after another, decisions first. The first of two is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from envs.errors import RecordError
+from envs.importing.identity import repeated
+from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, StagedRow, Staging
+from envs.journal import Journal
+from envs.journal_conflicts import Findings, find_conflicts
+from envs.journal_rows import JournalRow, row_of
+from envs.record import trusted
+
+AT_ONCE = 2000
+OPEN = f"state IN ({FRESH}, {DOUBTFUL})"
+REPEATED = f"""{OPEN} AND naming = 1 AND event IN (
+    SELECT event FROM keys WHERE {OPEN} AND naming = 1 GROUP BY event HAVING COUNT(*) > 1)"""
+DECISIONS = f"""decision IS NULL AND (state = {DOUBTFUL} OR state = {FRESH} AND (
+    event IN (SELECT event FROM keys WHERE {OPEN} AND decision IS NULL GROUP BY event HAVING COUNT(*) > 1)
+    OR step IN (SELECT step FROM keys WHERE {OPEN} AND step IS NOT NULL GROUP BY step HAVING COUNT(*) > 1)
+    OR episode IN (SELECT episode FROM keys WHERE {OPEN} AND episode IS NOT NULL
+        GROUP BY episode HAVING MIN(tenant) < MAX(tenant))))"""
+OUTCOMES = f"""{OPEN} AND (decision IS NOT NULL
+    OR event IN (SELECT decision FROM keys WHERE {OPEN} AND decision IS NOT NULL)
+    OR event IN (SELECT event FROM keys WHERE {OPEN} AND decision IS NOT NULL))"""
+
+
+def findings(journal: Journal, rows: list[JournalRow]) -> Findings:
+    """What appending rows to the journal would do."""
+    return journal.file.run(lambda connection: find_conflicts(connection, rows))
+
+
+def settle(staging: Staging, journal: Journal, *, alone: bool) -> None:
+    """Compare the staged rows with each other, and the doubtful ones with the journal.
+
+    Afterwards a row is fresh, known, or rejected.
+
+    Args:
+        staging: the rows.
+        journal: the journal.
+        alone: whether the journal is empty.
+    """
+    for group in staging.groups(REPEATED, "event"):
+        _rename(staging, group)
+    if not alone:
+        # Which of several equal rows one is had to be known before the journal could be asked for it.
+        for page in staging.pages((FRESH, DOUBTFUL), AT_ONCE, named=True):
+            found = findings(journal, [row.event for row in page])
+            staging.mark([row.number for row in page], DOUBTFUL)
+            staging.mark([page[position].number for position in found.fresh], FRESH)
+    for condition, value in ((DECISIONS, "COALESCE(episode, event)"), (OUTCOMES, "COALESCE(decision, event)")):
+        for rows in _joined(staging.groups(condition, value)):
+            _compare(staging, journal, rows)
+
+
+def _rename(staging: Staging, group: list[StagedRow]) -> None:
+    """Give the repetitions of a content in one file names of their own."""
+    seen: Counter[tuple[str, int]] = Counter()
+    for row in group:
+        before = seen[row.naming, row.file]
+        seen[row.naming, row.file] += 1
+        if before:
+            event = row_of(repeated(trusted(row.event.content), row.naming, before))
+            staging.replace(row._replace(event=event), DOUBTFUL)
+
+
+def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
+    found = findings(journal, [row.event for row in rows])
+    clashing = {conflict.position for conflict in found.conflicts}
+    for conflict in found.conflicts:
+        other = rows[conflict.other] if conflict.other is not None else None
+        _reject(staging, rows[conflict.position], conflict.error, other)
+    fresh = set(found.fresh)
+    staging.mark([row.number for position, row in enumerate(rows) if position in fresh], FRESH)
+    known = [row.number for position, row in enumerate(rows) if position not in fresh and position not in clashing]
+    staging.mark(known, KNOWN)
+
+
+def _reject(staging: Staging, row: StagedRow, error: RecordError, other: StagedRow | None) -> None:
+    problem = error.problem.removeprefix(f"{error.field}: ")
+    if other is not None:
+        problem += f", see {staging.place(other)}"
+    staging.reject_staged(row, error.field, problem, error.remedy)
+
+
+def _joined(groups: Iterable[list[StagedRow]]) -> Iterator[list[StagedRow]]:
+    """Several small groups as one."""
+    rows: list[StagedRow] = []
+    for group in groups:
+        rows += group
+        if len(rows) >= AT_ONCE:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
