@@ -10,8 +10,13 @@ from typing import Any
 from ai_engine.deploy.registry import Registry
 from ai_engine.text import table
 from ai_engine.tracking.problems import behind
+from envs.encoding.unknown import count_unknown
+from envs.errors import RetrainerError
 from envs.home import Home
 from envs.journal import Journal
+
+NEWEST = 5000
+"""Positions of the log in which ``status`` looks for values that the declaration does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class AgentStatus:
         alpha_left: what is left of the lifetime α of .05.
         held: whether automation is held.
         last: the last ledger entry's kind and reason.
+        unknown: how many of the newest decisions have a value that the declaration does not know, by field.
+        newest: how many decisions that looks at.
     """
 
     agent: str
@@ -37,6 +44,8 @@ class AgentStatus:
     alpha_left: float
     held: bool
     last: str
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,12 @@ class StatusResult:
         header = ("agent", "decisions", "champion", "versions", "looks", "α left", "", "last")
         sentence = f"{len(rows)} agent{'' if len(rows) == 1 else 's'} in {self.home}."
         late = "".join(f"Not tracked is {what} ({why.rstrip('.')}).\n" for what, why in self.behind.items())
-        return f"{table(header, rows)}\n{late}{sentence}" if rows else f"No agent yet in {self.home}."
+        strange = "".join(
+            f"{item.agent}: {count:,} of its newest {item.newest:,} decisions have an undeclared {name}.\n"
+            for item in self.agents
+            for name, count in item.unknown.items()
+        )
+        return f"{table(header, rows)}\n{strange}{late}{sentence}" if rows else f"No agent yet in {self.home}."
 
 
 def status(home: Home | str | Path | None = None) -> StatusResult:
@@ -83,6 +97,7 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
         known = name in ledgers
         looks = registry.looks(name)
         history = registry.history(name) if known else []
+        unknown, newest = _unknown_values(found, name)
         agents.append(
             AgentStatus(
                 agent=name,
@@ -93,6 +108,20 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
                 alpha_left=0.05 - looks.alpha,
                 held=known and registry.held(name),
                 last=f"{history[-1].kind} {history[-1].reason}".strip() if history else "",
+                unknown=unknown,
+                newest=newest,
             )
         )
     return StatusResult(found.path, tuple(agents), behind(found))
+
+
+def _unknown_values(home: Home, name: str) -> tuple[dict[str, int], int]:
+    """Undeclared values by field among the newest decisions, and how many those are."""
+    try:
+        observation, journal = home.specification(name).observation, Journal(home.journal_path)
+        seen = [
+            record.observation for _, record in journal.read(name, after=max(journal.last_sequence(name) - NEWEST, 0))
+        ]
+    except RetrainerError:  # not declared, or not readable: other commands say what is wrong
+        return {}, 0
+    return count_unknown(observation, seen), len(seen)

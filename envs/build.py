@@ -9,12 +9,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
+from envs.encoding.stacking import stack_history
 from envs.episodes import LoggedEpisode, gather_episodes
 from envs.errors import DataError, RecordError
 from envs.guardrail import measure_guardrails
@@ -150,6 +152,7 @@ def dataset_from_records(
     now: float | None = None,
     exclusions: Sequence[Exclusion] = (),
     retired: frozenset[str] = frozenset(),
+    recorded_at: Mapping[int, int] = MappingProxyType({}),
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of the closed episodes among (journal position, record) pairs, in any order.
 
@@ -164,11 +167,12 @@ def dataset_from_records(
         now: as of :func:`build_dataset`.
         exclusions: ranges of the log that are not used.
         retired: observation fields that are declared no more; they are left out.
+        recorded_at: as of :func:`~envs.episodes.gather_episodes`.
 
     Raises:
         DataError, RecordError: as :func:`build_dataset`.
     """
-    gathered = gather_episodes(records, specification, now=now, exclusions=exclusions)
+    gathered = gather_episodes(records, specification, now=now, exclusions=exclusions, recorded_at=recorded_at)
     scorer = Scorer(specification)
     scored: list[tuple[LoggedEpisode, list[tuple[float, bool]]]] = []
     unscored, reason = 0, ""
@@ -182,6 +186,8 @@ def dataset_from_records(
     rows = [record for episode in episodes for record in episode.records]
     offsets = np.cumsum([0, *(len(episode.records) for episode in episodes)], dtype=np.int64)
     observations, end_known, conflicts = _observations(specification, episodes, retired)
+    actions = np.array(specification.action_indices([record.action for record in rows]), dtype=np.int64)
+    stack_history(specification.observation, observations, actions, offsets, end_known)
     propensities, probabilities = _choices(specification, rows)
     measured = measure_guardrails(specification.guardrails, rows)
     allowed, decision_rows = _allowed(specification, episodes, offsets)
@@ -208,7 +214,7 @@ def dataset_from_records(
         offsets=offsets,
         observations=observations,
         allowed=allowed,
-        actions=np.array(specification.action_indices([record.action for record in rows]), dtype=np.int64),
+        actions=actions,
         propensities=propensities,
         action_probabilities=probabilities,
         root_probabilities=roots,

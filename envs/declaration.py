@@ -17,7 +17,14 @@ from envs.declared import Table
 from envs.errors import SpecificationError
 from envs.expression import Expression
 from envs.guardrail import guardrails_from_table, guardrails_to_table
-from envs.observation import FIELD_TYPES, OBSERVATION_KINDS, ObservationField, ObservationSpecification
+from envs.observation import (
+    FIELD_TYPES,
+    MOST_TAGS,
+    OBSERVATION_KINDS,
+    ObservationField,
+    ObservationSpecification,
+    with_history,
+)
 from envs.specification import Action, AgentSpecification
 
 UNITS = ("episode", "day", "tenant")
@@ -46,7 +53,6 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
             remedy="use lower-case letters, digits, - and _, at most 64, beginning with a letter or digit",
         )
     reader = Table(table, where, known=ATTRIBUTES)
-    observation = _observation(reader.table("observation"), where)
     unit = reader.text("unit", "episode", choices=UNITS)
     embargo = reader.number("embargo", 0.0, low=0.0)
     if embargo and unit != "day":
@@ -55,10 +61,11 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
     rule = reader.text("rule", "")
     if rule and not RULE.fullmatch(rule):
         raise reader.error("rule", f"{rule!r} names no function", 'write "module:function"')
+    actions = _actions(reader)
     return AgentSpecification(
         name=name,
-        observation=observation,
-        actions=_actions(reader),
+        observation=_observation(reader.table("observation"), actions, where),
+        actions=actions,
         reward=_expression(reader, "reward"),
         reward_range=reader.interval("reward_range"),
         horizon=reader.integer("horizon", 1, low=1),
@@ -101,8 +108,10 @@ def to_table(specification: AgentSpecification) -> dict[str, Any]:
         table["guardrails"] = guardrails_to_table(specification.guardrails)
     table["observation"] = {
         "kind": specification.observation.kind,
-        "fields": [_field_table(field) for field in specification.observation.fields],
+        "fields": [_field_table(field) for field in specification.observation.own],
     }
+    if specification.observation.history:
+        table["observation"]["history"] = specification.observation.history
     return table
 
 
@@ -149,14 +158,17 @@ def _expression(reader: Table, key: str) -> str:
     return text
 
 
-def _observation(table: Mapping[str, Any] | None, where: str) -> ObservationSpecification:
-    outer = Table({} if table is None else table, where, known=("kind", "fields"), prefix="observation.")
+def _observation(table: Mapping[str, Any] | None, actions: tuple[Action, ...], where: str) -> ObservationSpecification:
+    outer = Table({} if table is None else table, where, known=("kind", "fields", "history"), prefix="observation.")
     if table is None:
         raise SpecificationError(
             "observation: is not declared", where=where, remedy="add [agents.NAME.observation], or infer it from a log"
         )
     kind = outer.text("kind", None, choices=OBSERVATION_KINDS)
     listed = outer.array("fields", required=kind != "int")
+    history = outer.integer("history", 0, low=0)
+    if history and kind == "int":
+        raise outer.error("history", "has no meaning for an integer", 'declare kind = "object" with an integer field')
     if kind == "int" and not listed:
         return ObservationSpecification("int", (ObservationField("state", "integer"),))
     declared = tuple(_field(item, index, where) for index, item in enumerate(listed))
@@ -174,7 +186,7 @@ def _observation(table: Mapping[str, Any] | None, where: str) -> ObservationSpec
             raise outer.error("fields", f"{field_name!r} is declared twice", "declare each field once")
         if any(other.startswith(f"{field_name}.") for other in names):
             raise outer.error("fields", f"{field_name!r} is both a value and an object", "rename one of them")
-    return ObservationSpecification(kind, declared)
+    return with_history(ObservationSpecification(kind, declared), actions, history)
 
 
 def _field(table: Any, index: int, where: str) -> ObservationField:
@@ -184,17 +196,23 @@ def _field(table: Any, index: int, where: str) -> ObservationField:
     name = reader.text("name", None, empty=False)
     kind = reader.text("type", "number", choices=FIELD_TYPES)
     low, high = reader.number("low", None), reader.number("high", None)
-    if kind not in ("number", "integer") and (low is not None or high is not None):
+    if kind not in ("number", "integer", "time") and (low is not None or high is not None):
         raise reader.error("low" if low is not None else "high", f"{name!r} is a {kind}", "remove the bound")
     if low is not None and high is not None and low > high:
         raise reader.error("low", f"{low:g} is above high = {high:g}", "exchange them")
-    categories = tuple(reader.array("categories", required=kind == "category"))
-    if kind != "category" and categories:
+    named = kind in ("category", "tags")
+    categories = tuple(reader.array("categories", required=named))
+    if not named and categories:
         raise reader.error("categories", f"{name!r} is a {kind}", 'remove them, or declare type = "category"')
-    if kind == "category" and (not categories or not all(isinstance(item, str) for item in categories)):
+    if named and (not categories or not all(isinstance(item, str) for item in categories)):
         raise reader.error("categories", "must be a list of names", "list every value as a string")
     if len(set(categories)) != len(categories):
         raise reader.error("categories", "names a value twice", "list each value once")
+    if kind == "tags" and len(categories) > MOST_TAGS:
+        raise reader.error("categories", f"has {len(categories)} tags, more than {MOST_TAGS}", "declare the usual ones")
+    period = reader.number("period", None, low=0.0, open_low=True)
+    if period is not None and kind not in ("number", "integer"):
+        raise reader.error("period", f"{name!r} is a {kind}", "remove it; a time has the day and the week by itself")
     return ObservationField(
         name=name,
         type=kind,
@@ -203,12 +221,13 @@ def _field(table: Any, index: int, where: str) -> ObservationField:
         unit=reader.text("unit", ""),
         categories=categories,
         optional=reader.boolean("optional", False),
+        period=period,
     )
 
 
 def _field_table(field: ObservationField) -> dict[str, Any]:
     table: dict[str, Any] = {"name": field.name, "type": field.type}
-    for bound in ("low", "high"):
+    for bound in ("low", "high", "period"):
         value = getattr(field, bound)
         if value is not None:
             table[bound] = float(value)

@@ -287,7 +287,8 @@ def _plain(value: Any) -> Any:
 def _observation(table: Mapping[str, Any]) -> Any:
     """The observation as its own table, one field a line, so that a person can confirm it."""
     out = tomlkit.table()
-    out["kind"] = table["kind"]
+    for key in sorted(table.keys() - {"fields"}, reverse=True):
+        out[key] = table[key]
     listed = tomlkit.array().multiline(True)
     for field in table["fields"]:
         inline = tomlkit.inline_table()

@@ -2,14 +2,17 @@
 
 An observation is an integer, an array of numbers, or an object of named fields. Whatever it is,
 it has one raw row of float64 that every encoder reads: numbers as they are, booleans as 0 and 1,
-categories as their index in the declared list (-1 for a category that was not declared).
+categories as their index in the declared list (-1 for a category that was not declared), times as
+seconds since the epoch, and a list of tags as the sum of 2^index over its tags (2^n, where n are
+declared, stands for any that were not). The numbers of a list are fields of their own: ``loads.0``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,9 @@ import numpy as np
 from envs.errors import RecordError
 
 Observation = int | Sequence[float] | Mapping[str, Any]
-FIELD_TYPES = ("number", "integer", "boolean", "category")
+FIELD_TYPES = ("number", "integer", "boolean", "category", "tags", "time")
+MOST_TAGS = 51
+"""So many tags, and the one for all others, have a sum that float64 holds exactly."""
 OBSERVATION_KINDS = ("int", "vector", "object")
 
 
@@ -27,12 +32,13 @@ class ObservationField:
 
     Attributes:
         name: the field's name; nested objects are joined by dots.
-        type: ``number``, ``integer``, ``boolean`` or ``category``.
+        type: ``number``, ``integer``, ``boolean``, ``category``, ``tags`` or ``time``.
         low: smallest legal value, or ``None``.
         high: largest legal value, or ``None``.
         unit: free text for the reader, such as ``s`` or ``requests/min``.
-        categories: the declared values of a ``category`` field.
+        categories: the declared values of a ``category`` or ``tags`` field.
         optional: whether the field may be absent (its raw value is then NaN).
+        period: after so much a number is as at its beginning, such as 24 for an hour of the day; ``None`` for others.
     """
 
     name: str
@@ -42,6 +48,7 @@ class ObservationField:
     unit: str = ""
     categories: tuple[str, ...] = ()
     optional: bool = False
+    period: float | None = None
 
     def encode(self, value: Any) -> float:
         """The raw float64 of ``value``.
@@ -61,6 +68,10 @@ class ObservationField:
             if value in (0, 1):
                 return float(value)
             raise RecordError(f"{value!r} is not a boolean", field=where, remedy="give true or false")
+        if self.type == "tags":
+            return self._tagged(value, where)
+        if self.type == "time" and isinstance(value, str):
+            value = _seconds(value, where)
         if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise RecordError(f"{value!r} is not a number", field=where, remedy=f"give a {self.type}")
         number = float(value)
@@ -84,15 +95,35 @@ class ObservationField:
             return self.categories[int(raw)] if raw >= 0 else None
         if self.type == "boolean":
             return bool(raw)
+        if self.type == "tags":
+            return [name for index, name in enumerate(self.categories) if int(raw) >> index & 1]
+        if self.type == "time":
+            return datetime.fromtimestamp(raw, UTC).isoformat()
         return int(raw) if self.type == "integer" else float(raw)
+
+    def _tagged(self, value: Any, where: str) -> float:
+        if isinstance(value, (str, Mapping)) or not isinstance(value, (Sequence, Set)):
+            raise RecordError(f"{value!r} is not a list of tags", field=where, remedy="give a list of names")
+        places = {name: index for index, name in enumerate(self.categories)}
+        bits = 0
+        for item in value:
+            bits |= 1 << places.get(str(item), len(places))
+        return float(bits)
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationSpecification:
-    """The declared observation: its kind and its fields in the order of the raw row."""
+    """The declared observation: its kind and its fields in the order of the raw row.
+
+    Attributes:
+        kind: ``int``, ``vector`` or ``object``.
+        fields: those that an observation has, then those of the ones before it (see :func:`with_history`).
+        history: how many observations and actions before it are part of the row.
+    """
 
     kind: str
     fields: tuple[ObservationField, ...]
+    history: int = 0
 
     @property
     def size(self) -> int:
@@ -104,8 +135,13 @@ class ObservationSpecification:
         """Field names in the order of the raw row."""
         return tuple(field.name for field in self.fields)
 
+    @property
+    def own(self) -> tuple[ObservationField, ...]:
+        """The fields of an observation itself."""
+        return self.fields[: (self.size - self.history) // (1 + self.history)]
+
     def row(self, observation: Any) -> np.ndarray:
-        """The raw row, float64 of shape (D,).
+        """The raw row, float64 of shape (D,); the part of what was before is NaN, as at a first decision.
 
         Raises:
             RecordError: the observation does not fit the declaration; names the field.
@@ -122,12 +158,23 @@ class ObservationSpecification:
 
     def value(self, row: np.ndarray) -> Any:
         """The observation that a raw row of shape (D,) stands for: what a rule is called with."""
-        values = [field.decode(float(raw)) for field, raw in zip(self.fields, row, strict=True)]
+        own = self.own
+        values = [field.decode(float(raw)) for field, raw in zip(own, row[: len(own)], strict=True)]
         if self.kind == "int":
             return values[0]
         if self.kind == "vector":
             return values
-        return unflatten(dict(zip(self.names, values, strict=True)))
+        return _with_lists(unflatten({field.name: value for field, value in zip(own, values, strict=True)}))
+
+    def listed(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        """Dotted names with each list that is no declared field as its items: ``loads`` as ``loads.0``, ``loads.1``."""
+        out: dict[str, Any] = {}
+        for name, value in flat.items():
+            if isinstance(value, (list, tuple)) and name not in self.names:
+                out.update({f"{name}.{index}": item for index, item in enumerate(value)})
+            else:
+                out[name] = value
+        return out
 
     def _values(self, observation: Any) -> list[Any]:
         if self.kind == "int":
@@ -137,20 +184,21 @@ class ObservationSpecification:
                 )
             return [observation]
         if self.kind == "vector":
-            if isinstance(observation, (str, Mapping)) or np.ndim(observation) != 1 or len(observation) != self.size:
+            own = len(self.own)
+            if isinstance(observation, (str, Mapping)) or np.ndim(observation) != 1 or len(observation) != own:
                 shape = "an object" if isinstance(observation, Mapping) else f"shape {np.shape(observation)}"
                 raise RecordError(
-                    f"has {shape}, declared is a vector of {self.size} numbers",
+                    f"has {shape}, declared is a vector of {own} numbers",
                     field="observation",
                     remedy="give as many numbers as declared",
                 )
-            return list(observation)
+            return [*observation, *[None] * (self.size - own)]
         if not isinstance(observation, Mapping):
             raise RecordError(
                 f"{type(observation).__name__} is not an object", field="observation", remedy="give named fields"
             )
-        flat = flatten(observation)
-        unknown = sorted(set(flat) - set(self.names))
+        flat = self.listed(flatten(observation))
+        unknown = sorted(set(flat) - {field.name for field in self.own})
         if unknown:
             raise RecordError(
                 "is not a declared field",
@@ -158,6 +206,21 @@ class ObservationSpecification:
                 remedy="declare it in retrainer.toml, or move it to metadata",
             )
         return [flat.get(name) for name in self.names]
+
+
+def with_history(
+    observation: ObservationSpecification, actions: Sequence[Any], history: int
+) -> ObservationSpecification:
+    """The observation whose row also holds the ``history`` observations and actions before it.
+
+    ``load@1`` is the load one decision ago and ``action@1`` what was done then; both are missing at an episode's
+    beginning.
+    """
+    fields = list(observation.fields)
+    for lag in range(1, history + 1):
+        fields += [replace(field, name=f"{field.name}@{lag}", optional=True) for field in observation.fields]
+        fields.append(ObservationField(f"action@{lag}", "category", categories=tuple(map(str, actions)), optional=True))
+    return ObservationSpecification(observation.kind, tuple(fields), history)
 
 
 def flatten(observation: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -181,3 +244,23 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
             level = level.setdefault(parent, {})
         level[leaf] = value
     return nested
+
+
+def _with_lists(value: Any) -> Any:
+    """Objects whose names are 0 to n - 1 as the lists that they were."""
+    if not isinstance(value, dict):
+        return value
+    items = {name: _with_lists(item) for name, item in value.items()}
+    if items and list(items) == [str(index) for index in range(len(items))]:
+        return list(items.values())
+    return items
+
+
+def _seconds(text: str, where: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RecordError(f"{text!r} is not a time", field=where, remedy="give RFC 3339 with a zone") from None
+    if moment.tzinfo is None:
+        raise RecordError(f"{text!r} has no zone", field=where, remedy="add one, such as Z")
+    return moment.timestamp()

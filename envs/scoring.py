@@ -15,7 +15,8 @@ class Scorer:
     """Rewards of one agent's decisions.
 
     Where the agent declares a reward expression it is computed from the outcome, so that every record
-    is scored by the same version; a record without an outcome keeps the reward it was given.
+    is scored by the same version; a record without an outcome keeps the reward it was given, and a log
+    that has both is grade D (:func:`envs.card.card.build_card`).
 
     Attributes:
         recorded: how many rewards were taken as recorded although an expression is declared.

@@ -21,6 +21,7 @@ from algorithms.policy import Policy
 from algorithms.policy.mixing import UniformSource
 from algorithms.policy.policy import SYSTEM_RANDOM
 from algorithms.policy.rule import Rule, distribution
+from envs.encoding.stacking import RunningHistory
 from envs.errors import RetrainerError, SpecificationError
 from envs.home import Home
 from envs.record import DecisionRecord
@@ -68,6 +69,7 @@ class Agent:
         self._random: UniformSource = SYSTEM_RANDOM if seed is None else random.Random(seed)
         self._lock = threading.RLock()
         self._steps: dict[tuple[str, str], int] = {}
+        self._histories: dict[tuple[str, str], RunningHistory] = {}
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
@@ -126,6 +128,9 @@ class Agent:
         specification, champion = self.specification, self._champion.policy
         moment = datetime.now(UTC).isoformat() if timestamp is None else moment_text(timestamp)
         row = specification.observation.row(observation)
+        history = self._history(tenant, episode_id)
+        if history is not None:
+            history.fill(row)
         seen = frozen_observation(observation)
         root = (
             None
@@ -141,6 +146,8 @@ class Agent:
             position, probabilities = champion.decide(row, base, mask, rng=self._random)
             if self._limits is not None:
                 self._limits.taken(position, tenant, seconds)
+        if history is not None:
+            history.add(row, position)
         step = 0 if episode_id is None else self._next_step(tenant, episode_id)
         actions = champion.actions
         return AgentDecision(
@@ -218,6 +225,7 @@ class Agent:
         if decision.episode_id is not None and (terminated or truncated):
             with self._lock:
                 self._steps.pop((decision.tenant, decision.episode_id), None)
+                self._histories.pop((decision.tenant, decision.episode_id), None)
         return record
 
     @property
@@ -277,6 +285,14 @@ class Agent:
         except RetrainerError as error:
             # A production agent goes on by the policy it has; the next start, or refresh(), raises.
             warnings.warn(f"agent {self.name} stays with its policy: {error}", RuntimeWarning, stacklevel=3)
+
+    def _history(self, tenant: str, episode_id: str | None) -> RunningHistory | None:
+        """What was before in the episode, where the declaration wants it."""
+        observation = self.specification.observation
+        if not observation.history or episode_id is None:
+            return None
+        with self._lock:
+            return self._histories.setdefault((tenant, episode_id), RunningHistory(observation))
 
     def _next_step(self, tenant: str, episode_id: str) -> int:
         with self._lock:

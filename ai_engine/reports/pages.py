@@ -53,15 +53,21 @@ def write_page(page: str, path: str | Path) -> None:
 @cache
 def _template(name: str) -> Template:
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError:
         remedy = 'install it with: pip install "retrainer[train]"'
         raise MissingExtraError("writing a page needs jinja2", where="report", remedy=remedy) from None
     here = files("ai_engine.reports")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(lambda part: here.joinpath(part).read_text("utf-8")),
+    )
     environment.filters.update(FILTERS)
     # Drawings are built as element trees, which escape every text that they hold.
     environment.filters["drawing"] = Markup
     environment.globals["style"] = Markup(here.joinpath("style.css").read_text("utf-8"))
-    return environment.from_string(here.joinpath(name).read_text("utf-8"))
+    return environment.get_template(name)

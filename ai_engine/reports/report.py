@@ -34,7 +34,7 @@ def _context(document: ReportDocument) -> dict[str, Any]:
     return {
         "document": document,
         "outcome": outcome_view(document.gate),
-        "card": card_view(document),
+        "card": card_view(document.card, document.agent, document.figures),
         "variants": variants_view(document.variants),
         "curves": curves_view(document.variants),
         "gate": gate_view(document.gate),

@@ -8,7 +8,6 @@ from typing import Any
 
 from ai_engine.reports.bars import share_bars, step_bars
 from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
-from ai_engine.reports.document import ReportDocument
 from ai_engine.reports.estimate_view import estimate_view, method
 from ai_engine.reports.formats import (
     DASH,
@@ -59,11 +58,16 @@ def outcome_view(gate: Data | None) -> dict[str, str]:
     return {"kind": kind, "sign": sign, "text": decision or "not gated", "meaning": meaning}
 
 
-def card_view(document: ReportDocument) -> dict[str, Any]:
-    """Grade, findings and the drawing of the provable steps; figures that stand above are not repeated."""
-    card = document.card
+def card_view(card: Data, agent: str, shown: Data | None = None) -> dict[str, Any]:
+    """Grade, findings and the drawing of the provable steps; figures that stand above are not repeated.
+
+    Args:
+        card: a data card as plain JSON.
+        agent: whose it is.
+        shown: figures that stand above.
+    """
     figures = {**({"horizon": card["horizon"]} if "horizon" in card else {}), **(card.get("figures") or {})}
-    above = {("agent", document.agent), *((label(name), words(value)) for name, value in document.figures.items())}
+    above = {("agent", agent), *((label(name), words(value)) for name, value in (shown or {}).items())}
     grade = str(card.get("grade") or DASH)
     findings = [
         {**{key: row.get(key) for key in ("code", "sentence", "consequence", "remedy")}, **_severity(row)}

@@ -173,12 +173,15 @@ def _observation(value: Any) -> ObservationSpecification:
     names = {column.name for column in fields(ObservationField)}
     columns = []
     for item in value["fields"]:
-        if set(item) != names or item["type"] not in FIELD_TYPES:
+        if {*item, "period"} != names or item["type"] not in FIELD_TYPES:
             raise ValueError(f"observation field {item.get('name')!r}")
         columns.append(ObservationField(**{**item, "categories": tuple(item["categories"])}))
     if value["kind"] not in OBSERVATION_KINDS:
         raise ValueError(f"observation kind {value['kind']!r}")
-    return ObservationSpecification(value["kind"], tuple(columns))
+    history = value.get("history", 0)
+    if type(history) is not int or history < 0 or (len(columns) - history) % (1 + history):
+        raise ValueError(f"observation history {history!r}")
+    return ObservationSpecification(value["kind"], tuple(columns), history)
 
 
 def _component(value: Any) -> Component:

@@ -79,7 +79,9 @@ class GridState:
 
 def state_function(encoder: StateEncoder) -> Callable[[np.ndarray], int]:
     """Raw row (D,) to state: what one decision calls."""
-    return GridState(encoder) if isinstance(encoder, QuantileGrid) else ArrayState(encoder)
+    if isinstance(encoder, QuantileGrid) and not encoder.periods:
+        return GridState(encoder)
+    return ArrayState(encoder)
 
 
 def encoder_to_json(encoder: StateEncoder | FeatureEncoder) -> dict[str, Any]:

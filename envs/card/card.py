@@ -104,7 +104,10 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
     specification = dataset.specification
     evidence = gather_evidence(dataset)
     grade, decisive = grade_log(evidence, specification)
-    findings = sorted([*decisive, *detect(dataset, report)], key=lambda finding: SEVERITIES.index(finding.severity))
+    if 0 < report.recorded_rewards < evidence.decisions:
+        grade, decisive = "D", [_mixed_rewards(report), *decisive]
+    found = [*decisive, *detect(dataset, report, evidence)]
+    findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
     return DataCard(
         grade=grade,
         horizon=specification.horizon,
@@ -112,6 +115,18 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
         figures=_figures(dataset, evidence, report),
         provable_steps=evidence.steps,
         exploration_advice=_advice(dataset, evidence) if grade == "C" else "",
+    )
+
+
+def _mixed_rewards(report: BuildReport) -> Finding:
+    """Two versions of the reward in one log: no return of it means anything."""
+    return Finding(
+        "mixed_rewards",
+        "error",
+        f"{report.recorded_rewards:,} decisions have a recorded reward but no outcome for the declared expression, by "
+        "which the others are scored",
+        "two versions of the reward would be pooled: nothing can be learned",
+        "record outcomes, exclude those decisions (retrainer log exclude), or remove the expression",
     )
 
 

@@ -5,25 +5,39 @@ from __future__ import annotations
 import numpy as np
 
 from envs.build import BuildReport
-from envs.card.evidence import complete_episodes
+from envs.card.drift import drift
+from envs.card.evidence import Evidence, complete_episodes
 from envs.card.findings import Finding
+from envs.card.leaks import leaks
+from envs.card.regions import untried_regions
+from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
+from envs.card.tenants import mixed_tenants
 from envs.dataset import Dataset
 
 # Of the steps that could show a change, this share without one is no coincidence.
 UNCHANGED = 0.999
 
 
-def detect(dataset: Dataset, report: BuildReport) -> list[Finding]:
+def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Finding]:
     """All findings that do not decide the grade.
 
     Args:
         dataset: the log.
         report: what its building left out.
+        evidence: the log's figures.
     """
+    chancy = evidence.actions_tried > 1 and not evidence.deterministic
     found = [
         _static_observations(dataset),
         _unknown_ends(dataset),
+        repeated_episodes(dataset),
+        repeated_steps(dataset),
+        shuffled_steps(dataset),
+        *leaks(dataset, believed=evidence.true_propensities),
+        *drift(dataset),
+        mixed_tenants(dataset),
         _untried_actions(dataset),
+        *(untried_regions(dataset) if chancy else ()),
         *_left_out(report),
         *_doubtful(report),
         _inferred(dataset),
@@ -145,14 +159,6 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
             f"{report.conflicting_observations:,} decisions name another next observation than the next step saw",
             "the next step's observation is used",
             "record next_observation at the end of an episode only, or find out which of the two is true",
-        ),
-        _counted(
-            report.recorded_rewards,
-            "recorded_rewards",
-            "warning",
-            f"{report.recorded_rewards:,} decisions have a recorded reward but no outcome for the declared expression",
-            "two versions of the reward may be mixed",
-            "record outcomes, or remove the expression",
         ),
         _counted(
             report.overridden,

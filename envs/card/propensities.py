@@ -54,13 +54,34 @@ def martingale_residual(dataset: Dataset) -> float:
     return _rarity(_harmonic_residuals(dataset, taken))
 
 
-def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
-    """|z| of each action in each half of the units, where it can be tested; 0 where it is negligible."""
+def draw_residuals(dataset: Dataset) -> np.ndarray | None:
+    """What was drawn less what was likely, float64 (N, A), of mean 0 given everything before the draw.
+
+    0 where an action's probability is not known; ``None`` where that is so everywhere. With the taken action's
+    propensity alone it is 1 / p - 1 or -1, divided by its standard deviation over the log.
+    """
+    known = np.isfinite(dataset.action_probabilities).all(axis=1)
+    taken = np.eye(len(dataset.specification.actions))[dataset.actions]
+    if known.mean() >= 0.5:
+        return np.asarray(np.where(known[:, None], taken - np.nan_to_num(dataset.action_probabilities), 0.0))
+    if not np.isfinite(dataset.propensities).any() or len(np.unique(dataset.units)) < 2:
+        return None
+    inverse = np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)
+    residual = np.where(_testable(dataset), taken * inverse[:, None] - 1.0, 0.0)
+    return np.asarray(residual / np.maximum(residual.std(axis=0), 1e-12))
+
+
+def _testable(dataset: Dataset) -> np.ndarray:
+    """Where an action was allowed and other units took it in the same state, bool (N, A)."""
     # One half of the units says where there is support, the other is tested there, and the other way round:
     # a row that helped to choose where it is tested would be tested where it occurred too often.
-    half = unit_folds(dataset.units, 2)[dataset.episode_index]
     testable = np.isfinite(dataset.propensities)[:, None] & dataset.allowed[dataset.rows]
-    testable &= state_counts(dataset, folds=2) >= MINIMUM_COUNT
+    return np.asarray(testable & (state_counts(dataset, folds=2) >= MINIMUM_COUNT))
+
+
+def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
+    """|z| of each action in each half of the units, where it can be tested; 0 where it is negligible."""
+    half, testable = unit_folds(dataset.units, 2)[dataset.episode_index], _testable(dataset)
     inverse = np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)
     largest = np.max(taken * inverse[:, None], axis=0)
     found = []

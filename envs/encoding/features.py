@@ -1,16 +1,18 @@
-"""Real features of raw rows: robustly scaled numbers, one-hot categories, missing indicators."""
+"""Real features of raw rows: scaled numbers, categories and tags by indicators, places on a circle, what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from envs.encoding.circle import DAY, WEEK, phase, sine
 from envs.encoding.reading import damaged, index, number, numbers
 from envs.errors import DataError
-from envs.observation import ObservationSpecification
+from envs.observation import MOST_TAGS, ObservationSpecification
 
 # An integer observation is a name, not a quantity; beyond this many names it is read as a quantity.
 MAXIMUM_NAMES = 1024
@@ -18,6 +20,8 @@ MAXIMUM_NAMES = 1024
 CLIP = 10.0
 # Half of a normal distribution lies within ±0.6745 of its centre.
 INTERQUARTILE = 1.3489795003921634
+# More categories than this share indicators, by a hash of their names.
+MAXIMUM_CATEGORIES = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +34,9 @@ class FeatureColumn:
         center: subtracted from numbers.
         scale: numbers are divided by it.
         names: raw values that get an indicator each, with one more for any other; ``None`` for numbers.
+        periods: lengths of the circles on which a number has its place: a sine and a cosine for each.
+        tags: number of declared tags; each gets an indicator, with one more for any other.
+        buckets: which of the shared indicators each category (by its raw value) has; one more is for any other.
     """
 
     index: int
@@ -37,16 +44,28 @@ class FeatureColumn:
     center: float = 0.0
     scale: float = 1.0
     names: np.ndarray | None = None
+    periods: tuple[float, ...] = ()
+    tags: int = 0
+    buckets: np.ndarray | None = None
 
     @property
     def size(self) -> int:
         """Number of features."""
-        return (1 if self.names is None else len(self.names) + 1) + self.optional
+        own = 2 * len(self.periods) or (self.tags and self.tags + 1) or 1
+        if self.names is not None:
+            own = len(self.names) + 1
+        elif self.buckets is not None:
+            own = MAXIMUM_CATEGORIES + 1
+        return own + self.optional
 
     def write(self, values: np.ndarray, out: np.ndarray) -> None:
         """Fills ``out`` (N, size) from raw ``values`` (N,)."""
         missing = np.isnan(values)
-        if self.names is None:
+        if self.periods or self.tags or self.buckets is not None:
+            own = self._placed(values) if self.periods else self._flagged(np.where(missing, 0.0, values))
+            own[missing] = 0.0 if self.optional else np.nan
+            out[:, : own.shape[1]] = own
+        elif self.names is None:
             scaled = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
             out[:, 0] = np.where(missing, 0.0, scaled) if self.optional else scaled
         else:
@@ -57,6 +76,18 @@ class FeatureColumn:
                 out[missing, :] = np.nan
         if self.optional:
             out[:, -1] = missing
+
+    def _placed(self, values: np.ndarray) -> np.ndarray:
+        turns = [phase(values, period) for period in self.periods]
+        return np.stack([wave for turn in turns for wave in (sine(turn), sine(turn + 0.25))], axis=1)
+
+    def _flagged(self, values: np.ndarray) -> np.ndarray:
+        codes = values.astype(np.int64)
+        if self.buckets is None:
+            return (codes[:, None] >> np.arange(self.tags + 1) & 1).astype(np.float64)
+        known = (codes >= 0) & (codes < len(self.buckets))
+        shared = np.where(known, self.buckets[np.where(known, codes, 0)], MAXIMUM_CATEGORIES)
+        return (shared[:, None] == np.arange(MAXIMUM_CATEGORIES + 1)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +121,14 @@ class StandardFeatures:
         for position, declared in enumerate(observation.fields):
             values = rows[:, position]
             values = np.sort(values[np.isfinite(values)])  # sorted: sums do not depend on the rows' order
-            if declared.type == "category":
+            if declared.type == "time" or declared.period:
+                periods = (DAY, WEEK) if not declared.period else (declared.period,)
+                columns.append(FeatureColumn(position, declared.optional, periods=periods))
+            elif declared.type == "tags":
+                columns.append(FeatureColumn(position, declared.optional, tags=len(declared.categories)))
+            elif declared.type == "category" and len(declared.categories) > MAXIMUM_CATEGORIES:
+                columns.append(FeatureColumn(position, declared.optional, buckets=hashed(declared.categories)))
+            elif declared.type == "category":
                 names = np.arange(len(declared.categories), dtype=np.float64)
                 columns.append(FeatureColumn(position, declared.optional, names=names))
             elif observation.kind == "int" and len(distinct := np.unique(values)) <= MAXIMUM_NAMES:
@@ -120,7 +158,13 @@ class StandardFeatures:
         columns = []
         for column in self.columns:
             entry: dict[str, Any] = {"index": column.index, "optional": column.optional}
-            if column.names is None:
+            if column.periods:
+                entry["periods"] = list(column.periods)
+            elif column.tags:
+                entry["tags"] = column.tags
+            elif column.buckets is not None:
+                entry["buckets"] = column.buckets.tolist()
+            elif column.names is None:
                 entry |= {"center": column.center, "scale": column.scale}
             else:
                 entry["names"] = column.names.tolist()
@@ -141,6 +185,24 @@ class StandardFeatures:
         columns = []
         for entry in entries:
             position, optional = index(kind, entry, "index"), entry.get("optional") is True
+            if "periods" in entry:
+                periods = numbers(kind, entry, "periods")
+                if not len(periods) or (periods <= 0.0).any():
+                    raise damaged(kind, "periods are not above 0")
+                columns.append(FeatureColumn(position, optional, periods=tuple(periods.tolist())))
+                continue
+            if "tags" in entry:
+                tags = index(kind, entry, "tags")
+                if not 0 < tags <= MOST_TAGS:
+                    raise damaged(kind, "tags is not a number of tags")
+                columns.append(FeatureColumn(position, optional, tags=tags))
+                continue
+            if "buckets" in entry:
+                buckets = numbers(kind, entry, "buckets")
+                if not len(buckets) or not np.isin(buckets, np.arange(MAXIMUM_CATEGORIES)).all():
+                    raise damaged(kind, "buckets are not numbers of indicators")
+                columns.append(FeatureColumn(position, optional, buckets=buckets.astype(np.int64)))
+                continue
             if "names" in entry:
                 columns.append(FeatureColumn(position, optional, names=numbers(kind, entry, "names")))
                 continue
@@ -149,6 +211,12 @@ class StandardFeatures:
                 raise damaged(kind, "scale is not above 0")
             columns.append(FeatureColumn(position, optional, center, scale))
         return cls(tuple(columns))
+
+
+def hashed(categories: Sequence[str]) -> np.ndarray:
+    """The shared indicator of each category, int64 (C,): the same in every process and for ever."""
+    digests = (hashlib.sha256(name.encode()).digest() for name in categories)
+    return np.array([int.from_bytes(digest[:8], "big") % MAXIMUM_CATEGORIES for digest in digests], dtype=np.int64)
 
 
 def _scale(values: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.encoding.circle import DAY, phase
 from envs.encoding.reading import damaged, index, integers, numbers
 from envs.errors import DataError
 from envs.observation import ObservationSpecification
@@ -58,7 +59,8 @@ class IntegerStates:
 class QuantileGrid:
     """Each field is cut at train's quantiles; a state is a cell of the grid that train has seen.
 
-    A category (and "not a declared category") is a bin of its own, so is a missing optional value.
+    A category (and "not a declared category") is a bin of its own, so is a missing optional value. Of a time the
+    hour of the day is cut, of a number with a period its place in it.
     The cell's code is the mixed-radix number of its bins.
 
     Attributes:
@@ -66,12 +68,14 @@ class QuantileGrid:
         edges: for each of them its cut points, float64, increasing; bin b holds edges[b-1] <= x < edges[b].
         optional: for each of them whether a missing value is a bin rather than an unseen state.
         cells: int64 (Z,), codes of the cells that train has seen, increasing.
+        periods: for each of them the period in which its place is cut, 0 for the value itself.
     """
 
     fields: tuple[int, ...]
     edges: tuple[np.ndarray, ...]
     optional: tuple[bool, ...]
     cells: np.ndarray
+    periods: tuple[float, ...] = ()
 
     @classmethod
     def fit(
@@ -94,18 +98,22 @@ class QuantileGrid:
             DataError: no row, or more cells than can be numbered.
         """
         chosen = tuple(range(observation.size)) if fields is None else tuple(fields)
-        edges, optional = [], []
+        edges, optional, periods = [], [], []
         for column in chosen:
-            declared = observation.fields[column]
+            declared, period = observation.fields[column], 0.0
             if declared.type == "category":
                 cuts = np.arange(len(declared.categories)) - 0.5
             elif declared.type == "boolean":
                 cuts = np.array([0.5])
             else:
-                cuts = _cuts(rows[:, column], bins)
+                period = DAY if declared.type == "time" else declared.period or 0.0
+                values = rows[:, column]
+                cuts = _cuts(phase(values, period) if period else values, bins)
             edges.append(cuts)
+            periods.append(period)
             optional.append(declared.optional)
-        empty = cls(chosen, tuple(edges), tuple(optional), np.empty(0, dtype=np.int64))
+        whole = tuple(periods) if any(periods) else ()
+        empty = cls(chosen, tuple(edges), tuple(optional), np.empty(0, dtype=np.int64), whole)
         if float(np.prod([float(size) for size in empty._radices()])) >= MAXIMUM_CODE:
             problem = f"a grid of {bins} bins on {len(chosen)} fields has too many cells"
             raise DataError(problem, remedy="use fewer bins or fields")
@@ -113,7 +121,7 @@ class QuantileGrid:
         cells = np.unique(codes[codes >= 0])
         if len(cells) == 0:
             raise DataError("no row to fit a grid on", remedy="log more decisions")
-        return cls(chosen, tuple(edges), tuple(optional), cells)
+        return cls(chosen, tuple(edges), tuple(optional), cells, whole)
 
     @property
     def count(self) -> int:
@@ -132,6 +140,7 @@ class QuantileGrid:
             "edges": [cuts.tolist() for cuts in self.edges],
             "optional": list(self.optional),
             "cells": self.cells.tolist(),
+            **({"periods": list(self.periods)} if self.periods else {}),
         }
 
     @classmethod
@@ -149,7 +158,11 @@ class QuantileGrid:
         edges = tuple(numbers(kind, {"edges": cuts}, "edges") for cuts in data["edges"])
         if any((np.diff(cuts) <= 0).any() for cuts in edges):
             raise damaged(kind, "edges are not increasing")
-        return cls(fields, edges, tuple(bool(item) for item in data["optional"]), integers(kind, data, "cells"))
+        periods = tuple(numbers(kind, data, "periods").tolist()) if "periods" in data else ()
+        if periods and (len(periods) != len(fields) or min(periods) < 0.0):
+            raise damaged(kind, "periods are not one for each field")
+        optional = tuple(bool(item) for item in data["optional"])
+        return cls(fields, edges, optional, integers(kind, data, "cells"), periods)
 
     def _radices(self) -> list[int]:
         return [len(cuts) + 2 for cuts in self.edges]  # len + 1 bins, and one for a missing value
@@ -157,8 +170,10 @@ class QuantileGrid:
     def _codes(self, rows: np.ndarray) -> np.ndarray:
         code = np.zeros(len(rows), dtype=np.int64)
         seen = np.ones(len(rows), dtype=bool)
-        for column, cuts, optional, radix in zip(self.fields, self.edges, self.optional, self._radices(), strict=True):
-            values = rows[:, column]
+        periods = self.periods or (0.0,) * len(self.fields)
+        columns = zip(self.fields, self.edges, self.optional, self._radices(), periods, strict=True)
+        for column, cuts, optional, radix, period in columns:
+            values = phase(rows[:, column], period) if period else rows[:, column]
             missing = np.isnan(values)
             bins = np.searchsorted(cuts, values, side="right")
             bins[missing] = radix - 1

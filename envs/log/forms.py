@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envs.observation import ObservationField, ObservationSpecification, flatten
+from envs.errors import RecordError
+from envs.observation import ObservationField, ObservationSpecification, flatten, unflatten
 
 
 class OddRowError(Exception):
@@ -98,14 +99,20 @@ def observation_rows(
         if group.form == "json":
             _by_hand(group, out, specification, retired)
         elif group.form in ("int", "vector"):
-            if (specification.kind, group.numbers.shape[1]) != (group.form, specification.size):
+            if (specification.kind, group.numbers.shape[1]) != (group.form, len(specification.own)):
                 raise OddRowError(int(group.rows[0]))
-            for column, field in enumerate(specification.fields):
+            for column, field in enumerate(specification.own):
                 out[group.rows, column] = _numbers(group.numbers[:, column], "f", field, group)
         else:
-            if specification.kind != "object" or not (group.kinds.keys() - retired) <= set(specification.names):
+            names = {field.name for field in specification.own}
+            if specification.kind != "object":
                 raise OddRowError(int(group.rows[0]))
-            for column, field in enumerate(specification.fields):
+            if any(group.kinds[name] == "j" for name in group.kinds.keys() - retired - names):
+                _with_lists(group, out, specification, retired)
+                continue
+            if not (group.kinds.keys() - retired) <= names:
+                raise OddRowError(int(group.rows[0]))
+            for column, field in enumerate(specification.own):
                 out[group.rows, column] = _values(field, group)
     return out, there
 
@@ -116,7 +123,7 @@ def _values(field: ObservationField, group: FormColumns) -> np.ndarray | float:
         if not field.optional:
             raise OddRowError(int(group.rows[0]))
         return math.nan
-    if field.type == "category":
+    if field.type in ("category", "tags") or (field.type == "time" and kind == "s"):
         return _categories(field, group, kind)
     if kind in "sj":
         raise OddRowError(int(group.rows[0]))
@@ -142,16 +149,41 @@ def _numbers(values: np.ndarray, kind: str, field: ObservationField, group: Form
 
 
 def _categories(field: ObservationField, group: FormColumns, kind: str) -> np.ndarray:
-    if kind == "s":
+    if kind == "s" and field.type == "category":
         found = pc.index_in(group.text(field.name), pa.array(field.categories, pa.string()))
         return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.float64)
-    listed: list[Any]
-    if kind == "j":
-        listed = [json.loads(text) for text in group.text(field.name).to_pylist()]
-    else:
-        cast = {"i": int, "f": float, "b": bool}[kind]
-        listed = [cast(value) for value in group.number(field.name)]
-    return np.array([field.encode(value) for value in listed])
+    listed = _plain(group, field.name, kind)
+    out = np.empty(len(listed))
+    for place, value in enumerate(listed):
+        try:
+            out[place] = field.encode(value)
+        except RecordError:
+            raise OddRowError(int(group.rows[place])) from None
+    return out
+
+
+def _plain(group: FormColumns, name: str, kind: str) -> list[Any]:
+    """A field's values as they were written."""
+    if kind == "z":
+        return [None] * len(group.rows)
+    if kind in "sj":
+        texts = group.text(name).to_pylist()
+        return texts if kind == "s" else [json.loads(text) for text in texts]
+    cast = {"i": int, "f": float, "b": bool}[kind]
+    return [cast(value) for value in group.number(name)]
+
+
+def _with_lists(
+    group: FormColumns, out: np.ndarray, specification: ObservationSpecification, retired: frozenset[str]
+) -> None:
+    """Rows with lists whose items are fields of their own, one by one."""
+    kept = [name for name in group.kinds if name not in retired]
+    columns = [_plain(group, name, group.kinds[name]) for name in kept]
+    for place, values in enumerate(zip(*columns, strict=True)):
+        try:
+            out[group.rows[place]] = specification.row(unflatten(dict(zip(kept, values, strict=True))))
+        except RecordError:
+            raise OddRowError(int(group.rows[place])) from None
 
 
 def _by_hand(

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
+from envs.encoding.stacking import stack_history
 from envs.log.columns import ColumnReader
 from envs.log.earning import earn, used
 from envs.log.exclusions import Exclusion
@@ -187,6 +188,7 @@ def _fill(
         then = columns.observations[place[~last] + 1]
         same = (following == then) | (np.isnan(following) & np.isnan(then))
         columns.conflicts += int((~same.all(axis=1)).sum())
+    stack_history(specification.observation, columns.observations, columns.actions, offsets, columns.end_known)
     return columns
 
 

@@ -61,7 +61,7 @@ class RowChanges:
             both = np.concatenate([before, after])
             known = both[np.isfinite(both)]
             lacking = len(known) < len(both)
-            if column.names is not None or field.type == "boolean" or not len(known):
+            if column.names is not None or field.type in ("boolean", "category", "tags") or not len(known):
                 categories.append(column.index)
                 values.append(np.concatenate([np.unique(known), [np.nan] * lacking]))
                 continue

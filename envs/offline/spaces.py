@@ -17,6 +17,8 @@ def _bounds(field: ObservationField, column: np.ndarray) -> tuple[float, float]:
         low, high = -1.0, float(len(field.categories) - 1)
     elif field.type == "boolean":
         low, high = 0.0, 1.0
+    elif field.type == "tags":
+        low, high = 0.0, 2.0 ** (len(field.categories) + 1) - 1.0
     else:
         known = column[np.isfinite(column)]
         inferred = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)

@@ -17,6 +17,9 @@ from ai_engine.workspace import estimated_behavior, open_workspace
 from envs.errors import DataError, HomeError, RetrainerError, SpecificationError
 from envs.home import Home
 from envs.journal import Journal
+from envs.observation import ObservationField, ObservationSpecification
+from envs.record import DecisionRecord
+from envs.specification import AgentSpecification
 from tests import homes
 from tune_configs.gate.budget import alpha_at
 
@@ -55,6 +58,32 @@ def test_status_follows_an_agents_life(swept: tuple[Home, TuneResult]) -> None:
     assert json.loads(json.dumps(status(home).to_json()))["agents"][0]["alpha_left"] == pytest.approx(agent.alpha_left)
 
 
+def test_status_counts_what_the_declaration_does_not_know(tmp_path: Path) -> None:
+    fields = (
+        ObservationField("zone", "category", categories=("a", "b"), optional=True),
+        ObservationField("tags", "tags", categories=("gpu",)),
+    )
+    home = homes.make_home(tmp_path / "home", [], rule="")
+    home.declare(AgentSpecification("chosen", ObservationSpecification("object", fields), ("stay", "go")))
+    seen = [
+        {"zone": "a", "tags": []},
+        {"zone": "c", "tags": ["gpu"]},
+        {"tags": ["new", "odd"]},
+        {"zone": "d", "tags": []},
+    ]
+    made = [
+        DecisionRecord.from_mapping(
+            {"event_id": str(n), "agent": "chosen", "observation": s, "action": "go", "reward": 1}
+        )
+        for n, s in enumerate(seen)
+    ]
+    Journal(home.journal_path).append(made)
+    (agent,) = (item for item in status(home).agents if item.agent == "chosen")
+    assert (agent.unknown, agent.newest) == ({"zone": 2, "tags": 1}, 4)
+    assert "chosen: 2 of its newest 4 decisions have an undeclared zone." in status(home).to_text()
+    assert json.loads(json.dumps(status(home).to_json()))["agents"][-1]["unknown"] == {"zone": 2, "tags": 1}
+
+
 def test_an_empty_home_says_so_and_nothing_else_is_a_home(tmp_path: Path) -> None:
     made = init(tmp_path / "new")
     assert made.to_json() == {"schema_version": 1, "home": str(tmp_path / "new")}
@@ -90,13 +119,19 @@ def test_the_good_rows_alone_when_asked(tmp_path: Path) -> None:
     assert 0 < Journal(Home(tmp_path / "home").journal_path).counts()[AGENT] < 180
 
 
-def test_inspecting_is_the_card_and_writes_nothing(home: Home) -> None:
+def test_inspecting_is_the_card_and_writes_only_its_page(home: Home, tmp_path: Path) -> None:
     def files() -> list[str]:
         return sorted(str(path) for path in home.path.rglob("*") if not path.name.startswith("journal.sqlite-"))
 
     before = files()
-    result = inspect(AGENT, home=home)
-    assert files() == before
+    result = inspect(AGENT, home=home, page=False)
+    assert files() == before and result.page is None
+    page = home.path / "reports" / f"{AGENT}-data.html"
+    assert inspect(AGENT, home=home).page == page and inspect(AGENT, home=home).to_text().endswith(f"page: {page}")
+    assert set(files()) - set(before) == {str(page), str(page.parent)}
+    (tmp_path / "occupied").write_text("")
+    unwritten = inspect(AGENT, home=home, page=tmp_path / "occupied" / "card.html")
+    assert unwritten.page is None and "no page: " in unwritten.to_text() and unwritten.card == result.card
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert (document["agent"], document["card"]["grade"]) == (AGENT, "A")
     assert document["build"]["episodes"] == homes.EPISODES

@@ -65,7 +65,7 @@ def test_untried_actions_are_named() -> None:
         ("embargoed_episodes", "embargoed_episodes"),
         ("shadow", "shadow_decisions"),
         ("conflicting_observations", "conflicting_observations"),
-        ("recorded_rewards", "recorded_rewards"),
+        ("recorded_rewards", "mixed_rewards"),
         ("overridden", "overridden_decisions"),
     ],
 )
@@ -115,3 +115,12 @@ def test_the_card_is_reproducible() -> None:
 def test_a_basic_evidence_has_no_weights() -> None:
     basic = Evidence(10, 5, 5, 5, 1, False)
     assert basic.overlap is None and not basic.deterministic
+
+
+def test_two_versions_of_the_reward_are_never_pooled() -> None:
+    """Some scored by the declared expression and some as recorded: nothing is learned from it. All of one kind may."""
+    dataset, report = built(episodes=400)
+    grades = [
+        build_card(dataset, replace(report, recorded_rewards=count)).grade for count in (0, 1, len(dataset))
+    ]  # fmt: skip
+    assert grades[0] == grades[2] != "D" == grades[1]
