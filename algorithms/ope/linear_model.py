@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.ope.action_ridge import ActionRidge
+from algorithms.ope.action_ridge import ActionRidge, penalty_apart
 from algorithms.ope.row_features import BLOCK, KEPT, RowFeatures, row_features
 from algorithms.ope.state_action_models import Bounds, Regression, Transitions, clip_values
 
@@ -17,7 +17,8 @@ _CHUNK = 4096
 class LinearModel:
     """Ridge regression on features, per action, shrunk to one regression over all actions.
 
-    Q̂(s, a) = φ(s)·w_a with an intercept in φ, see :class:`~algorithms.ope.action_ridge.ActionRidge`.
+    Q̂(s, a) = φ(s)·w_a with an intercept in φ, see :class:`~algorithms.ope.action_ridge.ActionRidge`. Where every
+    transition is an end, how far actions may differ is chosen by cross-validation.
 
     Args:
         features: float64 (M, F) of like scale; an intercept is added.
@@ -87,10 +88,15 @@ class _LinearRegression:
         self.starts = range(0, count, BLOCK)
         bytes_of_all = 8 * count * (2 * width + self.policies * model.actions)
         self.kept = [self._block(start) for start in self.starts] if bytes_of_all <= KEPT else None
-        grams = np.zeros((model.actions, width, width))
+        grams, sides = np.zeros((model.actions, width, width)), np.zeros((model.actions, width))
         for block in self._blocks():
             grams += block.by_action(block.features)
-        self.ridge = ActionRidge(grams, model.ridge)
+            sides += block.by_action(block.rewards[:, None])[..., 0]
+        apart = model.ridge
+        if count and not transitions.continues.any():
+            # Beyond one decision rewards say little of how far the actions' values are apart.
+            apart = penalty_apart(grams, sides, float(transitions.rewards @ transitions.rewards), count, model.ridge)
+        self.ridge = ActionRidge(grams, model.ridge, apart)
 
     def backup(self, previous: np.ndarray | None, bounds: Bounds) -> np.ndarray:
         sides = np.zeros((self.model.actions, 1 + self.model.features.size, self.policies))
