@@ -162,8 +162,10 @@ def log_compact(
 def _hit(journal: Journal, exclusion: Exclusion) -> tuple[int, int]:
     """Decisions in a range, and the episodes that they belong to."""
     decisions, episodes = 0, set()
-    for position, record in LogReader(journal, exclusion.agent):
-        if covered([exclusion], np.array([position]), np.array([record.seconds]))[0]:
+    for joined in LogReader(journal, exclusion.agent).joined():
+        record = joined.record
+        places = np.array([joined.position]), np.array([record.seconds]), np.array([joined.sequence])
+        if covered([exclusion], *places)[0]:
             decisions += 1
             episodes.add((record.tenant, record.episode_id))
     return decisions, len(episodes)

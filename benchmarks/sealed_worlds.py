@@ -105,7 +105,7 @@ def power(records: Sequence[CycleRecord]) -> list[Row]:
     ours = float(np.mean([record.promoted for record in told]))
     oracle = float(np.mean([bool(record.oracle) for record in told]))
     last = {record.life: record for record in records if record.family == BETTER}
-    reached = float(np.mean([record.reached / record.possible for record in last.values()]))
+    reached = float(np.mean([record.reached / record.possible for record in last.values() if record.possible > 0.0]))
     return [
         Row(
             BETTER,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def gather_episodes(
     *,
     now: float | None = None,
     exclusions: Sequence[Exclusion] = (),
+    recorded_at: Mapping[int, int] = MappingProxyType({}),
 ) -> Gathered:
     """The closed episodes among the records, by first timestamp, tenant and id.
 
@@ -78,6 +80,7 @@ def gather_episodes(
         specification: the agent's declaration.
         now: seconds since the epoch; the present by default.
         exclusions: ranges of the log that are not used.
+        recorded_at: position at which a decision was recorded, by its journal position, where that is another.
     """
     moment = time.time() if now is None else now
     immature = excluded = 0
@@ -96,7 +99,7 @@ def gather_episodes(
         numbered.sort(key=lambda pair: pair[1].step)
         rows = [record for _, record in numbered]
         last = rows[-1]
-        if exclusions and _touches(numbered, exclusions):
+        if exclusions and _touches(numbered, exclusions, recorded_at):
             excluded += 1
         elif any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
@@ -118,9 +121,12 @@ def gather_episodes(
     )
 
 
-def _touches(numbered: list[tuple[int, DecisionRecord]], exclusions: Sequence[Exclusion]) -> bool:
+def _touches(
+    numbered: list[tuple[int, DecisionRecord]], exclusions: Sequence[Exclusion], recorded_at: Mapping[int, int]
+) -> bool:
     positions = np.array([number for number, _ in numbered], dtype=np.int64)
-    return bool(covered(exclusions, positions, np.array([record.seconds for _, record in numbered])).any())
+    own = np.array([recorded_at.get(number, number) for number, _ in numbered], dtype=np.int64)
+    return bool(covered(exclusions, positions, np.array([record.seconds for _, record in numbered]), own).any())
 
 
 def _broken(rows: list[DecisionRecord]) -> str:

@@ -122,11 +122,16 @@ class Journal:
 
     def last_sequence(self, agent: str) -> int:
         """Position of the last that happened to the agent's log; 0 where there is nothing."""
+        return self.reach(agent)[0]
 
-        def last(connection: sqlite3.Connection) -> int:
+    def reach(self, agent: str) -> tuple[int, SealedState]:
+        """:meth:`last_sequence` and :meth:`sealed` of one moment."""
+
+        def last(connection: sqlite3.Connection) -> tuple[int, SealedState]:
             events = connection.execute("SELECT MAX(sequence) FROM events WHERE agent = ?", (agent,)).fetchone()[0]
             notes = connection.execute("SELECT MAX(sequence) FROM notes WHERE agent IN (?, '')", (agent,)).fetchone()[0]
-            return max(events or 0, notes or 0, sealed_state(connection).last.get(agent, 0))
+            state = sealed_state(connection)
+            return max(events or 0, notes or 0, state.last.get(agent, 0)), state
 
         return self.file.run(last)
 

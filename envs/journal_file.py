@@ -45,7 +45,8 @@ class JournalFile:
         """Begin anew, without touching the connection that was there."""
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] | None = None
+        self._reading = self._alone = False
         self._guard = FolderGuard(self.path.parent)
 
     def run(
@@ -105,10 +106,12 @@ class JournalFile:
         with self._guard.shared() if write else nullcontext():
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
-                if write and _identity(self.path) != self._identity:
+                if write and self._present() != self._identity:
                     raise _ReplacedError
                 result = function(connection)
                 connection.execute("COMMIT")
+                if self._alone and self._present() != self._identity:  # somebody wrote where nobody was to be
+                    raise _ReplacedError
                 return result
             except BaseException:
                 if connection.in_transaction:
@@ -116,12 +119,19 @@ class JournalFile:
                 raise
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection is not None and _identity(self.path) != self._identity:
+        if self._connection is not None and self._present() != self._identity:
             self.close()
         if self._connection is None:
+            alone = not Path(f"{self.path}-wal").exists()
             self._connection = open_journal(self.path, self.timeout)
-            self._identity = _identity(self.path)
+            reading = bool(self._connection.execute("PRAGMA query_only").fetchone()[0])
+            self._reading, self._alone = reading, reading and alone
+            self._identity = self._present()
         return self._connection
+
+    def _present(self) -> tuple[int, ...] | None:
+        """Which file it is; where it may only be read, in which state: SQLite takes it for unchanging then."""
+        return _identity(self.path, state=self._reading)
 
     def _mend(self, error: Exception) -> bool:
         """Put what can be read of a damaged file into a new one; ``False`` where nothing can be done."""
@@ -142,12 +152,14 @@ def _on_nothing(function: Callable[[sqlite3.Connection], Result]) -> Result:
         empty.close()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path, *, state: bool) -> tuple[int, ...] | None:
     try:
         found = os.stat(path)
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    if not state:
+        return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, Path(f"{path}-wal").exists()
 
 
 _OPEN: weakref.WeakSet[JournalFile] = weakref.WeakSet()

@@ -8,6 +8,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from envs.journal_rows import sound
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -55,9 +57,9 @@ def notes_of(connection: sqlite3.Connection, kind: str, agent: str | None = None
     """The notes of a kind (and of an agent), in order."""
     which = "kind = ? AND agent = COALESCE(?, agent)"
     rows = connection.execute(
-        f"SELECT sequence, agent, content FROM notes WHERE {which} ORDER BY sequence", (kind, agent)
+        f"SELECT sequence, agent, content, checksum FROM notes WHERE {which} ORDER BY sequence", (kind, agent)
     )
-    return [Note(sequence, kind, owner, json.loads(text)) for sequence, owner, text in rows]
+    return [Note(sequence, kind, owner, json.loads(sound(text, checksum))) for sequence, owner, text, checksum in rows]
 
 
 def remove_notes(connection: sqlite3.Connection, kind: str) -> None:

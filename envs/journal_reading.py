@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from envs.errors import DataError
 from envs.journal_errors import DamagedContentError
 from envs.journal_rows import outcome_in, sound
 from envs.journal_sealed import SealedState, sealed_state, table_reader
@@ -64,8 +65,8 @@ def read_page(connection: sqlite3.Connection, agent: str, after: int) -> Journal
     return JournalPage(state, [(place, sound(content, checksum)) for place, content, checksum in rows], outcomes)
 
 
-def read_strays(connection: sqlite3.Connection, agent: str) -> list[tuple[int, str]]:
-    """(position, text) of outcomes in the journal whose decision is not in it."""
+def read_strays(connection: sqlite3.Connection, agent: str) -> tuple[int, list[tuple[int, str]]]:
+    """How far the journal was sealed, and (position, text) of outcomes in it whose decision is not in it."""
     through = sealed_state(connection).through
     select = (
         "SELECT sequence, content, checksum FROM events AS told"
@@ -73,7 +74,7 @@ def read_strays(connection: sqlite3.Connection, agent: str) -> list[tuple[int, s
         " (SELECT 1 FROM events WHERE event_id = told.decision_id AND sequence > ?) ORDER BY sequence"
     )
     rows = connection.execute(select, (agent, through, through))
-    return [(place, sound(content, checksum)) for place, content, checksum in rows]
+    return through, [(place, sound(content, checksum)) for place, content, checksum in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class LogReader:
         self._after, self._until = after, sys.maxsize if until is None else until
         self._maturation = maturation
         self._known_strays = {} if strays is None else strays
+        self._seen = 0
         self.late = self.contradictory = self.orphans = 0
 
     def __iter__(self) -> Iterator[tuple[int, DecisionRecord]]:
@@ -125,21 +127,38 @@ class LogReader:
 
     def joined(self) -> Iterator[JoinedRecord]:
         """The same with what became of the outcomes."""
-        after, seen = self._after, 0
-        strays = self._known_strays
+        self._seen = 0
+        yield from self._decisions()
+        if not self._after:
+            self.orphans = max(self._journal.file.run(self._told) - self._seen, 0)
+
+    def _decisions(self) -> Iterator[JoinedRecord]:
+        after, gone_at = self._after, -1
+        strays, known = self._known_strays, self._after
         while True:
             page = self._journal.file.run(partial(read_page, agent=self._agent, after=after))
-            if page.sealed.through > after:
+            if page.sealed.through > known:
                 # What left the journal since it was looked at last is in the table by now.
-                table = table_reader().SealedLog(self._journal.path, page.sealed, self._agent)
-                strays = self._strays(table.outcomes())
-                for decision in table.decisions(after):
-                    if decision.sequence > self._until:
-                        return
-                    events = [*decision.outcomes, *strays.pop(decision.record.event_id, ())]
-                    seen += len(events)
-                    yield self._join(decision.sequence, decision.record, events)
-                after = table.through
+                try:
+                    found = self._strays(page.sealed)
+                    if found is None:
+                        continue
+                    table, strays = found
+                    for decision in table.decisions(after):
+                        if decision.sequence > self._until:
+                            return
+                        events = [*decision.outcomes, *strays.pop(decision.record.event_id, ())]
+                        yield self._join(decision.sequence, decision.record, events)
+                        after = decision.sequence
+                except FileNotFoundError as error:
+                    # Forgetting has replaced a file: its successor is in the present version.
+                    if after == gone_at:
+                        problem, where = f"lacks a file ({error})", str(page.sealed.table)
+                        raise DataError(problem, where=where, remedy="restore it from a copy") from error
+                    gone_at = after
+                    continue
+                known = page.sealed.through
+                after = max(after, known)
                 continue
             if not page.rows:
                 break
@@ -149,25 +168,39 @@ class LogReader:
                 record = trusted(content)
                 events = [(place, outcome_in(text)) for place, text in page.outcomes.get(record.event_id, ())]
                 events += strays.pop(record.event_id, ())  # sealed before their decision came
-                seen += len(events)
                 yield self._join(sequence, record, events)
             after = page.rows[-1][0]
-        if not self._after and self._until == sys.maxsize:
-            self.orphans = max(self._journal.outcome_counts().get(self._agent, 0) - seen, 0)
 
     def _join(self, sequence: int, record: DecisionRecord, events: list[tuple[int, OutcomeEvent]]) -> JoinedRecord:
         known = [(place, event) for place, event in events if place <= self._until]
+        self._seen += len(known)
         joined = join(sequence, record, known, self._maturation)
         self.late += joined.late
         self.contradictory += joined.contradictory
         return joined
 
-    def _strays(self, sealed: Iterator[tuple[int, OutcomeEvent]]) -> Outcomes:
-        """Outcomes that do not stand beside their decision: sealed later than it, or still in the journal."""
+    def _strays(self, state: SealedState) -> tuple[Any, Outcomes] | None:
+        """The table, and the outcomes that do not stand beside their decision: sealed later, or in the journal.
+
+        ``None`` where a sealing came between: an outcome that left the journal would be in neither.
+        """
+        through, told = self._journal.file.run(partial(read_strays, agent=self._agent))
+        if through != state.through:
+            return None
+        table = table_reader().SealedLog(self._journal.path, state, self._agent)
         strays: Outcomes = defaultdict(list)
-        for sequence, event in sealed:
+        for sequence, event in table.outcomes():
             strays[event.decision_id].append((sequence, event))
-        for sequence, content in self._journal.file.run(partial(read_strays, agent=self._agent)):
+        for sequence, content in told:
             event = outcome_in(content)
             strays[event.decision_id].append((sequence, event))
-        return strays
+        return table, strays
+
+    def _told(self, connection: sqlite3.Connection) -> int:
+        """Number of outcomes up to ``until``."""
+        state = sealed_state(connection)
+        select = (
+            "SELECT COUNT(*) FROM events WHERE agent = ? AND decision_id IS NOT NULL AND sequence > ? AND sequence <= ?"
+        )
+        there = connection.execute(select, (self._agent, state.through, self._until)).fetchone()[0]
+        return int(there) + state.outcomes.get(self._agent, 0)

@@ -132,7 +132,8 @@ def _is_sound(path: Path) -> bool:
         try:
             if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 return False
-            rows = connection.execute("SELECT content, checksum FROM events")
+            select = "SELECT content, checksum FROM events UNION ALL SELECT content, checksum FROM notes"
+            rows = connection.execute(select)
             return all(_is_whole(content, checksum) for content, checksum in rows)
         finally:
             connection.close()

@@ -95,6 +95,7 @@ def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
             raise JournalError("is not a retrainer journal", where=str(path), remedy="move it away")
         connection.execute("PRAGMA cell_size_check = ON")
         if not writable:
+            connection.execute("PRAGMA query_only = ON")
             if tables and version < SCHEMA_VERSION:
                 problem = f"has the format {version}, which can only be read once it was written by this version"
                 raise JournalError(problem, where=str(path), remedy="open it where it may be written")

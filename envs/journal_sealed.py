@@ -19,8 +19,12 @@ from envs.journal_rows import JournalRow
 
 DIGEST_BYTES = 16
 VARIABLES = 500
-KIND = "sealed"
+KIND, IDENTITY = "sealed", "identity"
 KEYS_LOST = "sealed keys lost"  # what damage leaves behind; the next sealing finds them out again
+
+
+class OvertakenError(Exception):
+    """What was being read has moved meanwhile, from the journal into the table or within it; read again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,9 +217,11 @@ class LearningPipeline:
                 nothing was written.
         """
         given = {"success": success, "execution_time": execution_time, "output": output_data}
-        outcome = {name: value for name, value in given.items() if value is not None} | dict(fields.pop("outcome", {}))
+        outcome = {name: value for name, value in given.items() if value is not None}
+        where = f"agent {agent_name}"
+        outcome |= _named(fields.pop("outcome", None), "outcome", where)
         mapping = {"agent": agent_name, "decision_id": event_id, "outcome": outcome, **fields}
-        event = OutcomeEvent.from_mapping(mapping, where=f"agent {agent_name}")
+        event = OutcomeEvent.from_mapping(mapping, where=where)
         if (validator := self._validator(agent_name)) is not None:
             validator.conform_outcome(event)
         self._writer.write(event)
@@ -284,10 +286,7 @@ class LearningPipeline:
         notes = {"confidence": confidence, "explanation": explanation}
         metadata = {name: value for name, value in notes.items() if value is not None}
         for name, own in (("outcome", outcome), ("metadata", metadata)):
-            further = fields.pop(name, None)
-            if further is not None and not isinstance(further, Mapping):
-                raise RecordError(f"{further!r} is not an object", field=name, where=where, remedy="give named values")
-            own.update(further or {})
+            own.update(_named(fields.pop(name, None), name, where))
         mapping = {
             "agent": agent_name,
             "action": action_type,
@@ -321,6 +320,7 @@ class LearningPipeline:
             where = str(self.home.configuration_path)
             raise HomeError("is gone", where=where, remedy="restore it, or name another home") from error
         if (state.st_mtime_ns, state.st_size) != self._configuration:
+            self._writer.settle()  # what waits was recorded under the declarations that were in force
             self._validators.clear()
             self._configuration = (state.st_mtime_ns, state.st_size)
         if agent not in self._validators:
@@ -334,6 +334,17 @@ class LearningPipeline:
         with contextlib.suppress(OSError):  # each declaration that records were checked by is stored with them
             self.home.keep(specification)
         return Validator(specification)
+
+
+def _named(value: Any, field: str, where: str) -> Mapping[str, Any]:
+    """Named values; nothing of ``None``.
+
+    Raises:
+        RecordError: it is something else.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise RecordError(f"{value!r} is not an object", field=field, where=where, remedy="give named values")
+    return value or {}
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -80,7 +81,7 @@ class JournalWriter:
 
     def write_many(self, events: Sequence[Event]) -> AppendResult:
         """Append events in one transaction, all or none, after those that wait."""
-        self.flush()
+        self._drain()  # what was refused of those is said by flush(): it is no fault of these
         result = self.journal.append(events)
         self._written(result.added)
         return result
@@ -99,6 +100,11 @@ class JournalWriter:
             if more:
                 first.args = (f"{first}; and {more} more records were refused",)
             raise first
+
+    def settle(self) -> None:
+        """Try to write what waits; what cannot be written stays, and :meth:`flush` says why it does."""
+        with contextlib.suppress(Exception):  # whatever it is, the next try must come
+            self._drain()
 
     def close(self) -> None:
         """Flush, stop the thread and close the journal. The next write opens it again."""
@@ -120,10 +126,7 @@ class JournalWriter:
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._interval):
-            try:
-                self._drain()
-            except RetrainerError:
-                continue  # what waits stays, and flush() says why it does
+            self.settle()
 
     def _drain(self) -> None:
         deadline = time.monotonic() + self.journal.timeout

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import DataError
 from envs.journal import Journal
 from envs.journal_reading import LogReader
-from envs.journal_sealed import SealedState, table_reader
-from envs.log.datasets import DatasetOrigin, note_dataset
+from envs.journal_sealed import OvertakenError, SealedState, table_reader
+from envs.log.datasets import DatasetOrigin, forgettings, note_dataset
 from envs.log.evolution import first_position, retired_fields
 from envs.log.exclusions import list_exclusions
+from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
 if TYPE_CHECKING:
     from envs.build import BuildReport, HomeLike
     from envs.dataset import Dataset
+
+ATTEMPTS = 5  # to read what sealing or forgetting moves meanwhile
 
 
 def assemble(
@@ -30,38 +33,71 @@ def assemble(
     now: float | None = None,
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of an agent's log; arguments and errors as of :func:`envs.build.build_dataset`."""
-    from envs.build import dataset_from_records
-
     journal, name = Journal(home.journal_path), specification.name
     data = home.journal_path.parent
     moment = time.time() if now is None else now
-    last, state = journal.last_sequence(name), journal.sealed()
     begin = first_position(data, journal, specification)
     if begin is None:
         problem = f"has no records of version {specification.version} of its declaration"
         raise DataError(problem, where=f"agent {name}", remedy="record some, or import a log")
-    how: dict[str, Any] = {
-        "rule": rule,
-        "now": moment,
-        "exclusions": list_exclusions(journal, name),
-        "retired": retired_fields(data, specification),
-    }
-    if state.through and until is None:
-        dataset, report = table_reader().load_dataset(journal, state, specification, begin, home.split_key, **how)
-    else:
-        reader = LogReader(journal, name, after=begin, until=until, maturation=specification.maturation)
-        dataset, report = dataset_from_records(specification, reader, home.split_key, **how)
-        report = replace(
-            report,
-            late_outcomes=reader.late,
-            contradictory_outcomes=reader.contradictory,
-            orphaned_outcomes=reader.orphans,
+    how: dict[str, Any] = {"rule": rule, "now": moment, "retired": retired_fields(data, specification)}
+    problem = "a tenant was forgotten while it was read"
+    for _ in range(ATTEMPTS):
+        before = journal.file.run(forgettings)
+        # Others record meanwhile: what a dataset is of ends here, so that it can be built again.
+        last, state = journal.reach(name)
+        end = last if until is None else until
+        how["exclusions"] = list_exclusions(journal, name)
+        try:
+            dataset, report = _read(home, journal, state, specification, (begin, end), until is None, how)
+        except OvertakenError as overtaken:
+            problem = str(overtaken) or problem
+            continue
+        if begin:
+            report = replace(report, other_versions=journal.counts().get(name, 0) - report.records)
+        if until is not None or not report.records:
+            return dataset, report
+        origin = DatasetOrigin(dataset.identifier, name, last, sealed_version(journal, state), moment)
+        if note_dataset(journal, origin, before):
+            return dataset, report
+    remedy = "try again; if a file of the table is gone, restore it from a copy"
+    raise DataError(f"cannot be read ({problem})", where=f"the log of {name}", remedy=remedy)
+
+
+def _read(
+    home: HomeLike,
+    journal: Journal,
+    state: SealedState,
+    specification: AgentSpecification,
+    between: tuple[int, int],
+    columns: bool,
+    how: dict[str, Any],
+) -> tuple[Dataset, BuildReport]:
+    """The dataset of a range of positions, by columns where that is allowed and something was sealed."""
+    from envs.build import dataset_from_records
+
+    if state.through and columns:
+        read: tuple[Dataset, BuildReport] = table_reader().load_dataset(
+            journal, state, specification, between, home.split_key, **how
         )
-    if begin:
-        report = replace(report, other_versions=journal.counts().get(name, 0) - report.records)
-    if until is None and report.records:
-        note_dataset(journal, DatasetOrigin(dataset.identifier, name, last, sealed_version(journal, state), moment))
-    return dataset, report
+        return read
+    reader = LogReader(
+        journal, specification.name, after=between[0], until=between[1], maturation=specification.maturation
+    )
+    recorded_at: dict[int, int] = {}
+    pairs = _pairs(reader, recorded_at)
+    dataset, report = dataset_from_records(specification, pairs, home.split_key, recorded_at=recorded_at, **how)
+    return dataset, replace(
+        report, late_outcomes=reader.late, contradictory_outcomes=reader.contradictory, orphaned_outcomes=reader.orphans
+    )
+
+
+def _pairs(reader: LogReader, recorded_at: dict[int, int]) -> Iterator[tuple[int, DecisionRecord]]:
+    """(position, record) of the decisions; where a decision was recorded before that position is put down."""
+    for joined in reader.joined():
+        if joined.position != joined.sequence:
+            recorded_at[joined.position] = joined.sequence
+        yield joined.position, joined.record
 
 
 def sealed_version(journal: Journal, state: SealedState) -> int | None:

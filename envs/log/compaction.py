@@ -71,7 +71,10 @@ def compact(home: Home, *, older_than_hours: float = HOURS, dry_run: bool = Fals
 def merge(table: SealedTable) -> SealedTable:
     """Few large files in the place of many small ones, durable before the small ones may go."""
     before = set(table.files())
-    table.delta.optimize.compact(target_size=FILE_BYTES, post_commithook_properties=HOOKS, writer_properties=WRITING)
+    with table.changing():
+        table.delta.optimize.compact(
+            target_size=FILE_BYTES, post_commithook_properties=HOOKS, writer_properties=WRITING
+        )
     after = SealedTable.open(table.uri)
     after.synchronise(sorted(set(after.files()) - before))
     return after

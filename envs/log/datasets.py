@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from envs.errors import DataError, JournalError
+from envs.errors import BusyError, DataError, JournalError
 from envs.journal import Journal
 from envs.journal_notes import add_note, notes_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from envs.build import HomeLike
     from envs.dataset import Dataset
 
-KIND, FORGOTTEN = "dataset", "forgotten"
+KIND, FORGOTTEN, FORGETTING = "dataset", "forgotten", "forgetting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,47 @@ class DatasetOrigin:
     built: float
 
 
-def note_dataset(journal: Journal, origin: DatasetOrigin) -> None:
-    """Remember where a dataset came from, once. A home that cannot be written to remembers nothing."""
-    known = journal.file.run(partial(notes_of, kind=KIND, agent=origin.agent))
-    if any(note.content["identifier"] == origin.identifier for note in known):
-        return
-    with contextlib.suppress(JournalError):
-        content = asdict(origin)
-        journal.file.run(partial(add_note, kind=KIND, agent=origin.agent, content=content, place=False), write=True)
+def forgettings(connection: sqlite3.Connection) -> list[int]:
+    """Positions of the forgettings that are done.
+
+    Raises:
+        BusyError: one is under way, or was killed: some of the tenant's decisions are gone, some are there.
+    """
+    if notes_of(connection, FORGETTING):
+        remedy = "wait until it is done; if it was killed, retrainer log compact ends it"
+        raise BusyError("a tenant is being forgotten", where="the decision log", remedy=remedy)
+    return [note.sequence for note in notes_of(connection, FORGOTTEN)]
+
+
+def note_dataset(journal: Journal, origin: DatasetOrigin, before: list[int]) -> bool:
+    """Remember where a dataset came from, once. A home that cannot be written to remembers nothing.
+
+    Args:
+        journal: the log.
+        origin: what to remember.
+        before: :func:`forgettings` before the log was read.
+
+    Returns:
+        ``False`` where a tenant was forgotten meanwhile: the dataset may use what is gone, and is not noted.
+    """
+
+    def is_new(connection: sqlite3.Connection) -> bool | None:
+        if forgettings(connection) != before:
+            return None
+        known = notes_of(connection, KIND, origin.agent)
+        return all(note.content["identifier"] != origin.identifier for note in known)
+
+    def note(connection: sqlite3.Connection) -> bool | None:
+        new = is_new(connection)
+        if new:
+            add_note(connection, KIND, origin.agent, asdict(origin), place=False)
+        return new
+
+    new = journal.file.run(is_new)
+    if new:
+        with contextlib.suppress(JournalError):
+            new = journal.file.run(note, write=True)
+    return new is not None
 
 
 def list_datasets(journal: Journal, agent: str | None = None) -> list[DatasetOrigin]:
@@ -53,13 +87,14 @@ def list_datasets(journal: Journal, agent: str | None = None) -> list[DatasetOri
 
 
 def refuse_forgotten(journal: Journal, identifier: str) -> None:
-    """Say that a dataset is gone, where data that it used were forgotten.
+    """Say that a dataset is gone, where data that it used were forgotten, and it was not built without them since.
 
     Raises:
         DataError: it used decisions of a tenant that was forgotten; names the dataset and the day.
     """
+    built = {origin.identifier for origin in list_datasets(journal)}
     for note in journal.file.run(partial(notes_of, kind=FORGOTTEN)):
-        if identifier in note.content["datasets"]:
+        if identifier in note.content["datasets"] and identifier not in built:
             problem = f"used decisions of a tenant that was forgotten on {note.content['date']}"
             remedy = "build a new dataset, and judge anew what was learned from it"
             raise DataError(problem, where=f"dataset {identifier}", remedy=remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -59,11 +60,21 @@ class Exclusion:
         return inside
 
 
-def covered(exclusions: Sequence[Exclusion], positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Which decisions lie in any of the ranges, bool (N,)."""
+def covered(
+    exclusions: Sequence[Exclusion], positions: np.ndarray, seconds: np.ndarray, sequences: np.ndarray
+) -> np.ndarray:
+    """Which decisions lie in any of the ranges, bool (N,).
+
+    Args:
+        exclusions: the ranges.
+        positions: int64 (N,), from which on the decisions are complete.
+        seconds: float64 (N,), their timestamps.
+        sequences: int64 (N,), at which they were recorded: an outcome that comes later must not move a
+            decision out of a range.
+    """
     inside = np.zeros(len(positions), dtype=bool)
     for exclusion in exclusions:
-        inside |= exclusion.covers(positions, seconds)
+        inside |= exclusion.covers(positions, seconds) | exclusion.covers(sequences, seconds)
     return inside
 
 
@@ -93,23 +104,31 @@ def exclude(journal: Journal, agent: str, start: Bound, end: Bound, reason: str)
 
 
 def undo(journal: Journal, exclusion: Exclusion, reason: str) -> Exclusion:
-    """Use an excluded range again."""
-    content = {"exclusion": exclusion.number, "reason": reason}
-    journal.file.run(partial(add_note, kind=UNDONE, agent=exclusion.agent, content=content), write=True)
+    """Use an excluded range again, however often it was excluded."""
+
+    def note(connection: sqlite3.Connection) -> None:
+        for item in _listed(connection, exclusion.agent):
+            if (item.start, item.end) == (exclusion.start, exclusion.end) and not item.undone:
+                content = {"exclusion": item.number, "reason": reason}
+                add_note(connection, UNDONE, exclusion.agent, content)
+
+    journal.file.run(note, write=True)
     return replace(exclusion, undone=reason)
 
 
 def list_exclusions(journal: Journal, agent: str, *, active: bool = True) -> list[Exclusion]:
     """The agent's exclusions in the order in which they were made; all, or those that hold."""
-    undone = {
-        note.content["exclusion"]: note.content["reason"]
-        for note in journal.file.run(partial(notes_of, kind=UNDONE, agent=agent))
-    }
-    made = [
-        Exclusion(note.sequence, agent, **note.content, undone=undone.get(note.sequence, ""))
-        for note in journal.file.run(partial(notes_of, kind=EXCLUDED, agent=agent))
-    ]
+    made = journal.file.run(partial(_listed, agent=agent))
     return [item for item in made if not (active and item.undone)]
+
+
+def _listed(connection: sqlite3.Connection, agent: str) -> list[Exclusion]:
+    notes = notes_of(connection, UNDONE, agent)
+    undone = {note.content["exclusion"]: note.content["reason"] for note in notes}
+    return [
+        Exclusion(note.sequence, agent, **note.content, undone=undone.get(note.sequence, ""))
+        for note in notes_of(connection, EXCLUDED, agent)
+    ]
 
 
 def find_exclusion(journal: Journal, agent: str, start: Bound, end: Bound) -> Exclusion:

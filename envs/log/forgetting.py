@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from envs.errors import JournalError
 from envs.home import Home
@@ -204,11 +206,20 @@ def _forget_copies(home: Home, tenant: str, datasets: Sequence[str]) -> None:
 
 
 def _is_of(line: str, tenant: str) -> bool:
+    """Whether a rejected row names the tenant: a mapping may have read it off any column, or no column was read."""
     try:
         content = json.loads(line)["content"]
-        return isinstance(content, dict) and content.get("tenant") == tenant
     except (ValueError, KeyError, TypeError):
-        return False
+        content = line
+    if isinstance(content, str):
+        return re.search(rf"(?<!\w){re.escape(tenant)}(?!\w)", content) is not None
+    return _holds(content, tenant)
+
+
+def _holds(value: Any, text: str) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return any(_holds(item, text) for item in value) if isinstance(value, list) else str(value) == text
 
 
 def _shrink(journal: Journal) -> tuple[str, ...]:

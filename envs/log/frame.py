@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from envs.canonical import EXACT_INTEGER
 from envs.log.exclusions import Exclusion, covered
 from envs.log.outcome import JoinedRecord
+from envs.log.rows import leaves
 from envs.observation import flatten
 
 PARTS = ("observation", "next_observation", "outcome", "metadata")
@@ -38,10 +41,11 @@ def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion])
     Nested fields are joined by dots behind ``observation.``, ``next_observation.``, ``outcome.`` and
     ``metadata.``; the probability of each action stands under ``probability.``. A field of numbers, of
     truth values or of texts has that type; any other is JSON. ``position`` is the place in the log, and
-    ``excluded`` says that no dataset uses the row.
+    ``excluded`` says that no dataset uses the row: its episode has a decision in an excluded range.
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("position", *PLAIN)}
     seconds: list[float] = []
+    sequences: list[int] = []
     for count, joined in enumerate(decisions):
         record = joined.record
         row: dict[str, Any] = {"position": joined.position, **{name: getattr(record, name) for name in PLAIN}}
@@ -55,9 +59,13 @@ def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion])
         for name, values in columns.items():
             values.append(row.get(name))
         seconds.append(record.seconds)
+        sequences.append(joined.sequence)
     arrays = {name: _array(values, PLAIN.get(name)) for name, values in columns.items()}
-    positions = arrays["position"] = pa.array(columns["position"], pa.int64())
-    arrays["excluded"] = pa.array(covered(exclusions, positions.to_numpy(), pa.array(seconds, pa.float64()).to_numpy()))
+    arrays["position"] = pa.array(columns["position"], pa.int64())
+    places = np.array(columns["position"], dtype=np.int64), np.array(seconds), np.array(sequences, dtype=np.int64)
+    episodes = list(zip(columns["tenant"], columns["episode_id"], strict=True))
+    hit = {episodes[row] for row in np.flatnonzero(covered(exclusions, *places))}
+    arrays["excluded"] = pa.array([episode in hit for episode in episodes], pa.bool_())
     first = ["position", *PLAIN]
     return pa.table({name: arrays[name] for name in (*first, *sorted(arrays.keys() - set(first)))})
 
@@ -67,7 +75,10 @@ def _fields(part: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, Mapping):
-        return {f"{part}.{name}": item for name, item in flatten(value).items()}
+        flat = flatten(value)
+        if len(flat) != leaves(value):  # two ways to write one name
+            return {part: json.dumps(value)}
+        return {f"{part}.{name}": item for name, item in flat.items()}
     return {part: value}
 
 
@@ -77,12 +88,17 @@ def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pa.nulls(len(values))
-    if kinds <= {int, float} and len(kinds) > 1:
+    if kinds == {int, float} and all(map(_exact, values)):
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if kinds <= {int, float, bool, str} and len(kinds) == 1:
         return pa.array(values)
-    if kinds == {list} and all(
-        isinstance(item, (int, float)) for value in values if value is not None for item in value
-    ):
+    if kinds == {list} and all(_exact(item, nothing=False) for value in values if value is not None for item in value):
         return pa.array(values, pa.list_(pa.float64()))
     return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
+
+
+def _exact(value: Any, *, nothing: bool = True) -> bool:
+    """Whether a float says the same number; nothing at all will do where it may be absent."""
+    if value is None:
+        return nothing
+    return type(value) is float or (type(value) is int and abs(value) <= EXACT_INTEGER)

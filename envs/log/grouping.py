@@ -122,7 +122,7 @@ def group(
     early, excluded, immature = (np.zeros(count, dtype=bool) for _ in range(3))
     early[code[flagged & ~is_last]] = True
     if exclusions:
-        excluded[code[covered(exclusions, scan.position, scan.seconds)]] = True
+        excluded[code[covered(exclusions, scan.position, scan.seconds, scan.sequence)]] = True
     duplicated &= ~excluded
     still_open = ~(closed | excluded | duplicated)
     broken = (lacking | early) & ~(excluded | duplicated | still_open)

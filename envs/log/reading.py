@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from envs.journal_reading import SealedDecision
 from envs.journal_rows import JournalRow, outcome_in, row_of
-from envs.journal_sealed import SealedState
+from envs.journal_sealed import OvertakenError, SealedState, event_key
 from envs.log.outcome import OutcomeEvent
 from envs.log.place import resolved
 from envs.log.table import SealedTable
@@ -54,11 +54,9 @@ class SealedLog:
 
     def outcomes(self) -> Iterator[tuple[int, OutcomeEvent]]:
         """The outcomes that do not stand beside their decision, with their positions."""
-        for batch in self.table.batches(self._agent, ("sequence", "decision_id", "content")):
-            told = batch.filter(pc.is_valid(batch["decision_id"]))
-            for row in told.to_pylist():
-                if row["sequence"] <= self.through:
-                    yield row["sequence"], outcome_in(row["content"])
+        for row in told_rows(self.table, self._agent):
+            if row["sequence"] <= self.through:
+                yield row["sequence"], outcome_in(row["content"])
 
 
 def find(journal: Path, state: SealedState, event_id: str) -> DecisionRecord | None:
@@ -76,8 +74,28 @@ def version(journal: Path, state: SealedState) -> int:
     return SealedTable.open(resolved(journal, state.table)).version
 
 
-def tenant_rows(journal: Path, state: SealedState, tenant: str) -> list[tuple[int, JournalRow]]:
-    """Every sealed event of a tenant with its position: its decisions, and the outcomes of them."""
+def told_rows(table: SealedTable, agent: str | None) -> Iterator[dict[str, Any]]:
+    """Position, event, decision and text of the outcomes that are rows of their own."""
+    for uri in table.files(agent):
+        named = table.batches(None, ("decision_id",), files=[uri])
+        if all(batch["decision_id"].null_count == batch.num_rows for batch in named):
+            continue  # a column without values costs nothing to look at, the texts do
+        for batch in table.batches(None, ("sequence", "event_id", "decision_id", "content"), files=[uri]):
+            yield from batch.filter(pc.is_valid(batch["decision_id"])).to_pylist()
+
+
+def tenant_rows(
+    journal: Path, state: SealedState, tenant: str, decided: Collection[str], keys: Collection[str]
+) -> list[tuple[int, JournalRow]]:
+    """Every sealed event of a tenant with its position: its decisions, and the outcomes of them.
+
+    Args:
+        journal: the journal's path.
+        state: how far it was sealed.
+        tenant: who.
+        decided: ``event_id`` of its decisions that are still in the journal; their outcomes may have come first.
+        keys: of events that are known to be its own (:func:`~envs.journal_sealed.event_key`), in hexadecimal.
+    """
     table = SealedTable.open(resolved(journal, state.table))
     found: list[tuple[int, JournalRow]] = []
     for batch in table.batches(None, (*DECISION, "tenant")):
@@ -86,12 +104,10 @@ def tenant_rows(journal: Path, state: SealedState, tenant: str) -> list[tuple[in
             found.append((row["sequence"], row_of(trusted(row["content"]))))
             places = zip(row["outcome_places"] or (), row["outcomes"] or (), strict=True)
             found += [(place, row_of(outcome_in(text))) for place, text in places]
-    decided = {row.event_id for _, row in found if row.decision_id is None}
-    for batch in table.batches(None, ("sequence", "decision_id", "content")):
-        told = batch.filter(pc.is_valid(batch["decision_id"]))
-        for row in told.to_pylist():
-            if row["decision_id"] in decided:
-                found.append((row["sequence"], row_of(outcome_in(row["content"]))))
+    mine = {*decided, *(row.event_id for _, row in found if row.decision_id is None)}
+    for row in told_rows(table, None):
+        if row["decision_id"] in mine or event_key(row["event_id"]).hex() in keys:
+            found.append((row["sequence"], row_of(outcome_in(row["content"]))))
     return found
 
 
@@ -99,27 +115,24 @@ def load_dataset(
     journal: Journal,
     state: SealedState,
     specification: AgentSpecification,
-    after: int,
+    between: tuple[int, int],
     split_key: bytes,
     **how: Any,
 ) -> tuple[Dataset, BuildReport]:
-    """The dataset of an agent's log above a position, see :func:`envs.log.loading.load`."""
+    """The dataset of an agent's log in a range of positions, see :func:`envs.log.loading.load`.
+
+    Raises:
+        OvertakenError: a sealing came between, or forgetting has replaced a file; look again.
+    """
     from envs.log.loading import load
     from envs.log.source import open_source
 
-    for attempt in (1, 2):
-        source = open_source(
-            journal, state, specification.name, after=after, maturation=specification.maturation, split_key=split_key
-        )
-        try:
-            return load(source, specification, split_key, **how)
-        except (
-            FileNotFoundError
-        ):  # forgetting or compaction has replaced a file: its successor is in the present version
-            if attempt == 2:
-                raise
-            state = journal.sealed()
-    raise AssertionError
+    name, maturation = specification.name, specification.maturation
+    try:
+        source = open_source(journal, state, name, between=between, maturation=maturation, split_key=split_key)
+        return load(source, specification, split_key, **how)
+    except FileNotFoundError as error:
+        raise OvertakenError(str(error)) from error
 
 
 def in_order(

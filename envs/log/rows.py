@@ -208,7 +208,7 @@ def formed(value: Any) -> tuple[str | None, list[float] | None, list[str] | None
         whole = all(isinstance(item, float) or abs(item) <= EXACT_INTEGER for item in value)
         return ("vector", [float(item) for item in value], []) if whole else ("json", [], [json.dumps(value)])
     flat = flatten(value)
-    if len(flat) != _leaves(value):  # two ways to write one name
+    if len(flat) != leaves(value):  # two ways to write one name
         return "json", [], [json.dumps(value)]
     kinds: dict[str, str] = {}
     numbers: list[float] = []
@@ -259,5 +259,6 @@ def _distribution(probabilities: Any) -> tuple[str | None, list[float] | None]:
     return json.dumps(list(probabilities)) if isinstance(probabilities, Mapping) else "", numbers
 
 
-def _leaves(value: Mapping[str, Any]) -> int:
-    return sum(_leaves(item) if isinstance(item, Mapping) else 1 for item in value.values())
+def leaves(value: Mapping[str, Any]) -> int:
+    """Number of values in nested objects."""
+    return sum(leaves(item) if isinstance(item, Mapping) else 1 for item in value.values())

@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import os
 import sqlite3
+import sys
 import time
 import uuid
 from collections import Counter
@@ -33,8 +34,19 @@ from envs.errors import BusyError, DataError
 from envs.home import Home
 from envs.journal import Journal
 from envs.journal_notes import add_note, notes_of, remove_notes
-from envs.journal_rows import COLUMNS, JournalRow, sound
-from envs.journal_sealed import KEYS_LOST, SealedState, note_sealed, remember, row_keys, sealed_state
+from envs.journal_rows import COLUMNS, JournalRow, event_in, sound
+from envs.journal_sealed import (
+    IDENTITY,
+    KEYS_LOST,
+    SealedState,
+    event_key,
+    known_keys,
+    note_sealed,
+    remember,
+    row_keys,
+    sealed_state,
+    short,
+)
 from envs.log.forgetting import finish_forgetting
 from envs.log.locking import sealing_lock
 from envs.log.place import declared_table, resolved
@@ -79,6 +91,27 @@ def seal_locked(
     home: Home, journal: Journal, *, keep: int = 0, progress: Callable[[int], None] | None = None
 ) -> SealReport:
     """:func:`seal` for who holds the lock already."""
+    table, state, moved = catch_up(home, journal)
+    identity, place = _identity(journal), state.table or declared_table(home)
+    end = state.through + journal.unsealed() - keep
+    for rows in _pages(journal, state.through, end):
+        columns, hashes = arrow_rows(rows, home.split_key, _today())
+        table = table.append(columns, identity, rows[-1][0])
+        _remember(journal, _keys(hashes))
+        state = _noted(journal, _grown(state, place, rows))
+        _let_go(journal, state.through)
+        moved += len(rows)
+        if progress is not None:
+            progress(moved)
+    return SealReport(moved, table.uri, table.version)
+
+
+def catch_up(home: Home, journal: Journal) -> tuple[SealedTable, SealedState, int]:
+    """End what a sealing that was killed had begun, for who holds the lock already.
+
+    Returns:
+        The table, how far the journal is sealed into it, and how many events left the journal by that.
+    """
     state, identity = journal.sealed(), _identity(journal)
     place = state.table or declared_table(home)
     uri = resolved(journal.path, place)
@@ -97,17 +130,7 @@ def seal_locked(
             moved += len(rows)
         state = _noted(journal, state_of(table, place, arrived))
         _let_go(journal, arrived)
-    end = state.through + journal.unsealed() - keep
-    for rows in _pages(journal, state.through, end):
-        columns, hashes = arrow_rows(rows, home.split_key, _today())
-        table = table.append(columns, identity, rows[-1][0])
-        _remember(journal, _keys(hashes))
-        state = _noted(journal, _grown(state, place, rows))
-        _let_go(journal, state.through)
-        moved += len(rows)
-        if progress is not None:
-            progress(moved)
-    return SealReport(moved, table.uri, table.version)
+    return table, state, moved
 
 
 def _check_place(home: Home, state: SealedState, uri: str) -> None:
@@ -122,11 +145,11 @@ def _identity(journal: Journal) -> str:
     """The journal's name for the table, which it gets at its first sealing."""
 
     def named(connection: sqlite3.Connection) -> str:
-        notes = notes_of(connection, "identity")
+        notes = notes_of(connection, IDENTITY)
         if notes:
             return str(notes[0].content["journal"])
         name = uuid.uuid4().hex
-        add_note(connection, "identity", "", {"journal": name}, place=False)
+        add_note(connection, IDENTITY, "", {"journal": name}, place=False)
         return name
 
     return journal.file.run(named, write=True)
@@ -136,7 +159,20 @@ def _mend_keys(journal: Journal, state: SealedState) -> None:
     """After damage to the journal: the keys of what was sealed, from the table."""
     if journal.file.run(partial(notes_of, kind=KEYS_LOST)):
         _remember(journal, keys_in(journal.path, state) if state.through else ())
+        for rows in _pages(journal, state.through, sys.maxsize):
+            for start in range(0, len(rows), CHUNK):
+                page = [row for _, row in rows[start : start + CHUNK]]
+                journal.file.run(partial(_drop_doubles, rows=page), write=True)
         journal.file.run(partial(remove_notes, kind=KEYS_LOST), write=True)
+
+
+def _drop_doubles(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> None:
+    """Within a transaction: drop what was recorded again, word for word, while its key was not known."""
+    known = known_keys(connection, rows)
+    for row in rows:
+        sealed = known.get(event_key(row.event_id))
+        if sealed is not None and sealed == short(event_in(row).content_hash):
+            connection.execute("DELETE FROM events WHERE event_id = ?", (row.event_id,))
 
 
 def _pages(journal: Journal, after: int, end: int) -> Iterator[list[tuple[int, JournalRow]]]:

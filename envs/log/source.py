@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from envs.journal import Journal
 from envs.journal_reading import LogReader, Outcomes, read_strays
 from envs.journal_rows import outcome_in, row_of
-from envs.journal_sealed import SealedState
+from envs.journal_sealed import OvertakenError, SealedState
 from envs.log.outcome import OutcomeEvent, join
 from envs.log.place import resolved
+from envs.log.reading import told_rows
 from envs.log.rows import SealingRows
 from envs.log.table import SealedTable, completed
 from envs.record import DecisionRecord, trusted
@@ -111,21 +112,24 @@ class LogSource:
 
 
 def open_source(
-    journal: Journal, state: SealedState, agent: str, *, after: int, maturation: float, split_key: bytes
+    journal: Journal, state: SealedState, agent: str, *, between: tuple[int, int], maturation: float, split_key: bytes
 ) -> LogSource:
-    """What an agent's log holds at this moment.
+    """What an agent's log held when ``state`` was read.
 
     Args:
         journal: the journal, of which ``state`` is sealed.
         state: how far it was sealed.
         agent: whose decisions.
-        after: position above which decisions are used.
+        between: (after, until): position above which decisions are used, and up to which anything is.
         maturation: the declared window in seconds; 0 where none is declared.
         split_key: the home's.
+
+    Raises:
+        OvertakenError: more was sealed since.
     """
-    table = SealedTable.open(resolved(journal.path, state.table))
+    after, until = between
+    strays, table = _strays(journal, state, agent, until)
     rest = SealingRows(split_key, EPOCH)
-    strays = _strays(journal, table, state, agent)
     late = 0
     replaced: list[str] = []
     for row in _incomplete(table, agent, set(strays), maturation, (after, state.through)):
@@ -135,7 +139,8 @@ def open_source(
         late += joined.late
         replaced.append(record.event_id)
         rest.add_decision(row["sequence"], joined, row_of(joined.record).content)
-    reader = LogReader(journal, agent, after=max(after, state.through), maturation=maturation, strays=strays)
+    begin = max(after, state.through)
+    reader = LogReader(journal, agent, after=begin, until=until, maturation=maturation, strays=strays)
     for joined in reader.joined():
         rest.add_decision(joined.sequence, joined, row_of(joined.record).content)
     return LogSource(
@@ -150,21 +155,21 @@ def open_source(
     )
 
 
-def _strays(journal: Journal, table: SealedTable, state: SealedState, agent: str) -> Outcomes:
-    """Outcomes that were recorded, or sealed, apart from their decision."""
+def _strays(journal: Journal, state: SealedState, agent: str, until: int) -> tuple[Outcomes, SealedTable]:
+    """Outcomes that were recorded, or sealed, apart from their decision, and the table."""
     strays: Outcomes = defaultdict(list)
-    for uri in table.files(agent):
-        told = table.batches(agent, ("decision_id",), files=[uri])
-        if all(batch["decision_id"].null_count == batch.num_rows for batch in told):
-            continue
-        for batch in table.batches(agent, ("sequence", "decision_id", "content"), files=[uri]):
-            for row in batch.filter(pc.is_valid(batch["decision_id"])).to_pylist():
-                if row["sequence"] <= state.through:
-                    strays[row["decision_id"]].append((row["sequence"], outcome_in(row["content"])))
-    for sequence, content in journal.file.run(lambda connection: read_strays(connection, agent)):
-        event = outcome_in(content)
-        strays[event.decision_id].append((sequence, event))
-    return strays
+    through, told = journal.file.run(lambda connection: read_strays(connection, agent))
+    if through != state.through:  # an outcome that has left the journal meanwhile would be in neither
+        raise OvertakenError
+    table = SealedTable.open(resolved(journal.path, state.table))
+    for row in told_rows(table, agent):
+        if row["sequence"] <= state.through:
+            strays[row["decision_id"]].append((row["sequence"], outcome_in(row["content"])))
+    for sequence, content in told:
+        if sequence <= until:
+            event = outcome_in(content)
+            strays[event.decision_id].append((sequence, event))
+    return strays, table
 
 
 def _incomplete(

@@ -7,8 +7,10 @@ that the table itself answers, in the same commit that brought them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -128,15 +130,16 @@ class SealedTable:
         """Add rows in one commit that says how far the journal is sealed; durable when it returns."""
         before = set(self.delta.file_uris())
         commit = CommitProperties(app_transactions=[Transaction(journal, through)])
-        write_delta(
-            self.delta,
-            rows,
-            mode="append",
-            schema_mode="merge",  # a table of an earlier version lacks columns that were added since
-            writer_properties=WRITING,
-            commit_properties=commit,
-            post_commithook_properties=HOOKS,
-        )
+        with self.changing():
+            write_delta(
+                self.delta,
+                rows,
+                mode="append",
+                schema_mode="merge",  # a table of an earlier version lacks columns that were added since
+                writer_properties=WRITING,
+                commit_properties=commit,
+                post_commithook_properties=HOOKS,
+            )
         after = SealedTable.open(self.uri)
         after.synchronise(sorted(set(after.delta.file_uris()) - before))
         return after
@@ -200,14 +203,16 @@ class SealedTable:
     def replace_partition(self, rows: pa.Table, agent: str, day: date) -> SealedTable:
         """Other rows in the place of all those of an agent and a date, in one commit."""
         before = set(self.files())
-        write_delta(
-            self.delta,
-            rows,
-            mode="overwrite",
-            predicate=f"agent = '{agent}' AND date = '{day.isoformat()}'",  # neither can hold a quote
-            writer_properties=WRITING,
-            post_commithook_properties=HOOKS,
-        )
+        with self.changing():
+            write_delta(
+                self.delta,
+                rows,
+                mode="overwrite",
+                schema_mode="merge",  # see append
+                predicate=f"agent = '{agent}' AND date = '{day.isoformat()}'",  # neither can hold a quote
+                writer_properties=WRITING,
+                post_commithook_properties=HOOKS,
+            )
         after = SealedTable.open(self.uri)
         after.synchronise(sorted(set(after.files()) - before))
         return after
@@ -224,16 +229,31 @@ class SealedTable:
             URIs of the files.
         """
         there = self.stored_files()
-        listed = self.delta.vacuum(
-            retention_hours=int(older_than_hours),
-            dry_run=dry_run,
-            enforce_retention_duration=False,
-            full=True,
-            keep_versions=list(keep_versions),
-            post_commithook_properties=HOOKS,
-        )
+        with self.changing():
+            listed = self.delta.vacuum(
+                retention_hours=math.ceil(older_than_hours),  # it knows whole hours: rather longer than shorter
+                dry_run=dry_run,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=list(keep_versions),
+                post_commithook_properties=HOOKS,
+            )
         # It names every file that was ever replaced, those that are long gone too.
         return sorted(there & {f"{self.uri.rstrip('/')}/{path}" for path in listed})
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What goes wrong while it is written to, in words.
+
+        Raises:
+            DataError: it cannot be written. Nothing of a commit that was not made is read.
+        """
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            reason = " ".join(str(error).split())
+            remedy = "check its place, the permissions and the free space, and try again"
+            raise DataError(f"cannot be written ({reason})", where=self.uri, remedy=remedy) from error
 
     def synchronise(self, files: Sequence[str]) -> None:
         """Make a commit and the data files it added survive a power loss, where they are files."""

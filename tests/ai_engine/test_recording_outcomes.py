@@ -11,6 +11,7 @@ import pytest
 
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from ai_engine.continuous_learning import writer as writing
+from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
 from envs.journal_errors import JournalLockedError
@@ -49,6 +50,8 @@ def test_what_is_wrong_with_an_outcome_is_said_at_once(home: Home) -> None:
             ({"next_observation": {"load": 2.0}}, r"agent scaling: next_observation.load: 2 is outside"),
             ({"cost": 3.0}, "agent scaling: cost: is not a field of an outcome; put it under outcome"),
             ({}, "agent scaling: outcome: is missing; say what became known"),
+            ({"outcome": None}, "agent scaling: outcome: is missing; say what became known"),
+            ({"outcome": "good"}, "agent scaling: outcome: 'good' is not an object; give named values"),
         ):
             with pytest.raises(RecordError, match=message):
                 pipeline.record_outcome("scaling", decided.event_id, **fields)
@@ -102,21 +105,62 @@ def test_a_full_buffer_refuses_by_name_and_keeps_what_it_holds(home: Home, monke
     holder.close()
 
 
+def test_what_waits_is_of_the_version_under_which_it_was_recorded(home: Home) -> None:
+    pipeline = LearningPipeline(home, durability="buffered", flush_interval=60.0)
+    for reward in (0.25, 0.5):  # the second still waits when the declaration changes
+        pipeline.record_action("scaling", "up", {"load": 0.5}, reward=reward)
+        if reward == 0.25:
+            pipeline.flush()
+    text = home.configuration_path.read_text()
+    home.configuration_path.write_text(text.replace("[agents.scaling]\n", "[agents.scaling]\nversion = 2\n"))
+    pipeline.record_action("scaling", "up", {"load": 0.5}, reward=0.75)
+    pipeline.stop()
+    dataset, report = build_dataset(home, "scaling")
+    assert dataset.rewards.tolist() == [0.75] and report.other_versions == 2
+
+
+def test_the_thread_that_writes_outlives_what_it_meets(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = LearningPipeline(home, durability="buffered", flush_interval=0.02)
+    met = threading.Event()
+
+    def trouble(_: int) -> None:
+        met.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline._writer, "_written", trouble)
+        pipeline.record_action("scaling", "up", {"load": 0.5})
+        assert met.wait(5.0)
+        time.sleep(0.05)
+    pipeline.record_action("scaling", "up", {"load": 0.5})
+    begin = time.monotonic()
+    while DataCollector(home).count("scaling") < 2:
+        assert time.monotonic() - begin < 5.0
+        time.sleep(0.01)
+    pipeline.stop()
+
+
 def test_threads_that_record_durably_share_flushes(home: Home) -> None:
+    """What has queued up while the journal was taken is one transaction."""
     pipeline = LearningPipeline(home)
     pipeline.start()
+    journal = pipeline._writer.journal
     commits: list[str] = []
-    pipeline._writer.journal.file.run(lambda connection: connection.set_trace_callback(commits.append))
-
-    def record() -> None:
-        for _ in range(25):
-            pipeline.record_action("scaling", "up", {"load": 0.5})
-
-    threads = [threading.Thread(target=record) for _ in range(8)]
-    for thread in threads:
-        thread.start()
+    journal.file.run(lambda connection: connection.set_trace_callback(commits.append))
+    threads = [
+        threading.Thread(target=pipeline.record_action, args=("scaling", "up", {"load": number / 8}))
+        for number in range(8)
+    ]
+    with journal.file.lock:
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 4.0
+        while len(journal._queue._waiting) < 8:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        commits.clear()
     for thread in threads:
         thread.join()
     pipeline.stop()
-    assert DataCollector(home).count("scaling") == 200
-    assert sum(statement.startswith("COMMIT") for statement in commits) < 150
+    assert DataCollector(home).count("scaling") == 8
+    assert sum(statement.startswith("COMMIT") for statement in commits) == 1

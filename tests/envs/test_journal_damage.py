@@ -147,6 +147,22 @@ def test_notes_survive_the_loss_of_their_page(sound: Path, tmp_path: Path) -> No
         assert [(item.start, item.end) for item in list_exclusions(Journal(path), "a")] == [(3, 9)]
 
 
+def test_a_note_that_was_changed_is_restored_and_not_believed(sound: Path, tmp_path: Path) -> None:
+    path = copy(sound, tmp_path / "changed")
+    with Journal(path) as journal:
+        exclude(journal, "a", 3, 9, "bad sensor")
+    with sqlite3.connect(path) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'notes'").fetchone()[0]
+    connection.close()
+    content = bytearray(path.read_bytes())
+    page = slice((root - 1) * PAGE, root * PAGE)
+    content[page] = content[page].replace(b'"start": 3', b'"start": 7')
+    path.write_bytes(content)
+    with pytest.warns(RuntimeWarning, match="was damaged"):
+        assert [(item.start, item.end) for item in list_exclusions(Journal(path), "a")] == [(3, 9)]
+    assert names(path) == names(copy(sound, tmp_path / "as before"))
+
+
 def test_a_damaged_file_that_may_only_be_read_is_an_error(sound: Path, tmp_path: Path, monkeypatch: Any) -> None:
     path = copy(sound, tmp_path / "fixed")
     with open(path, "r+b") as file:
@@ -187,3 +203,22 @@ def test_a_journal_of_the_first_format_becomes_one_of_this(tmp_path: Path) -> No
         assert [item for _, item in journal.read("a")] == rows and journal.last_sequence("a") == 20
         assert journal.append(rows).duplicates == 20 and journal.append([record("new")]).added == 1
         assert journal.last_sequence("a") == 21
+
+
+def test_who_may_only_read_sees_what_others_write_later(sound: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    path = copy(sound, tmp_path / "read")
+    real = os.access
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda item, mode: mode != os.W_OK and real(item, mode))
+        reader = Journal(path)
+        before = reader.counts()["a"]
+    with Journal(path) as writer:
+        for number in range(1, 4):
+            writer.append([record(f"later-{number}")])
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "access", lambda item, mode: mode != os.W_OK and real(item, mode))
+                assert reader.counts()["a"] == len(list(reader.read("a"))) == before + number
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda item, mode: mode != os.W_OK and real(item, mode))
+        assert reader.counts()["a"] == before + 3
+        reader.close()

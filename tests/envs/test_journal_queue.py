@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 import threading
 import time
@@ -118,4 +119,19 @@ def test_an_interrupted_thread_leaves_the_others_work_to_the_next(tmp_path: Path
     journal.append([record("next")])
     assert waiting.done and waiting.added == 1
     assert {item.event_id for _, item in journal.read("a")} >= {"first", "other", "next"}
+    journal.close()
+
+
+def test_a_fork_takes_over_neither_what_waits_nor_who_holds_the_queue(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    journal.append([record("first")])
+    journal._queue._waiting.append(Request(rows_of([record("refused")])))
+    with journal._queue._guard:  # by a thread that the child does not have
+        child = multiprocessing.get_context("fork").Process(target=lambda: journal.append([record("child")]))
+        child.start()
+        child.join(20)
+    hung = child.is_alive()
+    child.kill()
+    assert not hung and child.exitcode == 0
+    assert {item.event_id for _, item in journal.read("a")} == {"first", "child"}
     journal.close()

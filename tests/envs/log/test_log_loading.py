@@ -69,7 +69,8 @@ def check_sealed_or_not(
     if not journal.counts().get(AGENT):
         return
     if data.draw(st.booleans()):
-        exclude(journal, AGENT, moment(10), moment(20), "poisoned")
+        ranges = [(moment(10), moment(20)), (2, 5), (None, 3), (4, moment(20))]
+        exclude(journal, AGENT, *data.draw(st.sampled_from(ranges)), "poisoned")
     plain, plain_report = build_dataset(home, AGENT, now=NOW)
     seal(home, keep=data.draw(st.integers(0, 3)))
     (expected, expected_report), (found, report) = both(home)
