@@ -67,6 +67,8 @@ def packed(path: Path, *states: Any) -> Path:
 def test_columns_are_put_back_into_their_episodes() -> None:
     """Against the files as pyarrow reads them: the second round holds the first once more, and is known as such."""
     raw = [row for path in sorted(COLUMNS.rglob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    for row in raw:  # arrays where Ray Data is loaded, whose types pyarrow knows then
+        row |= {name: np.asarray(row[name]).tolist() for name in ("obs", "new_obs")}
     contents = good(read(COLUMNS, "rllib"))
     assert len(contents) == len(raw) == 180
     decisions = records(contents)
