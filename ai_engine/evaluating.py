@@ -27,7 +27,7 @@ from envs.card.history import history_test
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.home import Home
-from tune_configs.judge import FOLDS, episodes_in
+from tune_configs.judge import FOLDS, SELECT_RULE, episodes_in
 from tune_configs.trial import behavior_propensities
 
 
@@ -63,6 +63,10 @@ class EvaluateResult:
         )
         return plain
 
+    @property
+    def _rows(self) -> str:
+        return f"the {self.split} episodes of {self.on}" if self.split != "all" else f"the log of {self.on}"
+
     def to_text(self) -> str:
         """A row for each estimator, and one sentence."""
         rows = [
@@ -81,10 +85,11 @@ class EvaluateResult:
             best = next((e for e in usable if e.estimator == "doubly_robust"), usable[0])
             sentence = (
                 f"{self.policy} is worth {number(best.value, 4)} {interval(best.lower, best.upper)} "
-                f"on the log of {self.on}, which earned {number(self.logged.value, 4)} itself."
+                f"on {self._rows}, which earned {number(self.logged.value, 4)} itself."
             )
         else:
-            sentence = f"The log of {self.on} cannot say what {self.policy} is worth: {self.estimates[0].refused}."
+            nearest = next((e for e in self.estimates if e.estimator == "doubly_robust"), self.estimates[0])
+            sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
         return f"{table(header, rows)}\n{sentence}"
 
@@ -144,7 +149,7 @@ def evaluate(
         markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
-    estimates = every_estimate(trajectories, confidence, units=units, force=force)
+    estimates = every_estimate(trajectories, confidence, units=units, force=force, select=own)
     if own and learned_from_select(workspace, policy):
         estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
     return EvaluateResult(
@@ -157,14 +162,29 @@ def evaluate(
 
 
 def every_estimate(
-    trajectories: Trajectories, confidence: float, *, units: np.ndarray | None, force: bool = False
+    trajectories: Trajectories,
+    confidence: float,
+    *,
+    units: np.ndarray | None,
+    force: bool = False,
+    select: bool = False,
 ) -> tuple[Estimate, ...]:
-    """The value of a policy by every estimator that answers at the log's horizon, with what it carries."""
+    """The value of a policy by every estimator that answers at the log's horizon, with what it carries.
+
+    Args:
+        trajectories: the episodes under the policy.
+        confidence: of the intervals.
+        units: independent unit of each episode, ``None`` where it is the episode.
+        force: give refused numbers too.
+        select: whether the episodes are those of ``select``: there ``doubly_robust``, by which variants are judged,
+            asks for as much overlap as the gate's final units will need, in proportion.
+    """
     with_ratios = trajectories.state_log_ratios is not None
-    return tuple(
-        _honest(estimator(trajectories, confidence, force=force, units=units))
-        for estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).values()
-    )
+    found = []
+    for name, estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).items():
+        rule = {"overlap": SELECT_RULE} if select and name == "doubly_robust" else {}
+        found.append(_honest(estimator(trajectories, confidence, force=force, units=units, **rule)))
+    return tuple(found)
 
 
 def logged_return(trajectories: Trajectories, units: np.ndarray | None, confidence: float) -> Estimate:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ai_engine.continuous_learning.collector import DataCollector
 from ai_engine.deploy.champion import bare_rule
 from ai_engine.deploy.registry import Registry
 from algorithms.on_log import probabilities_on, without_blind_ends
@@ -98,13 +99,14 @@ class Workspace:
 
 
 def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspace:
-    """Open an agent's workspace.
+    """Open an agent's workspace; of an agent that was recorded and never declared a draft is written down first.
 
     Raises:
-        HomeError, SpecificationError, DataError: no home, an undeclared agent, or no records.
+        HomeError, SpecificationError, DataError: no home, an unknown agent, or no records.
     """
     found = Home.find(home)
-    specification = found.specification(name)
+    with DataCollector(found) as collector:
+        specification = collector.specification(name)
     rule = found.rule(name)
     dataset, report = _built(found, specification, rule)
     return Workspace(found, specification, dataset, report, rule, Registry(found))

@@ -190,9 +190,11 @@ class Home:
         """The text of ``retrainer.toml`` with this declaration in it, comments and all the rest kept.
 
         Raises:
+            SpecificationError: the declaration is wrong.
             HomeError: the file is laid out so that the table cannot be edited in place.
         """
         name, fresh = specification.name, to_table(specification)
+        _declaration(name, fresh)  # what is wrong with it is said before anything about the file
         try:
             document = self._document()
             agents = document.setdefault("agents", tomlkit.table(is_super_table=True))

@@ -18,6 +18,7 @@ from ai_engine.evaluating import EvaluateResult, aligned, evaluate
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.ope.estimate import Estimate
+from algorithms.ope.overlap import OverlapRule
 from algorithms.ope.registry import estimators_for
 from algorithms.policy import BaseReference, Policy
 from envs.errors import DataError
@@ -118,7 +119,7 @@ def test_a_refused_number_is_shown_only_by_force_and_stays_unusable(swept: tuple
     assert "unusable" not in plain.to_text()
     assert forced.to_text().count(" unusable") == len(refused)
     last = forced.to_text().splitlines()[-1]
-    assert last.startswith(f"The log of {AGENT} cannot say what {reference} is worth: ")
+    assert last.startswith(f"The select episodes of {AGENT} cannot say what {reference} is worth: ")
     assert plain.to_text().splitlines()[-1] == last
 
 
@@ -210,3 +211,16 @@ def test_what_select_taught_is_refused_on_select_and_shown_only_by_force(swept: 
         assert "select taught it" in shown.refused and not shown.usable
         assert before.refused or shown.value == pytest.approx(before.value, nan_ok=True)
     assert "cannot say" in found.to_text().splitlines()[-1]
+
+
+def test_on_select_it_answers_where_the_judge_does(
+    swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between select's share of the gate's 100 units and all of them, evaluate and compare say the same."""
+    home, tuned = swept
+    monkeypatch.setattr(evaluating, "SELECT_RULE", OverlapRule(1e9, 0.0))
+    found = evaluate(tuned.finalists[0], on=AGENT, home=home)
+    assert "needs 1,000,000,000" in by_name(found)["doubly_robust"].refused
+    assert f"The select episodes of {AGENT} cannot say" in found.to_text() and "1,000,000,000" in found.to_text()
+    monkeypatch.undo()
+    assert f"on the select episodes of {AGENT}" in evaluate(tuned.finalists[0], on=AGENT, home=home).to_text()
