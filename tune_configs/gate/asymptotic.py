@@ -97,7 +97,8 @@ def step_down(
     scale = np.where(varies, deviations, 1.0)
     statistics = np.where(varies, np.sqrt(units) * _straighten((means - null) / scale, skewness, units), -np.inf)
     standardised = np.where(varies[:, None], (differences - means[:, None]) / np.where(varies, own, 1.0)[:, None], 0.0)
-    correlation = standardised @ standardised.T / (units - 1)
+    # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
+    correlation = np.round(standardised @ standardised.T / (units - 1), 9)
     rejected = np.zeros(count, dtype=bool)
     first = critical = _critical(correlation, level, units, draws, seed)
     while True:
