@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from ai_engine.workspace import Workspace
-from envs.build import dataset_from_records
 from envs.errors import DataError, SpecificationError
 from envs.expression import Expression
 from envs.journal import Journal
+from envs.log.assembly import assemble
 
 
 def with_reward(workspace: Workspace, reward: str) -> Workspace:
@@ -34,8 +34,9 @@ def with_reward(workspace: Workspace, reward: str) -> Workspace:
     where = f"agent {workspace.name}, reward {reward!r}"
     inferred = tuple(name for name in workspace.specification.inferred if name != "reward_range")
     specification = replace(workspace.specification, reward=reward, reward_range=None, inferred=inferred)
-    records = Journal(workspace.home.journal_path).read(workspace.name)
-    dataset, report = dataset_from_records(specification, records, workspace.home.split_key, rule=workspace.rule)
+    # Read up to a position, nothing is noted: this is no dataset that anything is trained on.
+    last = Journal(workspace.home.journal_path).last_sequence(workspace.name)
+    dataset, report = assemble(workspace.home, specification, rule=workspace.rule, until=last)
     if report.recorded_rewards:
         raise DataError(
             f"{report.recorded_rewards:,} decisions have a reward and no outcome to compute another one from",

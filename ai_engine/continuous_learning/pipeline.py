@@ -7,10 +7,10 @@ import os
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ai_engine.continuous_learning.actions import action_fields, outcome_of
 from ai_engine.continuous_learning.retraining import RetrainingProcess
 from ai_engine.continuous_learning.retraining_status import RetrainingStatus
 from ai_engine.continuous_learning.schedule import RetrainSchedule
@@ -216,10 +216,8 @@ class LearningPipeline:
             RecordError: a field breaks the contract or the declaration, or contradicts what was recorded;
                 nothing was written.
         """
-        given = {"success": success, "execution_time": execution_time, "output": output_data}
-        outcome = {name: value for name, value in given.items() if value is not None}
         where = f"agent {agent_name}"
-        outcome |= _named(fields.pop("outcome", None), "outcome", where)
+        outcome = outcome_of(output_data, success, execution_time, fields.pop("outcome", None), where)
         mapping = {"agent": agent_name, "decision_id": event_id, "outcome": outcome, **fields}
         event = OutcomeEvent.from_mapping(mapping, where=where)
         if (validator := self._validator(agent_name)) is not None:
@@ -278,28 +276,8 @@ class LearningPipeline:
         **fields: Any,
     ) -> DecisionRecord:
         where = where or f"agent {agent_name}"
-        twice = [name for name in ("agent", "action", "observation") if name in fields]
-        if twice:
-            raise RecordError("is given twice", field=twice[0], where=where, remedy="give it once")
-        given = {"success": success, "execution_time": execution_time, "output": output_data}
-        outcome = {name: value for name, value in given.items() if value is not None}
-        notes = {"confidence": confidence, "explanation": explanation}
-        metadata = {name: value for name, value in notes.items() if value is not None}
-        for name, own in (("outcome", outcome), ("metadata", metadata)):
-            own.update(_named(fields.pop(name, None), name, where))
-        mapping = {
-            "agent": agent_name,
-            "action": action_type,
-            "observation": input_data,
-            "outcome": outcome or None,
-            "metadata": metadata or None,
-            "mode": "live",
-            **fields,
-        }
-        if mapping.get("event_id") is None:
-            mapping["event_id"] = os.urandom(16).hex()
-            if mapping.get("timestamp") is None:
-                mapping["timestamp"] = datetime.now(UTC)
+        outcome = outcome_of(output_data, success, execution_time, fields.pop("outcome", None), where)
+        mapping = action_fields(agent_name, action_type, input_data, outcome, confidence, explanation, fields, where)
         return self._checked(mapping, where)
 
     def _checked(self, mapping: Mapping[str, Any], where: str) -> DecisionRecord:
@@ -334,17 +312,6 @@ class LearningPipeline:
         with contextlib.suppress(OSError):  # each declaration that records were checked by is stored with them
             self.home.keep(specification)
         return Validator(specification)
-
-
-def _named(value: Any, field: str, where: str) -> Mapping[str, Any]:
-    """Named values; nothing of ``None``.
-
-    Raises:
-        RecordError: it is something else.
-    """
-    if value is not None and not isinstance(value, Mapping):
-        raise RecordError(f"{value!r} is not an object", field=field, where=where, remedy="give named values")
-    return value or {}
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
-from envs.build import BuildReport, dataset_from_records
+from envs.build import BuildReport
 from envs.card import build_card
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
 from envs.home import Home
 from envs.infer import infer_specification
 from envs.journal import Journal
+from envs.log.assembly import assemble
+from envs.log.evolution import first_position
 from envs.specification import AgentSpecification
 
 
@@ -53,20 +55,23 @@ class Readiness:
 
 
 def readiness(home: Home, agent: str) -> Readiness:
-    """Judge an agent's log without writing anything.
+    """Judge the dataset that training would get, without declaring or training anything.
 
     An agent that is not declared is judged by the draft that its log suggests.
 
     Raises:
         RetrainerError: its declaration or its records are damaged.
     """
-    count = Journal(home.journal_path).counts().get(agent, 0)
-    if not count:
+    journal = Journal(home.journal_path)
+    if not journal.counts().get(agent, 0):
         return Readiness(agent, False, False, ("has no records",))
     specification, rule = _declared(home, agent)
-    dataset, report = dataset_from_records(
-        specification, Journal(home.journal_path).read(agent), home.split_key, rule=rule
-    )
+    none = Readiness(agent, False, False, (f"has no records of version {specification.version} of its declaration",))
+    if first_position(home.data_path, journal, specification) is None:
+        return none
+    dataset, report = assemble(home, specification, rule=rule)
+    if not report.records:
+        return none
     reasons = _shortages(specification, dataset, report)
     grade = ""
     if not reasons:

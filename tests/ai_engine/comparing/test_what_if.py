@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ai_engine
 from ai_engine.comparing import CompareResult, compare
 from ai_engine.comparing.what_if import tenants_of, with_reward
 from ai_engine.deploy import Registry
@@ -98,3 +99,13 @@ def test_tenants_are_those_of_the_records(routing_home: Home) -> None:
     workspace = open_workspace(routing.AGENT, routing_home)
     # The unit of an episode begins with its tenant.
     assert [unit.partition("/")[0] for unit in workspace.dataset.units] == tenants_of(workspace)
+
+
+def test_what_was_excluded_is_not_asked(tmp_path: Path) -> None:
+    good = routing.records(400, seed=7)
+    silent = [replace(row, outcome=None, reward=0.5) for row in routing.records(40, seed=8)]
+    home = routing.make_home(tmp_path / "home", [*good, *silent])
+    ai_engine.log_exclude(routing.AGENT, start=len(good) + 1, reason="recorded without outcomes", home=home)
+    workspace = open_workspace(routing.AGENT, home)
+    after = with_reward(workspace, "-cost").dataset
+    assert np.array_equal(after.sequences, workspace.dataset.sequences) and after.episode_count == 400

@@ -132,6 +132,15 @@ def test_the_user_may_stop_it(retrainer: ModelRetrainer, monkeypatch: pytest.Mon
         retrainer.retrain_all_ready_agents()
 
 
+def test_readiness_is_of_the_dataset_that_training_would_get(retrainer: ModelRetrainer, home: Home) -> None:
+    ai_engine.log_exclude(AGENT, start=1, end=900, reason="poisoned", home=home)
+    state, workspace = retrainer.check_retraining_ready(AGENT), open_workspace(AGENT, home)
+    assert state.dataset == workspace.dataset.identifier
+    assert state.episodes == workspace.dataset.episode_count < homes.EPISODES
+    home.declare(homes.specification(version=2))
+    assert retrainer.check_retraining_ready(AGENT).reasons == ("has no records of version 2 of its declaration",)
+
+
 def test_arguments(retrainer: ModelRetrainer) -> None:
     for bad in ({"epochs": 0}, {"batch_size": 0}, {"epochs": True}):
         with pytest.raises(SpecificationError, match=next(iter(bad))):

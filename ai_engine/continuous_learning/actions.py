@@ -1,0 +1,79 @@
+"""The specification's ``record_action`` arguments as fields of a decision record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from envs.errors import RecordError
+
+
+def action_fields(
+    agent_name: str,
+    action_type: Any,
+    input_data: Any,
+    outcome: dict[str, Any],
+    confidence: float | None,
+    explanation: str | None,
+    fields: dict[str, Any],
+    where: str,
+) -> dict[str, Any]:
+    """The fields of a decision; what is not named gets a new ``event_id`` and the present time.
+
+    Args:
+        agent_name: the agent.
+        action_type: the action.
+        input_data: the observation.
+        outcome: of :func:`outcome_of`.
+        confidence: for metadata; it is not a propensity.
+        explanation: for metadata.
+        fields: of the record by their own names.
+        where: the place that an error names.
+
+    Raises:
+        RecordError: a field is given under two names, or metadata is no object.
+    """
+    twice = [name for name in ("agent", "action", "observation") if name in fields]
+    if twice:
+        raise RecordError("is given twice", field=twice[0], where=where, remedy="give it once")
+    metadata = _given(confidence=confidence, explanation=explanation)
+    metadata.update(_named(fields.pop("metadata", None), "metadata", where))
+    mapping = {
+        "agent": agent_name,
+        "action": action_type,
+        "observation": input_data,
+        "outcome": outcome or None,
+        "metadata": metadata or None,
+        "mode": "live",
+        **fields,
+    }
+    if mapping.get("event_id") is None:
+        mapping["event_id"] = os.urandom(16).hex()
+        if mapping.get("timestamp") is None:
+            mapping["timestamp"] = datetime.now(UTC)
+    return mapping
+
+
+def outcome_of(
+    output_data: Any, success: bool | None, execution_time: float | None, outcome: Any, where: str
+) -> dict[str, Any]:
+    """The outcome of the arguments that are given, ``outcome``'s own fields over them.
+
+    Raises:
+        RecordError: ``outcome`` is no object.
+    """
+    found = _given(success=success, execution_time=execution_time, output=output_data)
+    found.update(_named(outcome, "outcome", where))
+    return found
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _named(value: Any, field: str, where: str) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise RecordError(f"{value!r} is not an object", field=field, where=where, remedy="give named values")
+    return value or {}
