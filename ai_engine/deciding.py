@@ -92,7 +92,8 @@ def _finalists(workspace: Workspace, tuned: TuneResult) -> list[str]:
     barred = workspace.registry.barred(workspace.name)
     if versions and barred.issuperset(versions):
         raise DataError(
-            f"every finalist of run {tuned.run} was rolled back and is barred",
+            f"every finalist of run {tuned.run}, the last sweep against the champion {tuned.champion},"
+            " was rolled back and is barred",
             where=f"agent {workspace.name}",
             remedy=f"run retrainer tune {workspace.name}",
         )

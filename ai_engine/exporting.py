@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from envs.journal import Journal
 from envs.journal_reading import LogReader
-from envs.log.exclusions import covered, list_exclusions
+from envs.log.exclusions import in_ranges, list_exclusions
+from envs.log.outcome import JoinedRecord
 from envs.record import DecisionRecord
 
 FORMATS = ("parquet", "minari")
@@ -29,7 +28,7 @@ class ExportResult:
         path: the file or folder.
         decisions: decisions in it.
         episodes: episodes in it (Minari), else 0.
-        excluded: decisions left out because their range is excluded from the log.
+        excluded: decisions left out because their episode has one in a range that is excluded from the log.
         open_episodes: episodes left out because they have not ended (Minari).
         broken_episodes: episodes left out because a step or a reward is missing (Minari).
         reason: why the first of these was left out.
@@ -78,7 +77,8 @@ def export(
     """Write an agent's decisions, completed by their outcomes, to a file.
 
     ``parquet`` has every decision under the record's own names, and imports as the same records; ``minari`` has the
-    episodes that ended, as a data set of that library (:mod:`envs.exporting.minari`). Excluded ranges are in neither.
+    episodes that ended, as a data set of that library (:mod:`envs.exporting.minari`). Episodes with a decision in an
+    excluded range are in neither, as they are in no dataset.
 
     Args:
         name: the agent.
@@ -120,16 +120,22 @@ class _Source:
         self._journal, self._name, self._maturation = journal, name, maturation
         self._exclusions = list_exclusions(journal, name)
         self._until = journal.last_sequence(name)
+        self._episodes = {
+            (joined.record.tenant, joined.record.episode_id)
+            for joined, inside in (in_ranges(self._joined(), self._exclusions) if self._exclusions else ())
+            if any(inside) and not joined.record.is_single and joined.record.mode != "shadow"
+        }
         self.excluded = 0
 
     def records(self) -> Iterator[DecisionRecord]:
-        """The decisions, completed, in the order of the log."""
+        """The decisions, completed, in the order of the log, without the episodes that datasets leave out."""
         self.excluded = 0
-        reader = LogReader(self._journal, self._name, until=self._until, maturation=self._maturation)
-        for joined in reader.joined():
-            if self._exclusions:
-                place, own = np.array([joined.position]), np.array([joined.sequence])
-                if covered(self._exclusions, place, np.array([joined.record.seconds]), own)[0]:
-                    self.excluded += 1
-                    continue
-            yield joined.record
+        for joined, inside in in_ranges(self._joined(), self._exclusions):
+            record = joined.record
+            if any(inside) or (record.tenant, record.episode_id) in self._episodes:
+                self.excluded += 1
+            else:
+                yield record
+
+    def _joined(self) -> Iterator[JoinedRecord]:
+        return LogReader(self._journal, self._name, until=self._until, maturation=self._maturation).joined()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ai_engine.decision_log import AgentLog
+from envs.errors import DataError
 from envs.home import Home
 from envs.journal import Journal
 from envs.journal_reading import LogReader
 from envs.log.compaction import HOURS, CompactReport, compact
-from envs.log.exclusions import Bound, Exclusion, covered, exclude, find_exclusion, planned, undo
+from envs.log.exclusions import Bound, Exclusion, exclude, find_exclusion, in_ranges, list_exclusions, planned, undo
 from envs.log.forgetting import ForgetReport, forget
 
 
@@ -40,29 +45,53 @@ class LogPathResult:
 
 @dataclass(frozen=True, slots=True)
 class LogExcludeResult:
-    """A range that is excluded, or used again."""
+    """A range that is excluded, or used again.
+
+    Attributes:
+        exclusion: the range.
+        decisions: decisions in it.
+        episodes: the episodes that they belong to.
+        dry_run: whether nothing was changed.
+        staying: of a range that is used again, how many of its decisions stay excluded.
+        staying_episodes: the episodes that those belong to.
+        staying_by: the exclusions by which they do.
+    """
 
     exclusion: Exclusion
     decisions: int
     episodes: int
     dry_run: bool
+    staying: int = 0
+    staying_episodes: int = 0
+    staying_by: tuple[Exclusion, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
         numbers = {"decisions": self.decisions, "episodes": self.episodes, "dry_run": self.dry_run}
-        return {"schema_version": 1, **asdict(self.exclusion), **numbers}
+        by = [asdict(exclusion) for exclusion in self.staying_by]
+        staying = {"decisions": self.staying, "episodes": self.staying_episodes, "by": by}
+        return {"schema_version": 1, **asdict(self.exclusion), **numbers, "staying": staying}
 
     def to_text(self) -> str:
-        """One sentence."""
-        range_ = " ".join(
-            f"{word} {bound}"
-            for word, bound in (("from", self.exclusion.start), ("to", self.exclusion.end))
-            if bound is not None
-        )
-        would = "would be " if self.dry_run else "are "
-        done = f"{would}used again" if self.exclusion.undone else f"{would}excluded"
-        what = f"{self.decisions:,} decisions in {self.episodes:,} episodes of {self.exclusion.agent}"
-        return f"{what} {done} ({range_}): {self.exclusion.undone or self.exclusion.reason}."
+        """One sentence; a second one where another exclusion covers what this one did."""
+        exclusion = self.exclusion
+        undone = bool(exclusion.undone)
+        used = self.decisions - self.staying, self.episodes - self.staying_episodes
+        would = "would be " if self.dry_run else "is " if used[0] == 1 else "are "
+        done = f"{would}used again" if undone else f"{would}excluded"
+        yet = "" if self.decisions else " so far"
+        first = f"{_counted(*used)} of {exclusion.agent}{yet} {done} ({exclusion.range}): "
+        first += f"{exclusion.undone or exclusion.reason}."
+        if not self.staying:
+            return first
+        by = "; ".join(f"{item.range}: {item.reason}" for item in self.staying_by)
+        stay = "would stay" if self.dry_run else "stay"
+        return f"{first}\n{_counted(self.staying, self.staying_episodes)} {stay} excluded ({by})."
+
+
+def _counted(decisions: int, episodes: int) -> str:
+    several = ["" if count == 1 else "s" for count in (decisions, episodes)]
+    return f"{decisions:,} decision{several[0]} in {episodes:,} episode{several[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +130,8 @@ class LogCompactResult:
         report = self.report
         kept = f"versions that are named and stay: {', '.join(map(str, report.kept_versions)) or 'none'}"
         if report.dry_run:
-            return f"{report.files_before:,} files; {report.removed:,} unused ones would be removed; {kept}."
+            unused = f"{report.files_before:,} files; {report.removed:,} unused ones would be removed"
+            return f"{report.sealed:,} events would be sealed; {unused}; {kept}."
         merged = f"{report.files_before:,} files became {report.files_after:,}"
         return f"{report.sealed:,} events sealed, {merged}, {report.removed:,} unused ones removed; {kept}."
 
@@ -135,16 +165,29 @@ def log_exclude(
         home: the home.
 
     Raises:
-        DataError: the range is empty, has no bounds or no reason, or is not excluded.
+        DataError: the range is empty, has no bounds or no reason, or is not excluded; or no decision is in it, nor
+            will be.
     """
     found = AgentLog(name, Home.find(home))
     journal = Journal(found.home.journal_path)
     exclusion = find_exclusion(journal, name, start, end) if undone else planned(name, start, end, reason)
-    decisions, episodes = _hit(journal, exclusion)
+    others = [
+        item
+        for item in (list_exclusions(journal, name) if undone else ())
+        if (item.start, item.end) != (exclusion.start, exclusion.end)
+    ]
+    hit = _Hit(journal, exclusion, others)
+    if not (undone or hit.decisions or exclusion.reaches_beyond(journal.last_sequence(name))):
+        remedy = f"check the bounds and their zone; {hit.reach}"
+        raise DataError(f"no decision is in the range {exclusion.range}", where=f"agent {name}", remedy=remedy)
+    if undone:
+        exclusion = replace(exclusion, undone=reason or "undone")
     if not dry_run:
-        done = undo(journal, exclusion, reason or "undone") if undone else exclude(journal, name, start, end, reason)
-        return LogExcludeResult(done, decisions, episodes, False)
-    return LogExcludeResult(exclusion, decisions, episodes, True)
+        if undone:
+            undo(journal, exclusion, exclusion.undone)
+        else:
+            exclusion = exclude(journal, name, start, end, reason)
+    return LogExcludeResult(exclusion, hit.decisions, hit.episodes, dry_run, *hit.staying())
 
 
 def log_forget(tenant: str, *, dry_run: bool = False, home: Home | str | Path | None = None) -> LogForgetResult:
@@ -156,16 +199,52 @@ def log_compact(
     *, older_than: float = HOURS * 3600.0, dry_run: bool = False, home: Home | str | Path | None = None
 ) -> LogCompactResult:
     """Seal the journal, merge small files, and remove those that only old versions use (``older_than`` seconds)."""
-    return LogCompactResult(compact(Home.find(home), older_than_hours=older_than / 3600.0, dry_run=dry_run))
+    found = Home.find(home)
+    report = compact(found, older_than_hours=older_than / 3600.0, dry_run=dry_run)
+    return LogCompactResult(replace(report, sealed=_unsealed(found)) if dry_run else report)
 
 
-def _hit(journal: Journal, exclusion: Exclusion) -> tuple[int, int]:
-    """Decisions in a range, and the episodes that they belong to."""
-    decisions, episodes = 0, set()
-    for joined in LogReader(journal, exclusion.agent).joined():
-        record = joined.record
-        places = np.array([joined.position]), np.array([record.seconds]), np.array([joined.sequence])
-        if covered([exclusion], *places)[0]:
-            decisions += 1
-            episodes.add((record.tenant, record.episode_id))
-    return decisions, len(episodes)
+def _unsealed(home: Home) -> int:
+    """Events that are in the journal alone."""
+    with Journal(home.journal_path) as journal:
+        sealed = journal.sealed()
+        there = sum(journal.counts().values()) + sum(journal.outcome_counts().values())
+        return there - sum(sealed.decisions.values()) - sum(sealed.outcomes.values())
+
+
+class _Hit:
+    """What of a log lies in a range, and what of that in others.
+
+    Attributes:
+        decisions: decisions in the range.
+        episodes: the episodes that they belong to.
+        reach: in words, from where to where the log goes.
+    """
+
+    def __init__(self, journal: Journal, exclusion: Exclusion, others: Sequence[Exclusion]) -> None:
+        self._others = others
+        self._inside: Counter[tuple[str, str]] = Counter()
+        self._elsewhere: dict[tuple[str, str], set[int]] = defaultdict(set)
+        first, last, positions = math.inf, -math.inf, (0, 0)
+        for joined, inside in in_ranges(LogReader(journal, exclusion.agent).joined(), [exclusion, *others]):
+            record = joined.record
+            episode = record.tenant, record.episode_id
+            if inside[0]:
+                self._inside[episode] += 1
+            if any(inside[1:]):
+                self._elsewhere[episode].update(np.flatnonzero(inside[1:]).tolist())
+            if math.isfinite(record.seconds):
+                first, last = min(first, record.seconds), max(last, record.seconds)
+            positions = positions[0] or joined.sequence, joined.sequence
+        self.decisions, self.episodes = self._inside.total(), len(self._inside)
+        self.reach = f"the log has the positions {positions[0]} to {positions[1]}"
+        if math.isfinite(first):
+            moments = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}" for at in (first, last))
+            self.reach += f", {' to '.join(moments)}"
+
+    def staying(self) -> tuple[int, int, tuple[Exclusion, ...]]:
+        """Decisions of the range whose episodes lie in other ranges too, those episodes, and the other ranges."""
+        episodes = self._inside.keys() & self._elsewhere.keys()
+        by = sorted({place for episode in episodes for place in self._elsewhere[episode]})
+        decisions = sum(self._inside[episode] for episode in episodes)
+        return decisions, len(episodes), tuple(self._others[place] for place in by)

@@ -17,6 +17,9 @@ from envs.journal import Journal
 
 NEWEST = 5000
 """Positions of the log in which ``status`` looks for values that the declaration does not know."""
+WIDTH = 100
+LEAST = 24
+"""Columns of a line of ``status``, and what is left of them at least for the last ledger entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class StatusResult:
         return {"schema_version": 1, "home": str(self.home), "agents": agents, "behind": dict(self.behind)}
 
     def to_text(self) -> str:
-        """A table and one sentence."""
+        """A table and one sentence. ``history`` has what a ledger entry says in full."""
         rows = [
             (
                 item.agent,
@@ -72,11 +75,13 @@ class StatusResult:
                 str(item.looks),
                 f"{item.alpha_left:.4f}",
                 "held" if item.held else "",
-                item.last,
+                "",
             )
             for item in self.agents
         ]
         header = ("agent", "decisions", "champion", "versions", "looks", "α left", "", "last")
+        room = max(WIDTH - max(len(line) + 2 for line in table(header, rows).splitlines()), LEAST) if rows else 0
+        rows = [(*row[:-1], _cut(item.last, room)) for row, item in zip(rows, self.agents, strict=True)]
         sentence = f"{len(rows)} agent{'' if len(rows) == 1 else 's'} in {self.home}."
         late = "".join(f"Not tracked is {what} ({why.rstrip('.')}).\n" for what, why in self.behind.items())
         strange = "".join(
@@ -85,6 +90,10 @@ class StatusResult:
             for name, count in item.unknown.items()
         )
         return f"{table(header, rows)}\n{strange}{late}{sentence}" if rows else f"No agent yet in {self.home}."
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def status(home: Home | str | Path | None = None) -> StatusResult:

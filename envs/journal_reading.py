@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from envs.errors import DataError
 from envs.journal_errors import DamagedContentError
 from envs.journal_rows import outcome_in, sound
-from envs.journal_sealed import SealedState, sealed_state, table_reader
+from envs.journal_sealed import SealedState, episode_key, sealed_state, table_reader
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
 
@@ -75,6 +75,65 @@ def read_strays(connection: sqlite3.Connection, agent: str) -> tuple[int, list[t
     )
     rows = connection.execute(select, (agent, through, through))
     return through, [(place, sound(content, checksum)) for place, content, checksum in rows]
+
+
+def last_decisions(journal: Journal, agent: str, tenant: str, episode_id: str, count: int = 1) -> list[DecisionRecord]:
+    """The last of an episode's decisions in the order of their steps, without shadow decisions and late outcomes.
+
+    One look-up by an index. The table is read only where fewer than ``count`` are in the journal and some of the
+    episode's were sealed.
+
+    Args:
+        journal: the log.
+        agent: whose episode.
+        tenant: the episode's.
+        episode_id: the episode.
+        count: at most so many.
+
+    Raises:
+        JournalError, DataError, MissingExtraError: the log cannot be read.
+    """
+    if not journal.path.exists():
+        return []
+
+    def newest(connection: sqlite3.Connection) -> tuple[list[DecisionRecord], SealedState | None]:
+        select = (
+            "SELECT content, checksum FROM events WHERE agent = ? AND episode_id = ? AND tenant = ? AND shadow = 0"
+            " ORDER BY step DESC LIMIT ?"
+        )
+        rows = connection.execute(select, (agent, episode_id, tenant, count)).fetchall()
+        found = [trusted(sound(content, checksum)) for content, checksum in rows]
+        select, key = "SELECT 1 FROM sealed_keys WHERE key = ?", episode_key(agent, episode_id)
+        left = len(found) < count and connection.execute(select, (key,)).fetchone() is not None
+        return found, sealed_state(connection) if left else None
+
+    found, sealed = journal.file.run(newest)
+    if sealed is not None:
+        try:
+            found += _last_sealed(journal, sealed, agent, tenant, episode_id, count)
+        except FileNotFoundError:  # forgetting has replaced a file: its successor is in the present version
+            found += _last_sealed(journal, sealed, agent, tenant, episode_id, count)
+    by_step = {record.step: record for record in found}
+    return [by_step[step] for step in sorted(by_step)][-count:]
+
+
+def _last_sealed(
+    journal: Journal, state: SealedState, agent: str, tenant: str, episode_id: str, count: int
+) -> list[DecisionRecord]:
+    """Sealed decisions of an episode from the newest files, at least ``count`` where there are so many."""
+    table = table_reader().SealedLog(journal.path, state, agent).table
+    found: list[DecisionRecord] = []
+    for file in reversed(table.data_files(agent)):
+        named = table.batches(agent, ("episode_id",), files=[file.uri])
+        if not any(episode_id in batch["episode_id"].to_pylist() for batch in named):
+            continue  # the texts are read only of a file that has the episode
+        for batch in table.batches(agent, ("tenant", "episode_id", "decision_id", "content"), files=[file.uri]):
+            rows = zip(*(batch[name].to_pylist() for name in batch.schema.names), strict=True)
+            own = [text for *place, text in rows if place == [tenant, episode_id, None]]
+            found += [record for record in map(trusted, own) if record.mode != "shadow"]
+        if len(found) >= count:
+            break
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from ai_engine.cli.export import export
@@ -15,7 +17,11 @@ from ai_engine.cli.running import perform
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--format", "format_name", help="Of the sources, such as csv, minari or prometheus; else found out.")
 @click.option("--option", "given", multiple=True, metavar="NAME=VALUE", help="Of the format; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Write nothing; group the errors and print a mapping to paste.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing; group the errors and print a mapping to paste; exit with 1 where the import would be refused.",
+)
 @click.option("--keep-good", is_flag=True, help="Import the good rows and list the bad ones in a file.")
 @click.option(
     "--unknown",
@@ -37,7 +43,7 @@ def import_(
     """Read decision records of an agent from files, patterns, s3:// addresses or other sources into its log."""
     from ai_engine.cli.imported import presentable
 
-    perform(
+    report = perform(
         options,
         "import_log",
         name,
@@ -49,9 +55,11 @@ def import_(
         format=format_name,
         format_options=_named(given),
         progress=not options.as_json,
-        present=presentable,
+        present=partial(presentable, keep_good=keep_good),
         busy="reading",
     )
+    if getattr(presentable(report, keep_good), "refused", False):
+        click.get_current_context().exit(1)
 
 
 def _named(given: tuple[str, ...]) -> dict[str, str] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ai_engine.cli.markdown import Markdown
@@ -168,6 +170,8 @@ def compare(
         busy="comparing",
         present=Markdown if md else None,
     )
+    if html is not None:
+        click.echo(f"page: {Path(html).absolute()}", err=True)  # standard output is the comparison alone
 
 
 def _hyperparameters(

@@ -27,7 +27,9 @@ def list_(options: Options, tags: tuple[tuple[str, str], ...]) -> None:
 @click.argument("run")
 def show(options: Options, run: str) -> None:
     """Show one run and its result."""
-    perform(options, "runs_show", run, home=options.home)
+    from ai_engine.cli.run_shown import shown
+
+    perform(options, "runs_show", run, home=options.home, present=shown)
 
 
 @command("resume", "retrainer runs resume scaling-20260131-120000-ab12", group=runs)

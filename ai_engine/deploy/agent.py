@@ -16,13 +16,13 @@ from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy.champion import ChampionHolder
 from ai_engine.deploy.decisions import AgentDecision, event_identifier, frozen_observation, moment_text, record_of
 from ai_engine.deploy.declaring import DEFAULT_VERSION, declared_specification, new_specification
+from ai_engine.deploy.episodes import RunningEpisodes
 from ai_engine.deploy.limits import Limits
 from algorithms.policy import Policy
 from algorithms.policy.mixing import UniformSource
 from algorithms.policy.policy import SYSTEM_RANDOM
 from algorithms.policy.rule import Rule, distribution
-from envs.encoding.stacking import RunningHistory
-from envs.errors import RetrainerError, SpecificationError
+from envs.errors import RecordError, RetrainerError, SpecificationError
 from envs.home import Home
 from envs.record import DecisionRecord
 from envs.specification import Action, AgentSpecification
@@ -68,8 +68,7 @@ class Agent:
         self._seed = seed
         self._random: UniformSource = SYSTEM_RANDOM if seed is None else random.Random(seed)
         self._lock = threading.RLock()
-        self._steps: dict[tuple[str, str], int] = {}
-        self._histories: dict[tuple[str, str], RunningHistory] = {}
+        self._episodes = RunningEpisodes(self.home, name)
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
@@ -108,19 +107,28 @@ class Agent:
         episode_id: str | None = None,
         tenant: str = "default",
         timestamp: str | datetime | None = None,
+        step: int | None = None,
     ) -> AgentDecision:
         """Draw an action; hand the decision to :meth:`record` when its outcome is known.
 
         Args:
             observation: everything known before acting: an integer, a vector, or an object.
             allowed_actions: what is possible now; ``None`` allows all declared actions.
-            episode_id: the episode; its decisions are numbered until one is recorded as its end.
+            episode_id: the episode; its decisions are numbered until one is recorded as its end. One that this
+                object does not know goes on behind its last decision in the log.
             tenant: whose decision.
             timestamp: with zone; now by default.
+            step: position in the episode, where it is not the next one: other processes decide in the same
+                episode, or a buffer has not written its last decisions.
 
         Raises:
-            RecordError: the observation, an action or the timestamp does not fit; or no action is left.
+            RecordError: the observation, an action, the step or the timestamp does not fit; or no action is left.
+            JournalError: the log of an episode that is not known cannot be read.
         """
+        if step is not None and (episode_id is None or type(step) is not int or step < 0):
+            raise RecordError(
+                f"{step!r} is no step of an episode", field="step", remedy="give episode_id and 0, 1, 2, …"
+            )
         if self._specification is None:
             self._declare(observation)
         elif time.monotonic() >= self._next_check:
@@ -128,7 +136,8 @@ class Agent:
         specification, champion = self.specification, self._champion.policy
         moment = datetime.now(UTC).isoformat() if timestamp is None else moment_text(timestamp)
         row = specification.observation.row(observation)
-        history = self._history(tenant, episode_id)
+        episode = None if episode_id is None else self._episodes.get(tenant, episode_id, specification, step)
+        history = None if episode is None else episode.history
         if history is not None:
             history.fill(row)
         seen = frozen_observation(observation)
@@ -148,7 +157,7 @@ class Agent:
                 self._limits.taken(position, tenant, seconds)
         if history is not None:
             history.add(row, position)
-        step = 0 if episode_id is None else self._next_step(tenant, episode_id)
+        step = 0 if episode is None else self._episodes.take(episode, step)
         actions = champion.actions
         return AgentDecision(
             action=actions[position],
@@ -223,9 +232,7 @@ class Agent:
             end_root_probabilities=end,
         )
         if decision.episode_id is not None and (terminated or truncated):
-            with self._lock:
-                self._steps.pop((decision.tenant, decision.episode_id), None)
-                self._histories.pop((decision.tenant, decision.episode_id), None)
+            self._episodes.end(decision.tenant, decision.episode_id)
         return record
 
     @property
@@ -249,6 +256,7 @@ class Agent:
 
     def close(self) -> None:
         """Write what is not written yet."""
+        self._episodes.close()
         with self._lock:
             if self._pipeline is not None:
                 self._pipeline.stop()
@@ -285,17 +293,3 @@ class Agent:
         except RetrainerError as error:
             # A production agent goes on by the policy it has; the next start, or refresh(), raises.
             warnings.warn(f"agent {self.name} stays with its policy: {error}", RuntimeWarning, stacklevel=3)
-
-    def _history(self, tenant: str, episode_id: str | None) -> RunningHistory | None:
-        """What was before in the episode, where the declaration wants it."""
-        observation = self.specification.observation
-        if not observation.history or episode_id is None:
-            return None
-        with self._lock:
-            return self._histories.setdefault((tenant, episode_id), RunningHistory(observation))
-
-    def _next_step(self, tenant: str, episode_id: str) -> int:
-        with self._lock:
-            step = self._steps.get((tenant, episode_id), 0)
-            self._steps[tenant, episode_id] = step + 1
-            return step

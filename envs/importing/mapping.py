@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from envs.errors import SpecificationError
+from envs.importing.field_names import SIMILAR, following_of, place_of, similarity
 from envs.importing.mapping_expression import MappingExpression
 from envs.observation import flatten
 from envs.record import FIELD_NAMES
@@ -26,41 +26,6 @@ TRUTHS = ("terminated", "truncated")
 WHOLE = ("action", "executed_action", "step")
 STRUCTURED = ("observation", "next_observation", "outcome", "metadata", "action_probabilities", "action")
 GATHERING = ("observation", "next_observation", "outcome", "metadata")
-SIMILAR = 0.78
-# Names under which other writers keep our fields. A confidence is not a propensity, and success is not an end.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "event_id": ("id", "uuid", "event", "request_id", "decision_id", "impression_id", "log_id"),
-    "agent": ("agent_name", "agent_id"),
-    "tenant": ("tenant_id", "customer", "customer_id", "account", "account_id", "organisation", "organization"),
-    "episode_id": (
-        "episode",
-        "trajectory",
-        "trajectory_id",
-        "traj_id",
-        "session",
-        "session_id",
-        "incident_id",
-        "eps_id",
-    ),
-    "step": ("t", "time_step", "timestep", "step_id", "turn", "step_index"),
-    "timestamp": ("time", "ts", "datetime", "created_at", "event_time", "logged_at"),
-    "observation": ("obs", "state", "context", "features", "s", "x", "input", "input_data", "feature_vector"),
-    "action": ("act", "a", "action_type", "action_id", "decision", "item_id", "chosen_action", "treatment"),
-    "propensity": ("prob", "probability", "pscore", "propensity_score", "action_prob", "action_probability", "p"),
-    "action_probabilities": ("probs", "probabilities", "action_probs", "action_dist", "distribution"),
-    "executed_action": ("applied_action", "actual_action"),
-    "reward": ("r", "rewards", "click", "score", "payoff", "utility"),
-    "outcome": ("result", "results", "output", "output_data"),
-    "next_observation": ("next_obs", "next_state", "new_obs", "s_next", "s2", "next_context", "new_state"),
-    "terminated": ("done", "terminal", "is_terminal", "terminals", "dones", "is_done"),
-    "truncated": ("timeout", "timeouts", "is_truncated", "truncation", "time_limit_reached"),
-    "allowed_actions": ("available_actions", "legal_actions", "valid_actions"),
-    "policy_version": ("policy", "model_version", "behavior_policy", "behaviour_policy", "policy_id"),
-    "experiment_arm": ("arm", "variant", "experiment", "experiment_group"),
-    "metadata": ("meta", "info", "extra", "tags"),
-}
-AFTERWARDS = ("success", "execution_time", "cost", "latency", "duration", "error", "dropped", "response_time")
-NEVER = ("confidence", "explanation")
 
 
 def checked_mapping(mapping: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -194,9 +159,8 @@ def propose_mapping(name: str, foreign: Iterable[str], present: Iterable[str], d
     scores = [
         (score, ours, theirs)
         for theirs in names
-        if _simple(theirs) not in NEVER
         for ours in FIELD_NAMES
-        if ours not in taken and (score := _similarity(ours, theirs)) >= SIMILAR
+        if ours not in taken and (score := similarity(ours, theirs)) >= SIMILAR
     ]
     placed: set[str] = set()
     for _, ours, theirs in sorted(scores, key=lambda item: -item[0]):
@@ -204,14 +168,25 @@ def propose_mapping(name: str, foreign: Iterable[str], present: Iterable[str], d
             proposed[ours] = theirs
             taken.add(ours)
             placed.add(theirs)
-    rest = [theirs for theirs in names if theirs not in placed]
-    _gather(proposed, "metadata", [theirs for theirs in rest if _simple(theirs) in NEVER])
-    afterwards = [theirs for theirs in rest if _simple(theirs) in AFTERWARDS]
-    if afterwards and "outcome" not in declared and isinstance(proposed.get("outcome"), str):
+    rest: dict[str, list[str]] = {ours: [] for ours in GATHERING}
+    for theirs in names:
+        if theirs not in placed:
+            rest[place_of(theirs)].append(theirs)
+    if "observation" in taken:  # where it is whole already, the others can only be kept beside it
+        rest["metadata"] += rest.pop("observation")
+    following: dict[str, str] = {}
+    for theirs in rest.pop("next_observation"):
+        before = following_of(theirs)
+        if before in rest.get("observation", []) and before not in following and "next_observation" not in taken:
+            following[before] = theirs
+        else:
+            rest["metadata"].append(theirs)
+    if following:
+        proposed["next_observation"] = following
+    if rest["outcome"] and "outcome" not in declared and isinstance(proposed.get("outcome"), str):
         proposed["outcome"] = [proposed["outcome"]]  # one of several things that were known afterwards
-    _gather(proposed, "outcome", afterwards)
-    others = [theirs for theirs in rest if _simple(theirs) not in NEVER + AFTERWARDS]
-    _gather(proposed, "metadata" if "observation" in taken else "observation", others)
+    for ours, gathered in rest.items():
+        _gather(proposed, ours, gathered)
     lines = ["# Proposed: confirm every line, then paste it into retrainer.toml.", f"[agents.{name}.mapping]"]
     notes = {"observation": "  # only what was known before acting", "metadata": "  # kept, never learned from"}
     for ours, theirs in proposed.items():
@@ -240,16 +215,3 @@ def _toml(theirs: Any) -> str:
 
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
-
-
-def _simple(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
-
-
-def _similarity(ours: str, theirs: str) -> float:
-    simple = _simple(theirs)
-    if simple == ours:
-        return 1.0
-    if simple in SYNONYMS.get(ours, ()):
-        return 0.99 - 0.01 * SYNONYMS[ours].index(simple)
-    return 0.9 * difflib.SequenceMatcher(None, ours, simple).ratio()

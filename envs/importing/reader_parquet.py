@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from envs.errors import MissingExtraError
+from envs.errors import DataError, MissingExtraError
 from envs.importing.cells import Columns
 from envs.importing.extension_types import extension_values, refuse_inside
 from envs.importing.files import SourceFile, source_file
@@ -20,6 +20,7 @@ BATCH_BYTES = 64 * 1024 * 1024
 DECODED_BYTES = 256 * 1024 * 1024  # what a batch can come to where a dictionary holds a long value
 ENDED = "-1:0"  # the position behind a file that cannot be opened
 AGAIN = "copy the file again, it is truncated or damaged"
+MAGIC = (b"PAR1", b"PARE")  # at both ends of a file; the second where its footer is encrypted
 
 
 class ParquetReader:
@@ -137,10 +138,32 @@ def open_reader(source: str, options: Mapping[str, Any]) -> ParquetReader:
     """The reader of a file; it takes no options.
 
     Raises:
-        DataError: the file is not there or cannot be read.
+        DataError: the file is not there, cannot be read or is not Parquet.
         MissingExtraError: pyarrow is not installed.
     """
-    return ParquetReader(source_file(source))
+    file = source_file(source)
+    with file.open() as stream:
+        head = stream.read(4096)
+        stream.seek(max(file.size - 4, 0))
+        if head and not head.startswith(MAGIC) and stream.read(4) not in MAGIC:
+            kind, remedy = _kind(head)
+            raise DataError(f"is not Parquet{kind}", where=file.name, remedy=remedy)
+    return ParquetReader(file)
+
+
+def _kind(head: bytes) -> tuple[str, str]:
+    """What a file that is not Parquet looks like by its first bytes, and what to do."""
+    if head.startswith(b"\x89HDF"):
+        return ", it looks like HDF5", "give --format d3rlpy, or for Minari --format minari and its folder"
+    try:
+        text = head.decode("utf-8-sig", errors="strict" if len(head) < 4096 else "ignore")
+    except UnicodeDecodeError:
+        text = ""
+    if text.lstrip().startswith("{"):
+        return ", it looks like JSON Lines", "give --format jsonl"
+    if "".join(text.split()).isprintable() and any(mark in text.partition("\n")[0] for mark in ",;\t|"):
+        return ", it looks like CSV", "give --format csv"
+    return "", "check which file it is"
 
 
 def _rows_at_once(group: Any, stream: Any) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +18,13 @@ from envs.errors import DataError
 from envs.journal import Journal
 from envs.journal_notes import add_note, notes_of
 
+if TYPE_CHECKING:
+    from envs.log.outcome import JoinedRecord
+
 EXCLUDED, UNDONE = "exclusion", "exclusion undone"
 Bound = str | int | None
 """A moment (RFC 3339), a position of the log, or no bound."""
+PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,18 @@ class Exclusion:
     end: Bound
     reason: str
     undone: str = ""
+
+    @property
+    def range(self) -> str:
+        """The range in words."""
+        bounds = (("from", self.start), ("to", self.end))
+        return " ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+
+    def reaches_beyond(self, position: int) -> bool:
+        """Whether decisions to come may lie in it: it ends after now, or after the last ``position`` of the log."""
+        if isinstance(self.end, int):
+            return self.end > position + 1
+        return self.end is None or _place(self.end) > datetime.now(UTC).timestamp()
 
     def covers(self, positions: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """Which decisions lie in it, bool (N,).
@@ -76,6 +94,21 @@ def covered(
     for exclusion in exclusions:
         inside |= exclusion.covers(positions, seconds) | exclusion.covers(sequences, seconds)
     return inside
+
+
+def in_ranges(
+    decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion]
+) -> Iterator[tuple[JoinedRecord, tuple[bool, ...]]]:
+    """Each decision, and in which of the ranges it lies."""
+    rest = iter(decisions)
+    while page := list(islice(rest, PAGE)):
+        positions = np.array([joined.position for joined in page], dtype=np.int64)
+        sequences = np.array([joined.sequence for joined in page], dtype=np.int64)
+        seconds = np.array([joined.record.seconds for joined in page])
+        inside = np.zeros((len(page), len(exclusions)), dtype=bool)
+        for column, exclusion in enumerate(exclusions):
+            inside[:, column] = covered([exclusion], positions, seconds, sequences)
+        yield from zip(page, map(tuple, inside.tolist()), strict=True)
 
 
 def planned(agent: str, start: Bound, end: Bound, reason: str) -> Exclusion:

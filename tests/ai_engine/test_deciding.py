@@ -206,7 +206,8 @@ def test_a_rollback_bars_and_holds(swept: tuple[Home, TuneResult], without_ray: 
     # The old sweep is against this champion again; its barred finalist takes part no more.
     homes.write(home, homes.records(700, seed=5))
     if set(tuned.finalists) == {passed.version}:
-        with pytest.raises(DataError, match="barred"):
+        why = f"every finalist of run {tuned.run}, the last sweep against the champion {AGENT}@0, was rolled back"
+        with pytest.raises(DataError, match=why):
             gate(AGENT, home=home)
         assert looks(home)[0] == 1
     ai_engine.tune(AGENT, home=home, trials=homes.TRIALS)

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 import ai_engine
 from ai_engine.cli.application import retrainer
-from ai_engine.continuous_learning import LearningPipeline
+from ai_engine.continuous_learning import DataCollector, LearningPipeline
+from envs.build import build_dataset
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from envs.importing.importer import import_files
@@ -53,7 +54,32 @@ def test_parquet_and_home_again(home: Home, tmp_path: Path) -> None:
     assert completed(other)[1].outcome == {"success": True}
     ai_engine.log_exclude("scaling", end="2026-01-03T00:00:00Z", reason="bad sensor", home=home)
     less = ai_engine.export("scaling", tmp_path / "less.parquet", home=home)
-    assert (less.decisions, less.excluded) == (6, 2) and "Left out: 2 excluded decisions." in less.to_text()
+    assert (less.decisions, less.excluded) == (4, 4) and "Left out: 4 excluded decisions." in less.to_text()
+
+
+@pytest.mark.parametrize("format_name", ["parquet", "minari"])
+def test_excluded_is_what_no_dataset_has(home: Home, tmp_path: Path, format_name: str) -> None:
+    with LearningPipeline(home=home) as pipeline:
+        for day in (1, 2):
+            moment = f"2026-02-0{day}T00:00:00Z"
+            pipeline.record_action("scaling", "up", {"load": 1.0}, timestamp=moment, reward=1.0)
+        shadow = {"timestamp": "2026-02-03T00:00:00Z", "mode": "shadow", "episode_id": "episode 1", "step": 0}
+        pipeline.record_action("scaling", "up", {"load": 1.0}, reward=1.0, **shadow)
+    DataCollector(home).specification("scaling")
+    ranges = (  # one decision of an episode; a decision that is its own episode; a shadow decision
+        ("2026-01-02T12:00:00Z", "2026-01-03T12:00:00Z", 6),
+        ("2026-02-01T12:00:00Z", "2026-02-02T12:00:00Z", 9),
+        ("2026-02-02T12:00:00Z", None, 10),
+    )
+    for start, end, left in ranges:
+        ai_engine.log_exclude("scaling", start=start, end=end, reason="bad sensor", home=home)
+        dataset, _ = build_dataset(home, "scaling")
+        result = ai_engine.export("scaling", tmp_path / f"log{left}-v0", format_name=format_name, home=home)
+        assert len(dataset.actions) == left
+        assert result.decisions == left + (format_name == "parquet" and end is not None), "Parquet has shadows too"
+        assert result.decisions + result.excluded == 11 - (format_name == "minari" and end is not None)
+        ai_engine.log_exclude("scaling", start=start, end=end, undone=True, home=home)
+        ai_engine.log_compact(home=home)  # the next range is read from the table
 
 
 def test_sealed_and_unsealed_are_one_log(home: Home, tmp_path: Path) -> None:

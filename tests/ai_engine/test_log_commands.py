@@ -32,6 +32,10 @@ def run(home: Home, *words: str) -> tuple[int, str]:
     return answer.exit_code, answer.output
 
 
+def _utc(minutes: float) -> str:
+    return moment(minutes).replace("+00:00", "Z")
+
+
 def test_path_is_the_table_alone_once_there_is_one(home: Home) -> None:
     assert run(home, "log", "path", AGENT) == (
         0,
@@ -61,6 +65,56 @@ def test_exclude_and_undo(home: Home) -> None:
     ):
         code, text = run(home, "log", "exclude", AGENT, *words)
         assert code == 2 and message in text
+
+
+def test_what_another_exclusion_covers_is_not_used_again(home: Home) -> None:
+    """Episodes 1 to 3 are excluded twice, in part by a single decision of theirs, in part as a whole."""
+
+    def exclude(start: str, end: str, *words: str) -> str:
+        code, text = run(home, "log", "exclude", AGENT, "--from", start, "--to", end, *words)
+        assert code == 0, text
+        return text
+
+    exclude(moment(60), moment(181), "--reason", "bad sensor")
+    exclude(moment(120), moment(121), "--reason", "sale")
+    exclude("7", "8", "--reason", "drill")
+    undo = (moment(60), moment(181), "--undo")
+    for dry_run, are, stay in (("--dry-run", "would be", "would stay"), ("--reason", "are", "stay")):
+        words = (dry_run, "sensor was right") if dry_run == "--reason" else (dry_run,)
+        first, second, *rest = exclude(*undo, *words).splitlines()
+        why = "sensor was right" if dry_run == "--reason" else "undone"
+        assert (
+            first == f"6 decisions in 3 episodes of {AGENT} {are} used again (from {_utc(60)} to {_utc(181)}): {why}."
+        )
+        by = f"from {_utc(120)} to {_utc(121)}: sale; from 7 to 8: drill"
+        assert second == f"6 decisions in 3 episodes {stay} excluded ({by})." and not rest
+        assert ai_engine.inspect(AGENT, home=home).report.excluded_episodes == (6 if are == "would be" else 3)
+    document = json.loads(exclude(moment(120), moment(121), "--undo", "--json"))
+    assert document["staying"] == {"decisions": 0, "episodes": 0, "by": []}
+
+
+def test_a_range_without_decisions_is_refused_unless_it_is_to_come(home: Home) -> None:
+    before = Journal(home.journal_path).last_sequence(AGENT)
+    for more in ((), ("--dry-run",)):
+        words = ("--from", moment(5), "--to", moment(10), "--reason", "x", *more)
+        code, text = run(home, "log", "exclude", AGENT, *words)
+        assert code == 2 and f"agent {AGENT}: no decision is in the range from {_utc(5)} to {_utc(10)}" in text
+        assert f"the log has the positions 1 to 20, {_utc(0)} to {_utc(240)}" in text
+        assert Journal(home.journal_path).last_sequence(AGENT) == before
+    code, text = run(home, "log", "exclude", AGENT, "--from", "900", "--to", "950", "--reason", "x")
+    assert (code, text) == (0, f"0 decisions in 0 episodes of {AGENT} so far are excluded (from 900 to 950): x.\n")
+    code, text = run(home, "log", "exclude", AGENT, "--from", "2199-01-01T00:00:00Z", "--reason", "x")
+    assert code == 0 and "so far are excluded (from 2199-01-01T00:00:00Z): x." in text
+    assert run(home, "log", "exclude", AGENT, "--to", "1999-01-01T00:00:00Z", "--reason", "x")[0] == 2
+
+
+def test_a_dry_run_counts_what_would_be_sealed(home: Home) -> None:
+    assert run(home, "log", "compact", "--dry-run")[1].startswith("20 events would be sealed; 0 files; 0 unused ones")
+    seal(home, keep=3)
+    ai_engine.log_exclude(AGENT, end=5, reason="it takes a position and is no event", home=home)
+    assert run(home, "log", "compact", "--dry-run")[1].startswith("3 events would be sealed; ")
+    assert run(home, "log", "compact", "--yes")[1].startswith("3 events sealed, ")
+    assert run(home, "log", "compact", "--dry-run")[1].startswith("0 events would be sealed; ")
 
 
 def test_what_removes_asks_first(home: Home) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import ai_engine
 from ai_engine.data import import_log, init, inspect
-from ai_engine.overview import status
+from ai_engine.overview import WIDTH, status
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import Run
 from ai_engine.tune_result import TuneResult
@@ -56,6 +56,22 @@ def test_status_follows_an_agents_life(swept: tuple[Home, TuneResult]) -> None:
     text = status(home).to_text()
     assert "held" in text and text.splitlines()[-1] == f"2 agents in {home.path}."
     assert json.loads(json.dumps(status(home).to_json()))["agents"][0]["alpha_left"] == pytest.approx(agent.alpha_left)
+
+
+def test_a_long_reason_leaves_the_line_of_status_whole(home: Home) -> None:
+    reason = " ".join(["the latency rose after the release of Tuesday"] * 5)
+    registry = open_workspace(AGENT, home).registry
+    open_workspace(AGENT, home).champion()
+    for said, shown in ((reason, "hold the latency rose"), ("too slow", "hold too slow")):
+        registry.hold(AGENT, said)
+        (agent,) = status(home).agents
+        head, line, _ = status(home).to_text().splitlines()
+        assert len(line) <= WIDTH and line[head.index("last") :].startswith(shown)
+        assert line.endswith("…") == (said == reason) and agent.last == f"hold {said}"
+    home.declare(homes.specification(name="a" * 60))
+    registry.hold(AGENT, reason)
+    line = next(line for line in status(home).to_text().splitlines() if line.startswith(AGENT))
+    assert line.endswith("…") and "hold the latency" in line
 
 
 def test_status_counts_what_the_declaration_does_not_know(tmp_path: Path) -> None:

@@ -66,6 +66,63 @@ def test_a_confidence_is_never_proposed_as_propensity() -> None:
     assert proposed["agents"]["a"]["mapping"] == {"metadata": ["confidence"], "outcome": ["success"]}
 
 
+PROPOSALS: dict[str, tuple[list[str], list[str], dict[str, Any]]] = {
+    "chosen and measured": (
+        ["load", "queue", "action_taken", "result", "execution_time", "success"], [],
+        {"action": "action_taken", "observation": ["load", "queue"],
+         "outcome": ["result", "execution_time", "success"]},
+    ),
+    "units, codes and messages": (
+        ["load", "action_name", "ActionResult", "cost_usd", "duration_ms", "error_message", "total_reward"], [],
+        {"action": "action_name", "reward": "total_reward", "observation": ["load"],
+         "outcome": ["ActionResult", "cost_usd", "duration_ms", "error_message"]},
+    ),
+    "a second one of each": (
+        ["cpu", "action_type", "action_detail", "reward_gross", "exit_code"], ["reward"],
+        {"action": "action_type", "observation": ["cpu"], "outcome": ["reward_gross", "exit_code"],
+         "metadata": ["action_detail"]},
+    ),
+    "what was before": (
+        ["last_action", "previous_reward", "error_rate", "latency_p95", "success_rate", "unit_cost"], ["action"],
+        {"observation": ["last_action", "previous_reward", "error_rate", "latency_p95", "success_rate", "unit_cost"]},
+    ),
+    "what came next": (
+        ["cpu", "next_cpu", "next-cpu", "next_disk", "next_action", "final_state"], ["action"],
+        {"observation": ["cpu"], "next_observation": {"cpu": "next_cpu"}, "outcome": ["final_state"],
+         "metadata": ["next-cpu", "next_disk", "next_action"]},
+    ),
+    "beside a whole observation": (
+        ["cpu", "next_cpu", "result"], ["observation", "action", "outcome"],
+        {"metadata": ["cpu", "next_cpu"], "outcome": ["result"]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROPOSALS)
+def test_only_what_was_known_before_acting_is_proposed_as_observation(case: str) -> None:
+    foreign, present, mapping = PROPOSALS[case]
+    proposed = tomllib.loads(propose_mapping("a", foreign, present, {}))
+    assert proposed["agents"]["a"]["mapping"] == mapping
+
+
+def test_a_result_of_any_kind_fits_where_it_is_proposed(tmp_path: Path) -> None:
+    for name, result in (("text", "ok"), ("object", {"ok": True, "seconds": 2})):
+        home = Home.create(tmp_path / name)
+        content = [
+            {
+                "load": index,
+                "action_taken": "ab"[index % 2],
+                "result": result,
+                "timestamp": f"2026-01-31T09:00:0{index}Z",
+            }
+            for index in range(4)
+        ]
+        path = jsonl(tmp_path / f"{name}.jsonl", content)
+        home.configuration_path.write_text(import_files(home, "one", [path], dry_run=True).proposed_mapping)
+        assert import_files(home, "one", [path]).added == 4
+        assert stored(home, "one")[0].outcome == {"result": result}
+
+
 @pytest.mark.parametrize("line", ['rewards = "r"', "reward = 3", 'reward = ["a", "b"]', "observation = [1]"])
 def test_a_wrong_mapping_is_named(home: Home, tmp_path: Path, line: str) -> None:
     with open(home.configuration_path, "a") as file:

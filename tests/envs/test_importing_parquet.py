@@ -96,8 +96,32 @@ def test_damaged_parquet_is_named_by_row(home: Home, tmp_path: Path) -> None:
     assert line.startswith(f"{path}:3001: row: cannot be read (")
     kept = import_files(home, "scaling", [path], keep_good=True)
     assert kept.added == 6000 and "nor can the 2999 rows behind it" in kept.rejected[0].problem
-    path.write_bytes(b"not parquet")
-    assert refused(home, path).startswith(f"{path}:1: row: cannot be read (")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b' {"observation": 1, "action": 2}\n', "is not Parquet, it looks like JSON Lines; give --format jsonl"),
+        (b'\xef\xbb\xbf{"note": "' + "é".encode() * 3000 + b'"}', "it looks like JSON Lines; give --format jsonl"),
+        (b"state;action\r\n1;2\r\n", "is not Parquet, it looks like CSV; give --format csv"),
+        (b"\x89HDF\r\n\x1a\n....", "is not Parquet, it looks like HDF5; give --format d3rlpy"),
+        (b"\x00\x01,\x02", "is not Parquet; check which file it is"),
+    ],
+)
+def test_a_file_of_another_format_is_not_called_damaged(home: Home, tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_bytes(content)
+    line = refused(home, path)
+    assert line.startswith(f"{path}: is not Parquet") and told in line and "damaged" not in line
+
+
+def test_a_damaged_end_of_a_file_is_still_damage(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    pq.write_table(table(), path)
+    content = path.read_bytes()
+    for damaged in (content[:-9], b"\0\0\0\0" + content[4:-20] + b"\0" * 16 + content[-4:]):
+        path.write_bytes(damaged)
+        assert "cannot be read (" in refused(home, path)
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from envs.errors import DuplicateRecordError, JournalError, RecordError
 from envs.journal import AppendResult, Journal
+from envs.journal_reading import last_decisions
+from envs.log.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 
 
@@ -48,9 +50,23 @@ def test_append_read_and_counts(tmp_path: Path) -> None:
     assert list(tmp_path.joinpath("data").iterdir()) == [tmp_path / "data" / "journal.sqlite"]
 
 
+def test_the_last_decisions_of_an_episode_are_its_own(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    of = {"episode_id": "e", "tenant": "t"}
+    mine = [record(f"e{step}", step=step, **of) for step in (0, 1, 2, 11, 3)]
+    others = [record("f", step=20, episode_id="f", tenant="t"), record("b", "b", step=30, **of)]
+    journal.append([*mine, *others, record("s", step=40, mode="shadow", **of)])
+    journal.append([OutcomeEvent.from_mapping({"agent": "a", "decision_id": "e11", "reward": 1.0})])
+    assert [item.step for item in last_decisions(journal, "a", "t", "e", 3)] == [2, 3, 11]
+    assert last_decisions(journal, "a", "t", "e") == [mine[3]]
+    assert [item.step for item in last_decisions(journal, "a", "t", "e", 9)] == [0, 1, 2, 3, 11]
+    assert last_decisions(journal, "a", "another", "e") == last_decisions(journal, "a", "t", "g") == []
+
+
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "data" / "journal.sqlite")
     assert journal.counts() == {} and stored(journal) == [] and journal.last_sequence("a") == 0
+    assert last_decisions(journal, "a", "t", "e") == []
     assert journal.conflicts([record("e")])[0] == AppendResult(1, 0) and journal.append([]) == AppendResult(0, 0)
     assert list(tmp_path.iterdir()) == []
 

@@ -16,6 +16,8 @@ from envs.importing.rows import Group, RejectedRow
 from envs.observation import ObservationField, ObservationSpecification
 from tests.ai_engine.cli.fakes import Result, Run
 
+KEEP = ("--keep-good",)
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
@@ -99,9 +101,44 @@ def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
     assert document["causes"] == [{"cause": "propensity: 0 is not above 0", "count": 150, "first": "log.jsonl:3"}]
 
 
-def test_a_dry_run_says_that_nothing_was_written() -> None:
-    last = ImportResult(_report(dry_run=True, rejected_path=None)).to_text().splitlines()[-1]
-    assert "would be imported" in last and last.endswith("nothing was written.")
+@pytest.mark.parametrize(
+    ("changes", "keep_good", "last", "refused"),
+    [
+        ({"rejected": [], "groups": []}, False,
+         "1,000 of 1,200 rows would be imported into scaling (50 already there); nothing was written.", False),
+        ({}, True, "1,000 of 1,200 rows would be imported into scaling (50 already there, 150 rejected);"
+         " nothing was written.", False),
+        ({}, False, "1,000 of 1,200 rows are good (50 already there, 150 rejected); nothing was written,"
+         " and the import would be refused without --keep-good.", True),
+        ({"added": 0, "duplicates": 0, "rows": 150}, True,
+         "0 of 150 rows are good (150 rejected); nothing was written, and the import would be refused.", True),
+    ],
+)  # fmt: skip
+def test_a_dry_run_says_what_an_import_would_do(
+    changes: dict[str, object], keep_good: bool, last: str, refused: bool
+) -> None:
+    result = ImportResult(_report(dry_run=True, rejected_path=None, **changes), keep_good)
+    assert result.to_text().splitlines()[-1] == last
+    assert result.refused is result.to_json()["refused"] is refused
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_dry_run_fails_where_the_import_would(run: Run, home: Home, tmp_path: Path, words: tuple[str, ...]) -> None:
+    good, bad = '{"observation": [0.5], "action": "up"}\n', '{"observation": [0.5]}\n'
+    for content, keep_good, code in (
+        (good, (), 0),
+        (bad, (), 1),
+        (good + bad, (), 1),
+        (good + bad, KEEP, 0),
+        (bad, KEEP, 1),
+    ):
+        path = tmp_path / "log.jsonl"
+        path.write_text(content)
+        line = ("import", "fresh", str(path), "--home", str(home.path), *words, *keep_good)
+        answer = run(*line, "--dry-run")
+        assert answer.exit_code == code, (content, keep_good, answer.output)
+        assert not words or json.loads(answer.stdout)["refused"] == bool(code)
+        assert "error" not in answer.stderr
 
 
 def test_a_clean_import_is_one_sentence() -> None:

@@ -1,0 +1,100 @@
+"""The episodes that an agent is in: the next step of each, and what was before where the declaration wants it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+from envs.encoding.stacking import RunningHistory
+from envs.errors import RecordError
+from envs.home import Home
+from envs.journal import Journal
+from envs.journal_reading import last_decisions
+from envs.specification import AgentSpecification
+
+
+class RunningEpisode:
+    """One episode.
+
+    Attributes:
+        step: of its next decision.
+        history: what was before, ``None`` where the declaration wants none.
+    """
+
+    __slots__ = ("history", "step")
+
+    def __init__(self, step: int, history: RunningHistory | None) -> None:
+        self.step = step
+        self.history = history
+
+
+class RunningEpisodes:
+    """Episodes by tenant and name. One that is not known goes on where the log says that it was.
+
+    So an agent that was restarted within an episode numbers on. An episode whose last decision in the log ends it
+    begins anew, as it does in an agent that recorded that end itself.
+
+    Args:
+        home: the home.
+        agent: the agent's name.
+    """
+
+    def __init__(self, home: Home, agent: str) -> None:
+        self._journal = Journal(home.journal_path)
+        self._agent = agent
+        self._lock = threading.Lock()
+        self._episodes: dict[tuple[str, str], RunningEpisode] = {}
+
+    def get(self, tenant: str, episode_id: str, specification: AgentSpecification, step: int | None) -> RunningEpisode:
+        """The episode; looked up in the log where it is not known.
+
+        Args:
+            tenant: whose.
+            episode_id: its name.
+            specification: the agent's declaration.
+            step: of the decision to come, where that is known.
+
+        Raises:
+            JournalError, DataError, MissingExtraError: the log cannot be read.
+        """
+        episode = self._episodes.get((tenant, episode_id))
+        if episode is None:
+            # Not under the lock: other episodes need not wait for the disk.
+            found = self._looked_up(tenant, episode_id, specification, step)
+            with self._lock:
+                episode = self._episodes.setdefault((tenant, episode_id), found)
+        return episode
+
+    def take(self, episode: RunningEpisode, step: int | None) -> int:
+        """The step of a decision, the next one where it is not given; the one after it comes next."""
+        with self._lock:
+            taken = episode.step if step is None else step
+            episode.step = taken + 1
+            return taken
+
+    def end(self, tenant: str, episode_id: str) -> None:
+        """Forget an episode."""
+        with self._lock:
+            self._episodes.pop((tenant, episode_id), None)
+
+    def close(self) -> None:
+        """Close the log; the next use opens it again."""
+        self._journal.close()
+
+    def _looked_up(
+        self, tenant: str, episode_id: str, specification: AgentSpecification, step: int | None
+    ) -> RunningEpisode:
+        observation = specification.observation
+        history = RunningHistory(observation) if observation.history else None
+        if step == 0 or (step is not None and history is None):
+            return RunningEpisode(step, history)
+        records = last_decisions(self._journal, self._agent, tenant, episode_id, max(observation.history, 1))
+        if not records or records[-1].terminated or records[-1].truncated:
+            return RunningEpisode(0, history)
+        if history is not None:
+            positions = {action: position for position, action in enumerate(specification.actions)}
+            with suppress(RecordError, KeyError):  # of an earlier declaration: what was before stays unknown
+                rows = [(observation.row(record.observation), positions[record.action]) for record in records]
+                for row, position in rows:
+                    history.add(row, position)
+        return RunningEpisode(records[-1].step + 1, history)
