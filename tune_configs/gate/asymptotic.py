@@ -83,19 +83,11 @@ def step_down(
     if units < 2 or not np.isfinite(differences).all():
         raise DataError(f"{units} units, or differences that are not finite", where="gate", remedy="log more units")
     means = differences.mean(axis=1)
-    own, third = _spread(differences)
+    own, deviations, skewed = joint_spread(differences, reference)
     varies = own > 0
-    together = own
-    if reference is not None and reference.shape[1] > 1:
-        other, other_third = _spread(reference)
-        share = units / (units + reference.shape[1])
-        together = np.sqrt(share * np.square(own) + (1.0 - share) * np.square(other))
-        third = share * third + (1.0 - share) * other_third
-    deviations = np.where(varies, np.maximum(own, together), 0.0)
-    skewed = np.where(varies, third / np.where(varies, together, 1.0) ** 3, 0.0)
     skewness, mirrored = np.minimum(skewed, 0.0), np.minimum(-skewed, 0.0)
     scale = np.where(varies, deviations, 1.0)
-    statistics = np.where(varies, np.sqrt(units) * _straighten((means - null) / scale, skewness, units), -np.inf)
+    statistics = np.where(varies, np.sqrt(units) * straighten((means - null) / scale, skewness, units), -np.inf)
     standardised = np.where(varies[:, None], (differences - means[:, None]) / np.where(varies, own, 1.0)[:, None], 0.0)
     # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
     correlation = np.round(standardised @ standardised.T / (units - 1), 9)
@@ -121,23 +113,40 @@ def step_down(
     )
 
 
+def joint_spread(differences: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Deviation of the tested units, σ̂ and skewness of tested and reference units together; each float64 (K,).
+
+    All are 0 where the tested units do not vary. Arguments as :func:`step_down`.
+    """
+    own, third = _spread(differences)
+    varies, units = own > 0, differences.shape[1]
+    together = own
+    if reference is not None and reference.shape[1] > 1:
+        other, other_third = _spread(reference)
+        share = units / (units + reference.shape[1])
+        together = np.sqrt(share * np.square(own) + (1.0 - share) * np.square(other))
+        third = share * third + (1.0 - share) * other_third
+    deviations = np.where(varies, np.maximum(own, together), 0.0)
+    return own, deviations, np.where(varies, third / np.where(varies, together, 1.0) ** 3, 0.0)
+
+
 def _spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation and third central moment of each row, both 0 where it varies by rounding errors alone."""
     values = np.asarray(values, dtype=np.float64)
     centred = values - values.mean(axis=1, keepdims=True)
     deviation = values.std(axis=1, ddof=1)
     varies = deviation > 1e-12 * np.abs(values).max(axis=1)
-    return np.where(varies, deviation, 0.0), np.where(varies, np.mean(centred**3, axis=1), 0.0)
+    return np.where(varies, deviation, 0.0), np.where(varies, np.mean(centred * np.square(centred), axis=1), 0.0)
 
 
-def _straighten(u: np.ndarray, skewness: np.ndarray, units: int) -> np.ndarray:
+def straighten(u: np.ndarray, skewness: np.ndarray, units: float) -> np.ndarray:
     """Hall's monotone g(u), whose √n multiple is normal to second order."""
     straight: np.ndarray = u + skewness * u**2 / 3 + skewness**2 * u**3 / 27 + skewness / (6 * units)
     return straight
 
 
 def _bend(x: float, skewness: np.ndarray, units: int) -> np.ndarray:
-    """The inverse of :func:`_straighten`."""
+    """The inverse of :func:`straighten`."""
     safe = np.where(skewness < -1e-9, skewness, -1.0)
     bent = 3.0 / safe * (np.cbrt(1.0 + safe * (x - safe / (6 * units))) - 1.0)
     return np.where(skewness < -1e-9, bent, x)

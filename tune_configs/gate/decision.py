@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from algorithms.ope.estimate import Estimate
-from tune_configs.gate.asymptotic import StepDown, step_down
+from tune_configs.gate.asymptotic import StepDown, joint_spread, step_down
 from tune_configs.gate.betting import Bets, bet
-from tune_configs.gate.budget import alpha_at, leg_level, needed_units
+from tune_configs.gate.budget import alpha_at, leg_level
 from tune_configs.gate.estimates import gate_estimates, refused_estimate
 from tune_configs.gate.guardrails import BROKEN, HELD, GuardrailOutcome, guardrail_outcomes
+from tune_configs.gate.outlook import plan
 from tune_configs.gate.planning import (
     more_exploration,
     needs_for_overlap,
@@ -31,6 +32,7 @@ from tune_configs.gate.request import (
 )
 from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.gate.tail import tail_failure
+from tune_configs.gate.tail_odds import tail_odds
 
 PROMOTABLE = ("A", "A-M")
 ASYMPTOTIC, FINITE_SAMPLE = "asymptotic", "finite-sample"
@@ -143,10 +145,11 @@ def _judge(
         return answer(KEEP, f"{_gain(estimates[subject])}, but {broken[subject]}", subject)
     if asymptotic is None:
         subject = max(range(len(estimates)), key=lambda k: estimates[k].lower)
-        needs, scarce = _overlap_needs(request), _scarce(request, subject)
+        needs, limit = _spent_without_overlap(request, subject)
+        scarce = _scarce(request, subject)
         reason = (
             f"the finite-sample leg shows no gain, and the other cannot speak ({_first(reasons)}); "
-            f"{settling(needs, scarce, request.look, _until_look(request))}"
+            f"{limit}{settling(needs, scarce, request.look, _until_look(request))}"
         )
         return answer(INCONCLUSIVE, reason, subject, needs=needs)
     best = int(np.argmax(asymptotic.lower))
@@ -157,18 +160,46 @@ def _judge(
         most = float(asymptotic.upper.max())
         reason = f"no finalist gains more than {most:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
         return answer(KEEP, reason, subject)
-    units = request.differences.shape[1]
-    level = leg_level(request.look + 1, request.alpha)
-    deviation, skewness = float(asymptotic.deviations[best]), float(asymptotic.skewness[best])
-    needed = float(needed_units(deviation, _planned_effect(request), level, skewness=skewness))
-    needed = max(needed, units_until_look(float(request.effective_sample_sizes[subject]), units, request.overlap))
-    needs = needs_for_units(needed, request.planning, more_exploration(request.planning))
+    needs, limit = _needs(request, subject, len(eligible))
     reason = (
-        f"{_gain(estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; to show a gain of "
-        f"{request.practical_effect:.4g} in 8 of 10 cases it "
+        f"{_gain(estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; "
+        f"{limit or f'to show a gain of {request.practical_effect:.4g} in 8 of 10 cases it '}"
         f"{settling(needs, _scarce(request, subject), request.look, _until_look(request))}"
     )
     return answer(INCONCLUSIVE, reason, subject, needs=needs)
+
+
+def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, str]:
+    """What promotes the practical effect at the next look in 8 of 10 cases, and why no number of decisions does."""
+    tested, units = request.differences[finalist], request.differences.shape[1]
+    fresh = units_until_look(float(request.effective_sample_sizes[finalist]), units, request.overlap)
+    explore = more_exploration(request.planning)
+    if not request.planning.resamples:
+        return needs_for_units(fresh, request.planning, explore), ""
+    reference = np.zeros(0) if request.reference is None else request.reference[finalist]
+    found = plan(
+        tested,
+        reference,
+        tail_odds(request.tail, np.concatenate([tested, reference]), finalist),
+        deviation=float(joint_spread(tested[None], reference[None])[1][0]),
+        effect=_planned_effect(request),
+        level=leg_level(request.look + 1, request.alpha) / finalists,
+        resamples=request.planning.resamples,
+        seed=request.seed,
+    )
+    if found.units is None:
+        gain = f"a gain of {request.practical_effect:.4g} in 8 of 10 cases"
+        why = f"no number of decisions promotes {gain}: {found.limit}; "
+        return Needs(None, None, explore if found.explorable else None), why
+    return needs_for_units(max(float(found.units), fresh), request.planning, explore), ""
+
+
+def _spent_without_overlap(request: GateRequest, finalist: int) -> tuple[Needs, str]:
+    """The same where the finite-sample leg has read the units, but too few of them are effective: it takes new ones."""
+    if request.barred and request.barred[finalist]:
+        return Needs(), ""
+    needs = _overlap_needs(request)
+    return (needs, "") if needs.decisions is None else _needs(request, finalist, len(request.differences))
 
 
 def _without_overlap(request: GateRequest, reasons: list[str]) -> GateDecision:

@@ -25,7 +25,7 @@ from tune_configs.gate.evidence import Sides, gate_request
 from tune_configs.gate.finalists import finalists
 from tune_configs.gate.permutation import Permuter
 from tune_configs.gate.placebo_learning import PlaceboLearner
-from tune_configs.gate.request import KEEP, PROMOTE
+from tune_configs.gate.request import KEEP, PROMOTE, Planning
 from tune_configs.judge import Judge, episodes_in
 
 CONFIDENCE = 0.95
@@ -133,7 +133,7 @@ def run_placebo(
         if chosen:
             request = gate_request(
                 copy, champion, variants[chosen], sides, grade=grade, look=look, propensities=propensities,
-                models={"cells": cells}, folds=0,
+                models={"cells": cells}, folds=0, planning=Planning(resamples=0),
             )  # fmt: skip
             decision = decide(request)
             counts[decision.decision] += 1

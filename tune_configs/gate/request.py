@@ -29,12 +29,14 @@ class Planning:
         units_per_second: present rate of new units of all splits; ``None`` where unknown.
         final_share: share of new units that falls into ``final``.
         explore: the log's exploration share; ``None`` where unknown.
+        resamples: logs drawn to plan how many decisions are needed; 0 plans for overlap alone.
     """
 
     decisions_per_unit: float = 1.0
     units_per_second: float | None = None
     final_share: float = 0.35
     explore: float | None = None
+    resamples: int = 500
 
 
 @dataclass(frozen=True, slots=True)
