@@ -22,6 +22,9 @@ STEPS = (0.1, 0.25, 0.5)
 """Sizes of a variant's step towards a random rule."""
 CHANCE, COST = 0.02, 10.0
 """Of the rare catastrophe."""
+LARGEST_SHOCK, LARGEST_WAIT = 8.0, 10.0
+"""Where shocks and waiting times are cut, so that a range can be declared: one that is never filled lets the tail
+condition refuse everything, and a gate that promotes nothing promotes nothing false."""
 BEGIN, LOGGED, MATURATION = np.datetime64("2026-01-01T00:00:00"), 20 * 86_400.0, 5 * 86_400.0
 """When the log begins, how long it is, and after how long an outcome is known; in seconds."""
 
@@ -110,11 +113,15 @@ def drift(rng: np.random.Generator, count: int) -> NullLog:
     halves = [world.draw(explored(rule, share), days * each // 2, rng) for share in (0.6, EXPLORE)]
     log = join(halves)
     day = np.arange(days * each) // each
-    level = np.where(day < days // 2, 2.0, 0.0) - day / days + rng.lognormal(0.0, 0.5, days)[day]
+    shocks = np.minimum(rng.lognormal(0.0, 0.5, days), LARGEST_SHOCK)
+    level = np.where(day < days // 2, 2.0, 0.0) - day / days + shocks[day]
+    low, high = world.reward_range()
     log = replace(log, rewards=np.where(log.active, log.rewards + level[:, None], 0.0))
     turn = np.arange(days) % 20
     splits = np.where(turn < 10, 0, np.where(turn < 13, 1, 2)).astype(np.int8)[rng.permutation(days)][day]
-    dataset = dataset_of(log, world, explore=EXPLORE, units=day, splits=splits, reward_range=(-99.0, 99.0))
+    dataset = dataset_of(
+        log, world, explore=EXPLORE, units=day, splits=splits, reward_range=(low - 1.0, high + 2.0 + LARGEST_SHOCK)
+    )
     return NullLog(dataset, champion, random_variants(rng, count, champion))
 
 
@@ -179,7 +186,7 @@ def overrides(rng: np.random.Generator, count: int) -> NullLog:
     chosen = (rng.random((EPISODES, 1)) > champion[states].cumsum(axis=1)).sum(axis=1).clip(max=ACTIONS - 1)
     load = rng.random(EPISODES) < 0.4
     overridden = load & (chosen != 0)
-    rewards = np.where(load, -2.0, 0.0) - rng.exponential(size=EPISODES)
+    rewards = np.where(load, -2.0, 0.0) - np.minimum(rng.exponential(size=EPISODES), LARGEST_WAIT)
     moments = np.arange(EPISODES) * 60.0
     executed = np.where(overridden, 0, chosen)
     return _from_records(rng, count, champion, states, chosen, rewards, moments, executed=executed)
@@ -190,7 +197,7 @@ def delayed_outcomes(rng: np.random.Generator, count: int) -> NullLog:
     states = rng.integers(STATES, size=EPISODES)
     champion = explored(rule_of(indifferent_world()), EXPLORE)
     chosen = (rng.random((EPISODES, 1)) > champion[states].cumsum(axis=1)).sum(axis=1).clip(max=ACTIONS - 1)
-    rewards = -rng.exponential(size=EPISODES)
+    rewards = -np.minimum(rng.exponential(size=EPISODES), LARGEST_WAIT)
     late = (champion[states, chosen] < 0.5) & (rewards < -1.0)
     moments = np.sort(rng.uniform(0.0, LOGGED, EPISODES))
     arrival = moments + MATURATION * np.where(late, 0.9, 0.1)
@@ -217,7 +224,8 @@ def _from_records(
         np.stack([states, states], axis=1), chosen[:, None], rewards[:, None], np.ones(shape, dtype=bool),
         np.ones(len(states), dtype=bool), champion[states][:, None],
     )  # fmt: skip
-    declared = dataset_of(log, world, explore=EXPLORE, reward_range=(-99.0, 99.0), maturation=maturation).specification
+    bounds = (-2.0 - LARGEST_WAIT, 0.0)
+    declared = dataset_of(log, world, explore=EXPLORE, reward_range=bounds, maturation=maturation).specification
     actions = declared.actions
     starts = BEGIN + (moments * 1e3).astype("timedelta64[ms]")
     now = float(BEGIN.astype("datetime64[s]").astype(np.int64)) + LOGGED
