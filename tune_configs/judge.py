@@ -7,7 +7,7 @@ difference is taken between two numbers of the same estimator, model class and f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
+from tune_configs.recommendation import MODELS_GAIN, cautious_mean
 
 FOLDS = 3
 BY_STATES = "A-M"
@@ -50,7 +51,8 @@ class Judgement:
 
     Attributes:
         value: expected return under the policy, doubly robust where the log reaches it, else the model's.
-        gain: paired difference to the champion, refused where the log does not reach the policy.
+        gain: paired difference to the champion, refused where the log does not reach the policy; the models' cautious
+            mean is among its diagnostics.
         model_gain: smallest difference to the champion over the model classes and folds, from models alone.
         deviation: standard deviation of the paired difference over units.
     """
@@ -62,7 +64,10 @@ class Judgement:
 
     @property
     def score(self) -> float:
-        """What recommends a policy: the proven gain where there is one, the models' cautious one elsewhere."""
+        """What ranks the checkpoints of one variant: the proven gain where there is one, else the models' cautious one.
+
+        Variants are ranked by :func:`~tune_configs.recommendation.best_first`.
+        """
         return self.gain.lower if self.gain.usable else self.model_gain
 
 
@@ -169,8 +174,9 @@ class Judge:
         value = value_of(candidate, overlap=self.rule, units=self.units)
         if value.refused:
             value = self._model_value(found)
-        model_gain = min(self._by_model_and_fold(found, gains=True))
-        return Judgement(value, gain, model_gain, gain.diagnostics["standard_deviation"])
+        gains = self._by_model_and_fold(found, gains=True)
+        gain = replace(gain, diagnostics={**gain.diagnostics, MODELS_GAIN: cautious_mean(gains)})
+        return Judgement(value, gain, min(gains), gain.diagnostics["standard_deviation"])
 
     def differences(self, probabilities: np.ndarray) -> tuple[np.ndarray, list[Trajectories]]:
         """D (P, U) of P policies (P, N + E, A) by the first model class, and their trajectories."""

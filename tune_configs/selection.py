@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tune_configs.gate.request import MAXIMUM_FINALISTS
+from tune_configs.recommendation import best_first
 from tune_configs.trial_result import TrialResult
 
 
@@ -30,10 +30,10 @@ def select(trials: tuple[TrialResult, ...]) -> Selection:
     """Choose by ``select`` alone.
 
     Finalists are the largest lower bounds of the paired difference among variants that the log
-    reaches; those whose estimate is a loss are left out, so that they take no share of α. The
-    recommendation is the largest score: a variant with overlap brings its lower bound, one without
-    the smallest gain over the cross-fitted models; so a model's word counts only at its most cautious.
-    Bounds and scores are means over a variant's seeds, so that no lucky seed makes a finalist.
+    reaches; those whose estimate is a loss are left out, so that they take no share of α; bounds are means over a
+    variant's seeds, so that no lucky seed makes a finalist. The recommendation is the best by
+    :func:`~tune_configs.recommendation.best_first`, of the policy of the seed in the middle; every best checkpoint that
+    the log reaches checks the models.
     Members of a population that took over the same checkpoint count once.
     """
     reached = sorted((t for t in trials if t.gain.usable), key=lambda t: (-t.best.metric, t.index))
@@ -41,7 +41,8 @@ def select(trials: tuple[TrialResult, ...]) -> Selection:
     for t in reached:
         taken.setdefault((t.variant.key, t.best.iteration, t.best.metric), t)
     gaining = [t for t in taken.values() if t.gain.value > 0]
-    chosen = max(trials, key=lambda t: (-math.inf if math.isnan(t.score) else t.score, -t.index))
+    ordered = sorted(trials, key=lambda t: t.index)
+    chosen = ordered[best_first([t.proposed for t in ordered], [t.best for t in ordered])[0]]
     return Selection(
         recommended=chosen.index,
         last=chosen.proposed is not chosen.best,

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from benchmarks.sealed.families import partial_observation
 from benchmarks.trust.worlds import World, explored, uniform_start_world
 
 COUNT = 20
@@ -20,6 +21,8 @@ CHECKPOINTS = (1, 2, 4, 8, 16)
 RATES = (0.5, 0.2, 0.1, 0.05)
 """Learning rate of each run."""
 LEARNED_FROM = 300
+STEPS = (0.1, 0.25, 0.5, 1.0)
+TRUE_GAIN = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class Candidates:
         policies: float64 (COUNT, O, A), by rising true value.
         truths: float64 (COUNT,).
         last: true values of each run's last checkpoint, taken whole.
+        misleading: whether models of what is observed are wrong, so that no limit of regret or ranks is asked for.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Candidates:
     policies: np.ndarray
     truths: np.ndarray
     last: np.ndarray
+    misleading: bool = False
 
     def regret(self, chosen: int) -> float:
         """What is lost by the chosen policy, as a share of the spread of values."""
@@ -57,6 +62,27 @@ def all_candidates() -> tuple[Candidates, ...]:
     markov = uniform_start_world(11, 30, 4, 8, end=0.02, kind="skewed")
     aliased = replace(markov, alias=np.arange(30) // 3)
     return candidates("8 steps", markov), candidates("8 steps, aliased", aliased)
+
+
+@cache
+def hidden_harm(seed: int = 0) -> Candidates:
+    """Steps where the second action does harm that nobody observes, so that every model of what is seen praises it.
+
+    The third action truly earns :data:`TRUE_GAIN` more everywhere. Steps lead from the behaviour to the one, to the
+    other and to three random policies; their values form no even grid.
+    """
+    rng = np.random.default_rng([seed, 83])
+    sealed = partial_observation(rng)
+    actions = sealed.world.mean.shape[1]
+    world = replace(sealed.world, mean=sealed.world.mean + TRUE_GAIN * (np.arange(actions) == 2))
+    chosen = [np.full(world.observed_count, action) for action in (1, 2)]
+    chosen += [rng.integers(actions, size=world.observed_count) for _ in range(COUNT // len(STEPS) - 2)]
+    aims = [explored(np.eye(actions)[each], sealed.explore) for each in chosen]
+    policies = np.stack([(1 - step) * sealed.champion + step * aim for aim in aims for step in STEPS])
+    truths = np.array([world.value(policy) for policy in policies])
+    order = np.argsort(truths)
+    last = np.array([world.value(aim) for aim in aims])
+    return Candidates("harm not observed", world, sealed.champion, policies[order], truths[order], last, True)
 
 
 def candidates(name: str, world: World, seed: int = 0) -> Candidates:

@@ -8,18 +8,19 @@ from functools import cache
 import numpy as np
 
 from benchmarks.trust import peers
-from benchmarks.trust.candidates import Candidates, all_candidates
+from benchmarks.trust.candidates import Candidates, all_candidates, hidden_harm
 from benchmarks.trust.request import Piece, Request, sizes_of
 from benchmarks.trust.worlds import Log, dataset_of, on_rows, turns
 from envs.dataset import FINAL
 from tune_configs.judge import Judge, episodes_in
+from tune_configs.recommendation import best_first
 
 EPISODES = 2_500
 PIECE = 1
 UPDATES, QUICK_UPDATES = 1_000, 10
 ASKED = 4
 """Every so manieth policy is also put to d3rlpy's own, slower network."""
-OURS = ("score", "value", "fqe")
+OURS = ("ranking", "value", "fqe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +29,10 @@ class Answers:
 
     Attributes:
         candidates: the policies with their truths.
-        said: float64 (L, P) by name. Ours: ``score`` that ``tune`` recommends by, ``value`` that it prints, ``fqe``
-            fitted Q evaluation alone. ``SCOPE-RL …`` are its estimators, whose ``dm`` is d3rlpy's fitted Q
-            evaluation with the network that SCOPE-RL gives it; ``d3rlpy`` has its own network, NaN where not asked.
+        said: float64 (L, P) by name. Ours: ``ranking`` that ``tune`` recommends by (number of policies that come
+            later), ``value`` that it prints, ``fqe`` fitted Q evaluation alone. ``SCOPE-RL …`` are its estimators,
+            whose ``dm`` is d3rlpy's fitted Q evaluation with the network that SCOPE-RL gives it; ``d3rlpy`` has its
+            own network, NaN where not asked.
     """
 
     candidates: Candidates
@@ -55,6 +57,18 @@ def answers(request: Request) -> tuple[Answers, ...]:
         parts = [each[candidates.name] for each in pieces]
         said = {name: [np.array(part[name], dtype=np.float64) for part in parts] for name in parts[0]}
         found.append(Answers(candidates, {name: np.concatenate(values) for name, values in said.items()}))
+    return tuple(found)
+
+
+@cache
+def own_answers(request: Request) -> tuple[Answers, ...]:
+    """Ours alone, which take no time, of many more logs; and of a world whose harm is not observed."""
+    logs = request.count(quick=2, full=100)
+    found = []
+    for candidates in (*all_candidates(), hidden_harm()):
+        rng = np.random.default_rng([0, 82, candidates.world.observed_count])
+        drawn = [judged(candidates, candidates.world.draw(candidates.behaviour, EPISODES, rng)) for _ in range(logs)]
+        found.append(Answers(candidates, {key: np.stack([each[key] for each in drawn]) for key in OURS}))
     return tuple(found)
 
 
@@ -87,8 +101,10 @@ def judged(candidates: Candidates, log: Log) -> dict[str, np.ndarray]:
     judge = Judge(dataset, on_all[0], evaluated=episodes_in(dataset, "select"), fitted=episodes_in(dataset, "train"))
     judgements = [judge.judge(policy) for policy in on_all[1:]]
     values = [path.v_values for path in judge.trajectories(on_all[1:])[judge.first]]
+    ranking = np.empty(len(judgements))
+    ranking[best_first(judgements)] = np.arange(len(judgements))[::-1]
     return {
-        "score": np.array([each.score for each in judgements]),
+        "ranking": ranking,
         "value": np.array([each.value.value for each in judgements]),
         "fqe": np.array([each[:, 0].mean() for each in values if each is not None]),
     }

@@ -11,6 +11,7 @@ from algorithms.ope.cross_fitting import folds_of
 from envs.dataset import Dataset
 from tests.worlds import bandit, chain, explored, random_world
 from tune_configs.judge import SELECT_RULE, Judge, episodes_in
+from tune_configs.recommendation import MODELS_GAIN
 
 EXPLORE = 0.4
 
@@ -75,6 +76,7 @@ def test_a_better_policy_gains_and_a_worse_one_loses_by_the_true_amount(
     assert better.gain.lower < true < better.gain.upper
     assert better.score == better.gain.lower
     assert better.model_gain == pytest.approx(true, abs=0.08)
+    assert better.model_gain < better.gain.diagnostics[MODELS_GAIN] == pytest.approx(true, abs=0.06)
     worst = np.where(best > 0.5, best.min(), best.max())
     losing = judge.judge(0.5 * champion + 0.5 * worst)
     assert losing.gain.upper < 0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.tune_configs import judged
 from tune_configs.gate.request import MAXIMUM_FINALISTS
+from tune_configs.recommendation import best_first
 from tune_configs.selection import select
 from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
@@ -43,16 +44,34 @@ def test_at_most_five_finalists_and_ties_by_index() -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_the_order_in_which_trials_finish_changes_nothing(order: tuple[int, ...]) -> None:
-    trials = (trial(0, lower=0.2), trial(1, lower=0.4), trial(2, refused="no overlap", model=0.3))
+    trials = (trial(0, lower=0.2), trial(1, lower=0.4, model=0.5), trial(2, refused="no overlap", model=0.3))
     found = select(tuple(trials[index] for index in order))
     assert (found.recommended, found.evidence, found.finalists) == (1, "log", (1, 0))
 
 
-def test_a_model_recommends_where_it_says_more_than_the_log_proves() -> None:
-    found = select((trial(0, lower=0.2), trial(1, refused="no overlap", model=0.5)))
+def test_a_model_recommends_what_it_holds_for_better_than_what_the_log_reaches() -> None:
+    found = select((trial(0, lower=0.2, model=0.3), trial(1, refused="no overlap", model=0.5)))
     assert (found.recommended, found.evidence, found.finalists) == (1, "model", (0,))
-    found = select((trial(0, lower=0.2), trial(1, refused="no overlap", model=0.1)))
+    found = select((trial(0, lower=0.2, model=0.3), trial(1, refused="no overlap", model=0.1)))
     assert (found.recommended, found.evidence) == (0, "log")
+
+
+def test_a_model_that_the_log_contradicts_recommends_nothing_that_the_log_does_not_reach() -> None:
+    denied = trial(0, lower=-2.1, value=-2.0, model=3.0)
+    found = select((denied, trial(1, refused="no overlap", model=9.0), trial(2, lower=0.1, model=0.2)))
+    assert (found.recommended, found.evidence, found.finalists) == (2, "log", (2,))
+
+
+def test_every_best_checkpoint_checks_the_models() -> None:
+    # The trial proposes its end, which the log does not reach; its middle shows that the models promise too much.
+    denied = judged.trial(
+        0,
+        judged.checkpoint(lower=-2.1, value=-2.0, model=3.0, iteration=4),
+        judged.checkpoint(refused="none", model=9.0, iteration=12),
+    )
+    assert denied.proposed is denied.last
+    found = select((denied, trial(1, lower=0.1, model=0.2)))
+    assert (found.recommended, found.evidence) == (1, "log")
 
 
 def test_without_overlap_anywhere_there_is_a_recommendation_and_no_finalist() -> None:
@@ -101,5 +120,5 @@ def test_rules_hold_whatever_the_figures(figures: list[tuple[float, bool, float]
     assert [each.gain.lower for each in chosen] == sorted((each.gain.lower for each in chosen), reverse=True)
     left = [each for each in trials if each.gain.usable and each.gain.value > 0 and each.index not in found.finalists]
     assert not left or (len(chosen) == 5 and max(e.gain.lower for e in left) <= min(e.gain.lower for e in chosen))
-    assert trials[found.recommended].score == max(each.score for each in trials)
+    assert found.recommended == best_first([each.proposed for each in trials])[0]
     assert (found.evidence == "log") == trials[found.recommended].gain.usable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.trust.candidates import COUNT, EXPLORE, Candidates, all_candidates
+from benchmarks.trust.candidates import COUNT, EXPLORE, Candidates, all_candidates, hidden_harm
 from benchmarks.trust.worlds import uniform_start_world
 
 
@@ -39,3 +39,16 @@ def test_regret_is_the_share_of_the_spread() -> None:
     candidates = Candidates("toy", world, np.full((2, 2), 0.5), np.zeros((3, 2, 2)), truths, np.array([4.0]))
     assert [candidates.regret(index) for index in range(3)] == [1.0, 0.75, 0.0]
     assert candidates.regret_of_value(6.0) == -0.25
+
+
+def test_hidden_harm_is_the_worst_and_a_model_of_what_is_seen_praises_it() -> None:
+    candidates = hidden_harm()
+    world, behaviour, truths = candidates.world, candidates.behaviour, candidates.truths
+    assert candidates.misleading and len(truths) == COUNT and (np.diff(truths) >= 0).all()
+    assert truths == pytest.approx([world.value(policy) for policy in candidates.policies])
+    assert truths[0] < world.value(behaviour) < truths[-1]
+    assert candidates.policies[0, :, 1].min() > 0.5 and candidates.policies[-1, :, 2].min() > 0.5
+    # By the rewards under the behaviour the harmful action earns most, whatever is observed.
+    log = world.draw(behaviour, 4_000, np.random.default_rng(0))
+    earned = [log.rewards[log.active & (log.actions == action)].mean() for action in range(3)]
+    assert earned[1] == max(earned)
