@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from algorithms.ope.cross_fitting import cross_fit, folds_of
+from algorithms.ope.decoupled import decoupled_differences
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, doubly_robust_marginalized
 from algorithms.ope.estimate import Estimate
@@ -185,6 +186,16 @@ class Judge:
             paired_difference(each, champion, units=self.units, marginal=self.marginal) for each in candidates
         ]
         return np.stack(differences), candidates
+
+    def decoupled(self, candidates: Sequence[Trajectories]) -> np.ndarray:
+        """D* (P, M) of the trajectories of :meth:`differences`, their residuals exchanged between units."""
+        champion = self.champion[self.first][0]
+        return np.stack(
+            [
+                decoupled_differences(each, champion, units=self.units, marginal=self.marginal, seed=self.seed)
+                for each in candidates
+            ]
+        )
 
     def reach(self, trajectories: Trajectories) -> float:
         """Effective number of evaluated units under a policy's weights."""

@@ -25,11 +25,21 @@ def doubly_robust_contributions(trajectories: Trajectories) -> np.ndarray:
     Raises:
         DataError: the trajectories carry no model values.
     """
+    residuals, start = model_residuals(trajectories, "doubly_robust")
+    return start + (trajectories.cumulative_weights * residuals) @ trajectories.discounts
+
+
+def model_residuals(trajectories: Trajectories, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """r + γ V̂(s') - Q̂(s, a) of each decision, float64 (E, H), 0 where there is none; and V̂ of each start (E,).
+
+    Raises:
+        DataError: the trajectories carry no model values; names ``where``.
+    """
     q, v = trajectories.q_values, trajectories.v_values
     if q is None or v is None:
-        raise DataError("no model values", where="doubly_robust", remedy="fit a model first (cross_fit)")
+        raise DataError("no model values", where=where, remedy="fit a model first (cross_fit)")
     residuals = np.where(trajectories.active, trajectories.rewards + trajectories.discount * v[:, 1:] - q, 0.0)
-    return v[:, 0] + (trajectories.cumulative_weights * residuals) @ trajectories.discounts
+    return residuals, v[:, 0]
 
 
 def doubly_robust(

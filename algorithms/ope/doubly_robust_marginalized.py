@@ -17,11 +17,11 @@ from dataclasses import replace
 import numpy as np
 
 from algorithms.ope._assembly import INDEPENDENT_UNITS, KNOWN_PROPENSITIES, assemble
+from algorithms.ope.doubly_robust import model_residuals
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.marginalized_importance_sampling import MARKOV, marginal_weights, thinnest_step
 from algorithms.ope.overlap import OverlapRule
 from algorithms.ope.trajectories import Trajectories
-from envs.errors import DataError
 
 NAME = "doubly_robust_marginalized"
 MARGINAL_RULE = OverlapRule(200.0, 0.25)
@@ -34,12 +34,8 @@ def marginalized_contributions(trajectories: Trajectories) -> np.ndarray:
     Raises:
         DataError: the trajectories carry no model values or no state ratios.
     """
-    q, v = trajectories.q_values, trajectories.v_values
-    if q is None or v is None:
-        raise DataError("no model values", where=NAME, remedy="fit a model first (cross_fit)")
-    weights = marginal_weights(trajectories, NAME)
-    residuals = np.where(trajectories.active, trajectories.rewards + trajectories.discount * v[:, 1:] - q, 0.0)
-    return v[:, 0] + (weights * residuals) @ trajectories.discounts
+    residuals, start = model_residuals(trajectories, NAME)
+    return start + (marginal_weights(trajectories, NAME) * residuals) @ trajectories.discounts
 
 
 def doubly_robust_marginalized(

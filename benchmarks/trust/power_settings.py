@@ -12,7 +12,7 @@ from scipy import stats
 from benchmarks.trust.gate_chain import DRAWS
 from benchmarks.trust.worlds import World, dataset_of, explored, on_rows, uniform_start_world
 from envs.dataset import Dataset
-from tune_configs.gate.asymptotic import joint_spread, straighten
+from tune_configs.gate.asymptotic import joint_spread, skewness_of, straighten
 from tune_configs.gate.budget import leg_level, needed_multiple
 from tune_configs.gate.evidence import Sides, gate_request
 from tune_configs.gate.outlook import POWER
@@ -51,6 +51,7 @@ class Setting:
         worst: a reward below it is of the declared worst class; ``None`` where none is declared.
         differences: float64, of all pilot logs.
         odds: of the tail condition but for single far units, by all pilot logs; ``None`` before they are drawn.
+        decoupled: skewness of the decoupled differences, mean over the pilot logs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Setting:
     worst: float | None = None
     differences: np.ndarray = field(default_factory=lambda: np.zeros(0))
     odds: TailOdds | None = None
+    decoupled: float = 0.0
 
     def chance(self, units: int, level: float) -> float:
         """Probability of a promotion in so many final units, by logs resampled from all pilots.
@@ -77,7 +79,9 @@ class Setting:
         tested = drawn[:, :units]
         own, deviations, skewness = joint_spread(tested, drawn[:, units:])
         means = tested.mean(axis=1)
-        statistics = np.sqrt(units) * straighten(means / deviations, np.minimum(skewness, 0.0), units)
+        statistics = np.sqrt(units) * straighten(
+            means / deviations, np.minimum(skewness, min(self.decoupled, 0.0)), units
+        )
         passed = statistics > stats.t.isf(level, units - 1)
         if self.worst is None:
             passed &= np.abs(tested - means[:, None]).max(axis=1) <= largest_difference(units) * own
@@ -127,7 +131,11 @@ def _setting(name: str, world: World, explore: float, worst: float | None) -> Se
         skewness, together = min(third / variance**1.5, 0.0), np.concatenate(found)
         odds = tail_odds(_joined([ask.tail for ask in asks]), together, 0)
         odds = replace(odds, extremes=ExtremeTail())  # counted in the resampled logs
-        return replace(setting, deviation=float(np.sqrt(variance)), skewness=skewness, differences=together, odds=odds)
+        apart = float(np.mean([skewness_of(ask.decoupled)[0] for ask in asks if ask.decoupled is not None]))
+        deviation = float(np.sqrt(variance))
+        return replace(
+            setting, deviation=deviation, skewness=skewness, differences=together, odds=odds, decoupled=apart
+        )
 
     below, above = 0.0, 1.0
     for _ in range(7):

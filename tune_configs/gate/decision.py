@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from algorithms.ope.estimate import Estimate
-from tune_configs.gate.asymptotic import StepDown, joint_spread, step_down
+from tune_configs.gate.asymptotic import StepDown, joint_spread, skewness_of, step_down
 from tune_configs.gate.betting import Bets, bet
 from tune_configs.gate.budget import alpha_at, leg_level
 from tune_configs.gate.estimates import gate_estimates, refused_estimate
@@ -68,6 +68,7 @@ def decide(request: GateRequest) -> GateDecision:
             request.minimum_gain,
             level,
             reference=None if request.reference is None else request.reference[eligible],
+            decoupled=None if request.decoupled is None else request.decoupled[eligible],
             draws=request.draws,
             seed=request.seed,
         )
@@ -184,6 +185,7 @@ def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, 
         deviation=float(joint_spread(tested[None], reference[None])[1][0]),
         effect=_planned_effect(request),
         level=leg_level(request.look + 1, request.alpha) / finalists,
+        skewness=0.0 if request.decoupled is None else float(skewness_of(request.decoupled[finalist][None])[0]),
         resamples=request.planning.resamples,
         seed=request.seed,
     )

@@ -105,6 +105,10 @@ def gate_request(
             models=models,
             grade=grade,
         )
+    reference, decoupled = None, tested.decoupled(trajectories)
+    if untested is not None:
+        reference, others = untested.differences(candidates)
+        decoupled = np.concatenate([decoupled, untested.decoupled(others)], axis=1)
     specification = dataset.specification
     base = tested.champion[tested.first][0]
     returns = unit_values(base.returns, tested.units)
@@ -116,7 +120,8 @@ def gate_request(
         grade=grade,
         look=look,
         practical_effect=max(specification.practical_effect * abs(float(returns.mean())), 1e-12),
-        reference=None if untested is None else untested.differences(candidates)[0],
+        reference=reference,
+        decoupled=decoupled,
         minimum_gain=specification.minimum_gain,
         bounded=_bounded(tested, champion, candidates, sides),
         guardrails=guardrails_of(tested, untested, candidates),

@@ -101,14 +101,22 @@ def _guardrail(
     dataset = tested.dataset
     values = increments(dataset, dataset.guardrails[:, column], declared.aggregate)
     missing = unmeasured(dataset, column)
-    reference = None
+    judges = [tested]
     if untested is not None and not (missing & untested.evaluated).any():
-        reference = declared.sign * _on(untested, values, missing).differences(candidates)[0]
-    differences = declared.sign * _on(tested, values, missing).differences(candidates)[0]
+        judges.append(untested)
+    found, apart = [], []
+    for judge in (_on(each, values, missing) for each in judges):
+        differences, trajectories = judge.differences(candidates)
+        found.append(declared.sign * differences)
+        apart.append(declared.sign * judge.decoupled(trajectories))
     return Guardrail(
-        declared.name, differences, _margin(declared, dataset, values, ~missing & tested.fitted), reference,
-        declared.direction,
-    )  # fmt: skip
+        declared.name,
+        found[0],
+        _margin(declared, dataset, values, ~missing & tested.fitted),
+        reference=found[1] if len(found) > 1 else None,
+        direction=declared.direction,
+        decoupled=np.concatenate(apart, axis=1),
+    )
 
 
 def _on(judge: Judge, values: np.ndarray, missing: np.ndarray) -> Judge:

@@ -27,6 +27,7 @@ class Guardrail:
         margin: loss that is tolerated, ≥ 0.
         reference: float64 (K, m), the same on units that are not tested, for spread and skewness.
         direction: which of the measure is better, ``higher`` or ``lower``; only for how it is told.
+        decoupled: float64 (K, l), the same with weights and residuals of different units, for skewness.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Guardrail:
     margin: float
     reference: np.ndarray | None = None
     direction: str = "higher"
+    decoupled: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not self.margin >= 0:
@@ -85,8 +87,11 @@ def guardrail_outcome(guardrail: Guardrail, finalist: int, level: float, *, reac
             bound = mean
             verdict = HELD if mean > -guardrail.margin else OPEN
         else:
-            reference = None if guardrail.reference is None else guardrail.reference[finalist : finalist + 1]
-            test = step_down(differences, -guardrail.margin, level, reference=reference)
+            reference, decoupled = (
+                None if others is None else others[finalist : finalist + 1]
+                for others in (guardrail.reference, guardrail.decoupled)
+            )
+            test = step_down(differences, -guardrail.margin, level, reference=reference, decoupled=decoupled)
             bound = float(test.lower[0])
             worse = bool(test.upper[0] < -guardrail.margin)
             verdict = HELD if bool(test.rejected[0]) else BROKEN if worse else OPEN

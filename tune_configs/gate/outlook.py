@@ -11,7 +11,7 @@ second factor may stay small however many units there are, so that no N is enoug
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -38,6 +38,7 @@ class Replicates:
         size: units of each.
         overall: skewness of all units.
         uncertainty: standard error of the deviation of all units, relative.
+        largest_skewness: what the test takes at most, known beside the units.
     """
 
     errors: np.ndarray
@@ -46,6 +47,7 @@ class Replicates:
     size: int
     overall: float
     uncertainty: float
+    largest_skewness: float = 0.0
 
 
 def resampled(tested: np.ndarray, reference: np.ndarray, size: int, count: int, seed: int = 0) -> Replicates:
@@ -75,7 +77,8 @@ def shown(replicates: Replicates, ratio: float, units: float, critical: float) -
     """Share of logs of so many units whose statistic exceeds ``critical``, where the gain is ``ratio`` deviations."""
     noise = min(np.sqrt(replicates.size / units), 1.0)  # spread and skewness are known better from more
     deviations = 1.0 + noise * (replicates.deviations - 1.0)
-    skewness = np.minimum(replicates.overall + noise * (replicates.skewness - replicates.overall), 0.0)
+    skewness = replicates.overall + noise * (replicates.skewness - replicates.overall)
+    skewness = np.minimum(skewness, replicates.largest_skewness)
     found = np.maximum(ratio + replicates.errors / np.sqrt(units), -1.0) / deviations
     statistics = np.sqrt(units) * straighten(found, skewness, units)
     return float(np.mean((found > 0) & (statistics > critical)))
@@ -105,6 +108,7 @@ def plan(
     effect: float,
     level: float,
     resamples: int,
+    skewness: float = 0.0,
     seed: int = 0,
 ) -> Plan:
     """The fewest units in which ``effect`` is promoted with probability .8 at ``level``, or why there are none.
@@ -117,12 +121,14 @@ def plan(
         effect: δ > 0, distance of the gain from the null.
         level: of the leg, divided by the number of finalists.
         resamples: B ≥ 1.
+        skewness: of the decoupled differences, which the test takes where it is the smaller one.
         seed: of the draws.
     """
     fewest = max(needed_units(deviation, effect, level, POWER), 2)
     if not deviation > 0.0:
         return Plan(fewest)
     replicates = resampled(tested, reference, max(min(fewest, len(tested), LARGEST_RESAMPLE), 2), resamples, seed)
+    replicates = replace(replicates, largest_skewness=min(skewness, 0.0))
     ratio = effect / (deviation * (1.0 + replicates.uncertainty))
     critical, units = float(stats.t.isf(level, fewest - 1)), float(fewest)
     for _ in range(STEPS):

@@ -68,6 +68,7 @@ class GateRequest:
         reference: float64 (K, m), the finalists' paired differences on units that are not tested
             (select, or train and select), from which spread and skewness are taken together with the
             tested ones'; the spread only to raise it. Give it wherever outcomes are skewed.
+        decoupled: float64 (K, l), differences whose weights met the residuals of other units, for skewness alone.
         minimum_gain: δ_min, the largest gain that the null allows.
         alpha: lifetime budget of the agent.
         bounded: differences of the finite-sample leg; ``None`` where its bounds are not exact.
@@ -91,6 +92,7 @@ class GateRequest:
     look: int
     practical_effect: float
     reference: np.ndarray | None = None
+    decoupled: np.ndarray | None = None
     minimum_gain: float = 0.0
     alpha: float = 0.05
     bounded: BoundedDifferences | None = None
@@ -129,8 +131,9 @@ class GateRequest:
             shapes.append(("tail.weights", np.shape(self.tail.weights), (count, units)))
         if self.bounded is not None:
             shapes.append(("bounded.differences", np.shape(self.bounded.differences), (count, units)))
-        if self.reference is not None:
-            shapes.append(("reference", np.shape(self.reference), (count, np.shape(self.reference)[-1])))
+        for name, others in (("reference", self.reference), ("decoupled", self.decoupled)):
+            if others is not None:
+                shapes.append((name, np.shape(others), (count, np.shape(others)[-1])))
         if self.scarce:
             shapes.append(("scarce", (len(self.scarce),), (count,)))
         if self.barred:

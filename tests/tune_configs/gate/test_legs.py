@@ -133,6 +133,23 @@ def test_skewness_of_untested_units_keeps_the_level():
     assert at_most(corrected, runs, 2 * level)  # both legs share α_j, and this one alone may not exceed it
 
 
+@pytest.mark.parametrize(("failures", "units"), [(0.1, 150), (0.03, 350)])
+def test_decoupled_differences_keep_the_level_where_few_units_carry_the_weight(failures, units):
+    """A tenth of the decisions has a weight of 4.5, and by luck none of these failed: the mean and σ̂ do not know."""
+    rng = np.random.default_rng(15)
+    runs, level = 1_500, leg_level(3)
+    plain = corrected = 0
+    for _ in range(runs):
+        excess = np.where(rng.random(units * 10 // 7) < 0.1, 3.5, -0.4375)
+        residuals = failures - (rng.random(len(excess)) < failures)
+        found = (excess * residuals)[None]
+        given = {"reference": found[:, units:]}
+        apart = np.concatenate([excess * rng.permutation(residuals) for _ in range(6)])[None]
+        plain += step_down(found[:, :units], 0.0, level, **given).rejected[0]
+        corrected += step_down(found[:, :units], 0.0, level, decoupled=apart, **given).rejected[0]
+    assert plain > 4 * runs * level and at_most(corrected, runs, level)
+
+
 def test_no_reference_makes_a_rejection_easier_than_students_t():
     rng = np.random.default_rng(12)
     for sign in (-1, 1):

@@ -70,6 +70,12 @@ def test_where_single_units_rule_no_number_is_enough():
     assert planned(tested, 0.1, TailOdds(800, 0)).units is None
 
 
+def test_skewness_that_the_units_do_not_show_takes_more_of_them():
+    tested = np.random.default_rng(4).normal(size=2_000)
+    assert planned(tested, 0.1, skewness=-4.0).units > 1.1 * planned(tested, 0.1).units
+    assert planned(tested, 0.1, skewness=2.0) == planned(tested, 0.1)
+
+
 def test_what_does_not_vary_needs_no_plan():
     assert planned(np.full(100, 0.2), 0.1, deviation=0.0).units == 2
 
