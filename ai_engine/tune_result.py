@@ -68,7 +68,7 @@ class VariantResult:
         curve: how its training went.
         artefact: file of its policy, relative to the home.
         index: position in the run.
-        score: what ranks it: mean over seeds of the lower bound, or of the models' word where there is none.
+        score: its word on itself: mean over seeds of the lower bound, or of the models' word where there is none.
         iteration: of the checkpoint that all of this is about: the best one, or the last where that is recommended.
         checkpoints: all that were judged.
         seed_metrics: the metric of each seed at that checkpoint.
@@ -239,8 +239,11 @@ class TuneResult:
         return cls(**fields)
 
     def to_text(self) -> str:
-        """The variants, best first, and one sentence."""
-        ordered = sorted(self.variants, key=lambda v: -v.score if math.isfinite(v.score) else math.inf)
+        """The variants, the recommended one and then the largest scores first, and one sentence."""
+        ordered = sorted(
+            self.variants,
+            key=lambda v: (v.index != self.recommended_index, -v.score if math.isfinite(v.score) else math.inf),
+        )
         seeds = max(len(variant.seeds) for variant in self.variants)
         rows = [
             (

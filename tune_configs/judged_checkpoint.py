@@ -27,7 +27,8 @@ class JudgedCheckpoint:
         variant: as it was then; a population changes its hyperparameters on the way.
         iteration: calls of ``train()``.
         metric: what Tune maximises: mean over seeds of :func:`~tune_configs.metric.flat_metric`.
-        score: what recommends it: mean over seeds of the lower bound, or of the models' word where there is none.
+        score: what ranks a variant's own checkpoints: mean over seeds of the lower bound, or of the models' word
+            where there is none.
         seed: whose policy stands for the variant; the estimates below are of this policy.
         value: expected return on ``select``.
         gain: paired difference to the champion.

@@ -54,7 +54,7 @@ class TrialResult:
 
     @property
     def score(self) -> float:
-        """What recommends the variant."""
+        """Of the checkpoint that a recommendation means."""
         return self.proposed.score
 
     @property
