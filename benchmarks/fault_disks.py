@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import ai_engine.continuous_learning.pipeline as pipeline_module
+import ai_engine.continuous_learning.actions as actions_module
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from benchmarks.rows import Row
 from envs.build import build_dataset
@@ -122,7 +122,7 @@ def jumping_clock(folder: Path) -> list[str]:
         def now(cls, tz: Any = None) -> datetime:
             return clock[0].astimezone(tz)
 
-    real, pipeline_module.datetime = pipeline_module.datetime, Jumping  # type: ignore[misc,attr-defined]
+    real, actions_module.datetime = actions_module.datetime, Jumping  # type: ignore[misc,attr-defined]
     written = []
     try:
         with LearningPipeline(home) as pipeline:
@@ -134,7 +134,7 @@ def jumping_clock(folder: Path) -> list[str]:
                 if number % 10 == 9:
                     seal(home)
     finally:
-        pipeline_module.datetime = real  # type: ignore[misc,attr-defined]
+        actions_module.datetime = real  # type: ignore[misc,attr-defined]
     problems: list[str] = []
     read = [record.event_id for record in DataCollector(home).records(AGENT)]
     _expect(problems, read == written, "the order is not that of the recording")

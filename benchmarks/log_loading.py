@@ -175,6 +175,7 @@ def load(path: str) -> dict[str, float]:
     from envs.home import Home
     from envs.log import loading, reading  # noqa: F401 - imports are not what is measured
 
+    _import_lazily()
     home, before = Home(path), _peak()
     begin = time.perf_counter()
     dataset, _ = build_dataset(home, AGENT)
@@ -193,6 +194,7 @@ def read(path: str) -> dict[str, float]:
     from envs.log.store import local_path
     from envs.log.table import SealedTable
 
+    _import_lazily()
     used = (*source.CHOOSING, *grouping.SCANNED, *earning.EARNED, *loading.SEEN, *loading.NEXT, *loading.CHOSEN)
     columns, before = list(dict.fromkeys(used)), _peak()
     begin = time.perf_counter()
@@ -204,6 +206,13 @@ def read(path: str) -> dict[str, float]:
         "before": before,
         "rows": float(sum(map(len, tables))),
     }
+
+
+def _import_lazily() -> None:
+    """Let pyarrow import pandas, which it does with its first array, where that is installed."""
+    import pyarrow as pa
+
+    pa.array([0])
 
 
 def _peak() -> float:

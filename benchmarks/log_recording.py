@@ -30,6 +30,7 @@ from envs.specification import AgentSpecification
 
 FIELDS = tuple(f"f{index}" for index in range(6))
 BATCH = 100
+SYNCED = 800  # records of one turn that are synced one by one
 LIMIT_MICROSECONDS = 50.0
 
 
@@ -164,10 +165,14 @@ def _in_turns(
     pairs = []
     for number in range(rounds):
         folder = _prepared(base, f"{name}-{writers}-{batch}-{number}")
-        batches = max(200 // writers, 20) if batch == 1 else 20
-        ours = _rate(_ours, folder, writers, batch, batches)
-        synced = max(200 // writers, 20) if anchor_batch == 1 else 20
-        pairs.append((ours, _rate(anchor, folder, writers, anchor_batch, synced)))
+        turns = [
+            (function, size, max(SYNCED // writers, 20) if size == 1 else 20)
+            for function, size in ((_ours, batch), (anchor, anchor_batch))
+        ]
+        # Each is first every other round: what a flush takes changes from one second to the next.
+        rates = [_rate(function, folder, writers, *size) for function, *size in turns[:: 1 - 2 * (number % 2)]]
+        ours, theirs = rates[:: 1 - 2 * (number % 2)]
+        pairs.append((ours, theirs))
     return (
         median(ours for ours, _ in pairs),
         median(theirs for _, theirs in pairs),

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from envs.errors import RecordError
@@ -179,13 +180,17 @@ class Journal:
 def _write_request(connection: sqlite3.Connection, request: Request) -> None:
     """Within a transaction: all rows of a request, or none and the error that refused them."""
     request.added, request.error = 0, None
-    connection.execute("SAVEPOINT request")
+    several = len(request.rows) > 1  # one row is one statement, which the file takes or refuses as a whole
+    if several:
+        connection.execute("SAVEPOINT request")
     try:
         request.added = _insert_new(connection, request.rows, request.hashes)
     except RecordError as error:
-        connection.execute("ROLLBACK TO request")
+        if several:
+            connection.execute("ROLLBACK TO request")
         request.error = error
-    connection.execute("RELEASE request")
+    if several:
+        connection.execute("RELEASE request")
 
 
 def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hashes: Sequence[str] | None) -> int:
@@ -196,7 +201,8 @@ def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hash
             _insert(connection, rows)
             return len(rows)
         except sqlite3.IntegrityError:
-            connection.execute("ROLLBACK TO request")
+            if len(rows) > 1:
+                connection.execute("ROLLBACK TO request")
     found = find_conflicts(connection, rows, hashes)
     if found.conflicts:
         raise found.conflicts[0].error
@@ -208,8 +214,7 @@ def _insert(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> None:
     start = 0
     for size in CHUNKS:
         while len(rows) - start >= size:
-            values = [value for row in rows[start : start + size] for value in row]
-            connection.execute(_STATEMENTS[size], values)
+            connection.execute(_STATEMENTS[size], list(chain.from_iterable(rows[start : start + size])))
             start += size
 
 

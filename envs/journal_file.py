@@ -38,6 +38,7 @@ class JournalFile:
     def __init__(self, path: Path, timeout: float) -> None:
         self.path = path
         self.timeout = timeout
+        self._name = str(path)  # a path's own stat takes its time
         self.reset()
         _OPEN.add(self)
 
@@ -131,7 +132,7 @@ class JournalFile:
 
     def _present(self) -> tuple[int, ...] | None:
         """Which file it is; where it may only be read, in which state: SQLite takes it for unchanging then."""
-        return _identity(self.path, state=self._reading)
+        return _identity(self._name, state=self._reading)
 
     def _mend(self, error: Exception) -> bool:
         """Put what can be read of a damaged file into a new one; ``False`` where nothing can be done."""
@@ -152,7 +153,7 @@ def _on_nothing(function: Callable[[sqlite3.Connection], Result]) -> Result:
         empty.close()
 
 
-def _identity(path: Path, *, state: bool) -> tuple[int, ...] | None:
+def _identity(path: str, *, state: bool) -> tuple[int, ...] | None:
     try:
         found = os.stat(path)
     except FileNotFoundError:

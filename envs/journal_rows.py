@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from envs.journal_errors import DamagedContentError
 from envs.log.outcome import OutcomeEvent
-from envs.record import DecisionRecord, stored_fields, stored_text, trusted
+from envs.record import DecisionRecord, stored_fields, stored_json, trusted
 
 Event = DecisionRecord | OutcomeEvent
 
@@ -44,8 +44,8 @@ COLUMNS = JournalRow._fields
 
 def row_of(event: Event) -> JournalRow:
     """The row of a record or an outcome."""
-    text = stored_text(event)
-    checksum = zlib.crc32(text.encode())
+    written = stored_json(event.to_mapping())
+    checksum, text = zlib.crc32(written), written.decode()
     if isinstance(event, OutcomeEvent):
         return JournalRow(event.event_id, event.decision_id, event.agent, "", "", 0, 1, checksum, text)
     shadow = 1 if event.mode == "shadow" else 0

@@ -103,6 +103,7 @@ def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
         _write_ahead(connection, timeout)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA cache_size = -16000")  # kB: the pages of a large transaction, written once
         connection.execute("PRAGMA secure_delete = ON")  # what left or was forgotten must not stay on free pages
         if version < SCHEMA_VERSION:
             _create(connection)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import count, repeat
 
 from envs.errors import RecordError
+from envs.importing.blocks import StagedRow
 from envs.importing.checking import Checker
 from envs.importing.consistency import UsualKinds
 from envs.importing.files import unreadable
@@ -15,9 +16,11 @@ from envs.importing.identity import Identifier
 from envs.importing.meeting import findings
 from envs.importing.progress import Progress
 from envs.importing.readers import Reader, RowBatch
-from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, StagedRow, Staging
+from envs.importing.rows import ReadRows
+from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.infer import LogStatistics
 from envs.journal import Journal
+from envs.journal_rows import JournalRow
 from envs.record import DecisionRecord, trusted
 from envs.values import UnfitValueError
 
@@ -128,11 +131,29 @@ class Gathering:
                     draft.add(trusted(row.event.content))
 
     def _stage(self, index: int, batch: RowBatch, identifier: Identifier) -> None:
+        rows = self._checked(index, batch, identifier)
+        states = [FRESH] * len(rows) if self.alone else self._states(rows)
+        # What is known is of no more interest, unless a declaration is read off it.
+        if self._draft is None and KNOWN in states:
+            self.known += states.count(KNOWN)
+            rows = [row for row, state in zip(rows, states, strict=True) if state != KNOWN]
+            states = [state for state in states if state != KNOWN]
+        self._staging.add(rows, states)
+
+    def _checked(self, index: int, batch: RowBatch, identifier: Identifier) -> list[StagedRow]:
+        """The good rows; the others are rejected."""
         staging, checker, draft = self._staging, self._checkers[index], self._draft
+        self.rows += len(batch.rows)
+        plain: list[JournalRow | None] = []
+        if checker.plain is not None:
+            plain = checker.plain.checked(batch.rows)
+            lines = [line for line in plain if line is not None]
+            if len(lines) == len(plain):
+                begun, self._number = self._number, self._number + len(lines)
+                numbers = batch.rows.numbers if isinstance(batch.rows, ReadRows) else [row.row for row in batch.rows]
+                return list(map(StagedRow, count(begun), repeat(index), numbers, repeat(""), lines))
         rows: list[StagedRow] = []
-        plain = checker.plain.checked(batch.rows) if checker.plain is not None else repeat(None)
-        for source, line in zip(batch.rows, plain, strict=False):
-            self.rows += 1
+        for source, line in zip(batch.rows, plain or repeat(None), strict=False):
             if line is not None:
                 rows.append(StagedRow(self._number, index, source.row, "", line))
                 self._number += 1
@@ -152,11 +173,7 @@ class Gathering:
             else:
                 rows.append(StagedRow(self._number, index, source.row, naming, written))
                 self._number += 1
-        states = [FRESH] * len(rows) if self.alone else self._states(rows)
-        # What is known is of no more interest, unless a declaration is read off it.
-        kept = [(row, state) for row, state in zip(rows, states, strict=True) if state != KNOWN or draft is not None]
-        self.known += len(rows) - len(kept)
-        staging.add(kept)
+        return rows
 
     def _states(self, rows: Sequence[StagedRow]) -> list[int]:
         """What the journal says of each row by itself; what rows say of each other is found out later."""

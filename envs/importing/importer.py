@@ -45,7 +45,7 @@ LISTED = 10_000  # rejected rows in a report; all of them are counted, and in th
 WRITTEN_AT_ONCE = 20_000  # rows of one transaction: recorders wait for it
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
 COLLECTED = 200_000  # new objects between two looks for garbage
-VERSION = 1  # of what staging files hold
+VERSION = 2  # of what staging files hold
 
 
 @dataclass(frozen=True, slots=True)

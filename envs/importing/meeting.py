@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from envs.errors import RecordError
+from envs.importing.blocks import Keys, StagedRow, key_of
 from envs.importing.identity import repeated
-from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, StagedRow, Staging
+from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.journal import Journal
 from envs.journal_conflicts import Findings, find_conflicts
 from envs.journal_rows import JournalRow, row_of
 from envs.record import trusted
 
 AT_ONCE = 2000
+RENAMED = 200_000  # rows whose new names are looked for among all others at once
 OPEN = f"state IN ({FRESH}, {DOUBTFUL})"
 REPEATED = f"""{OPEN} AND naming = 1 AND event IN (
     SELECT event FROM keys WHERE {OPEN} AND naming = 1 GROUP BY event HAVING COUNT(*) > 1)"""
@@ -46,21 +48,29 @@ def settle(staging: Staging, journal: Journal, *, alone: bool) -> None:
         journal: the journal.
         alone: whether the journal is empty.
     """
+    staging.single_out_meeting()
+    renamed: list[Keys] = []
     for group in staging.groups(REPEATED, "event"):
-        _rename(staging, group)
+        renamed += _rename(staging, group)
+        if len(renamed) >= RENAMED:
+            staging.single_out_like(renamed)
+            renamed = []
+    staging.single_out_like(renamed)
     if not alone:
         # Which of several equal rows one is had to be known before the journal could be asked for it.
         for page in staging.pages((FRESH, DOUBTFUL), AT_ONCE, named=True):
             found = findings(journal, [row.event for row in page])
-            staging.mark([row.number for row in page], DOUBTFUL)
-            staging.mark([page[position].number for position in found.fresh], FRESH)
+            fresh = set(found.fresh)
+            staging.mark((row for position, row in enumerate(page) if position not in fresh), DOUBTFUL)
+            staging.mark((page[position] for position in found.fresh), FRESH)
     for condition, value in ((DECISIONS, "COALESCE(episode, event)"), (OUTCOMES, "COALESCE(decision, event)")):
         for rows in _joined(staging.groups(condition, value)):
             _compare(staging, journal, rows)
 
 
-def _rename(staging: Staging, group: list[StagedRow]) -> None:
-    """Give the repetitions of a content in one file names of their own."""
+def _rename(staging: Staging, group: list[StagedRow]) -> list[Keys]:
+    """Give the repetitions of a content in one file names of their own; the keys of the rows that got one."""
+    renamed: list[Keys] = []
     seen: Counter[tuple[str, int]] = Counter()
     for row in group:
         before = seen[row.naming, row.file]
@@ -68,6 +78,8 @@ def _rename(staging: Staging, group: list[StagedRow]) -> None:
         if before:
             event = row_of(repeated(trusted(row.event.content), row.naming, before))
             staging.replace(row._replace(event=event), DOUBTFUL)
+            renamed.append(key_of(event))
+    return renamed
 
 
 def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
@@ -77,8 +89,8 @@ def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
         other = rows[conflict.other] if conflict.other is not None else None
         _reject(staging, rows[conflict.position], conflict.error, other)
     fresh = set(found.fresh)
-    staging.mark([row.number for position, row in enumerate(rows) if position in fresh], FRESH)
-    known = [row.number for position, row in enumerate(rows) if position not in fresh and position not in clashing]
+    staging.mark((row for position, row in enumerate(rows) if position in fresh), FRESH)
+    known = [row for position, row in enumerate(rows) if position not in fresh and position not in clashing]
     staging.mark(known, KNOWN)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import repeat
 from typing import Any
 
 from envs.errors import DataError, MissingExtraError
@@ -11,7 +12,7 @@ from envs.importing.cells import Columns
 from envs.importing.extension_types import extension_values, refuse_inside
 from envs.importing.files import SourceFile, source_file
 from envs.importing.readers import MAXIMUM_ROW, RowBatch
-from envs.importing.rows import SourceRow
+from envs.importing.rows import ReadRows, SourceRow
 from envs.values import UnfitValueError
 
 BATCH = 4096
@@ -101,27 +102,26 @@ class ParquetReader:
     def _rows(self, columns: Columns, batch: Any, number: int) -> Sequence[SourceRow]:
         import pyarrow as arrow
 
-        large: list[int] = []
-        if _size(arrow, batch) > MAXIMUM_ROW:
-            large = [row for row in range(batch.num_rows) if _size(arrow, batch.slice(row, 1)) > MAXIMUM_ROW]
+        if _size(arrow, batch) <= MAXIMUM_ROW:
+            return self._read(arrow, columns, batch, number)
         rows: list[SourceRow] = []
         start = 0
+        large = [row for row in range(batch.num_rows) if _size(arrow, batch.slice(row, 1)) > MAXIMUM_ROW]
         for end in (*large, batch.num_rows):
-            part = batch.slice(start, end - start)
-            values = [column_values(arrow, column) for column in part.columns]
-            whole = columns.flat and not any(column.null_count for column in part.columns)
-            for content in zip(*values, strict=True):
-                if whole:
-                    fields = dict(zip(columns.names, content, strict=True))
-                    rows.append(SourceRow(self.source, number + len(rows), fields))
-                else:
-                    rows.append(self._row(columns, content, number + len(rows)))
+            rows += self._read(arrow, columns, batch.slice(start, end - start), number + len(rows))
             if end < batch.num_rows:
                 problem = f"is longer than {MAXIMUM_ROW // 2**20} MB"
                 remedy = "keep large contents elsewhere and record a reference"
                 rows.append(_unreadable(self.source, number + len(rows), problem, remedy))
             start = end + 1
         return rows
+
+    def _read(self, arrow: Any, columns: Columns, batch: Any, number: int) -> Sequence[SourceRow]:
+        values = zip(*(column_values(arrow, column) for column in batch.columns), strict=True)
+        if columns.flat and not any(column.null_count for column in batch.columns):
+            contents = list(map(dict, map(zip, repeat(columns.names), values)))
+            return ReadRows(self.source, range(number, number + len(contents)), contents)
+        return [self._row(columns, content, place) for place, content in enumerate(values, number)]
 
     def _row(self, columns: Columns, values: Sequence[Any], number: int) -> SourceRow:
         try:
@@ -251,7 +251,7 @@ def column_values(arrow: Any, column: Any) -> list[Any]:
             return list(column.to_numpy(zero_copy_only=False).tolist())
         if types.is_struct(kind) and len(set(names := kind.names)) == kind.num_fields > 0:
             parts = [column_values(arrow, part) for part in column.flatten()]
-            return [dict(zip(names, row, strict=True)) for row in zip(*parts, strict=True)]
+            return list(map(dict, map(zip, repeat(names), zip(*parts, strict=True))))
         if types.is_list(kind) or types.is_large_list(kind):
             flat = column_values(arrow, column.flatten())
             ends = column.value_lengths().to_numpy(zero_copy_only=False).cumsum().tolist()

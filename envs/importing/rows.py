@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from envs.errors import RecordError
 
@@ -61,6 +61,39 @@ class SourceRow:
     def reject_for(self, error: RecordError) -> RejectedRow:
         """This row's place with what the error says."""
         return self.reject(error.field, error.problem.removeprefix(f"{error.field}: "), error.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRows(Sequence[SourceRow]):
+    """Rows of one file that could all be read; each is put together when it is asked for.
+
+    Attributes:
+        file: the file as it was named.
+        numbers: their lines or rows.
+        contents: their fields.
+    """
+
+    file: str
+    numbers: Sequence[int]
+    contents: Sequence[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def __iter__(self) -> Iterator[SourceRow]:
+        for number, content in zip(self.numbers, self.contents, strict=True):
+            yield SourceRow(self.file, number, content)
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ReadRows: ...
+
+    def __getitem__(self, index: int | slice) -> SourceRow | ReadRows:
+        if isinstance(index, slice):
+            return ReadRows(self.file, self.numbers[index], self.contents[index])
+        return SourceRow(self.file, self.numbers[index], self.contents[index])
 
 
 LISTED = 10_000  # causes, and different texts of one cause, that are told apart

@@ -1,9 +1,9 @@
 """The staging file: rows that were checked and are not written yet, so that a bad row stops all of them.
 
 A SQLite file beside the journal, or one that vanishes with the process. It holds what takes memory: the rows
-themselves, their keys (which of them meet?), and the rejected ones; and how far each source is read, so that
-an import that was killed goes on where it was. It is never flushed to disk: after a power loss it may be
-damaged, which checksums show, and the import begins anew.
+in blocks, apart from them those that meet others, with their keys, and the rejected ones; and how far each source
+is read, so that an import that was killed goes on where it was. It is never flushed to disk: after a power loss
+it may be damaged, which checksums show, and the import begins anew.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from envs.errors import BusyError, DataError
+from envs.importing.blocks import EPISODE, EVENT, STEP, Block, Blocks, Keys, StagedRow, key_of, unpacked
 from envs.importing.rows import RejectedRow
 from envs.journal_rows import COLUMNS, JournalRow, sound
 from envs.storage import make_directory
@@ -31,24 +34,6 @@ CREATE TABLE IF NOT EXISTS rejected (number INTEGER PRIMARY KEY, file INTEGER, r
     remedy TEXT, content TEXT);
 CREATE TABLE IF NOT EXISTS progress (name TEXT PRIMARY KEY, value TEXT);
 """
-
-
-class StagedRow(NamedTuple):
-    """A checked row.
-
-    Attributes:
-        number: its place among all rows of the import.
-        file: index of its source.
-        row: its line or row there.
-        naming: digest of its content where its ``event_id`` is made of that, else empty.
-        event: what will be written.
-    """
-
-    number: int
-    file: int
-    row: int
-    naming: str
-    event: JournalRow
 
 
 class Staging:
@@ -85,6 +70,7 @@ class Staging:
             self._connection.execute("BEGIN EXCLUSIVE")
             for statement in SCHEMA.split(";")[:-1]:
                 self._connection.execute(statement)
+            self._blocks = Blocks(self._connection)
             self._renew_keys()
             self.commit()
         except BaseException:
@@ -94,8 +80,10 @@ class Staging:
     def _renew_keys(self) -> None:
         """Make the keys of what another process has staged."""
         update = "UPDATE keys SET event = ?, step = ?, episode = ?, tenant = ?, decision = ? WHERE number = ?"
-        for page in self.pages((FRESH, KNOWN, REJECTED, DOUBTFUL), PAGE):
-            self._connection.executemany(update, [(*_keys(row.event), row.number) for row in page])
+        select = f"SELECT {_COLUMNS} FROM rows ORDER BY number"
+        for row in map(_staged, self._connection.execute(select).fetchall()):
+            self._connection.execute(update, (*key_of(row.event), row.number))
+        self._blocks.renew_keys()
 
     def commit(self, **progress: Any) -> None:
         """Keep what was staged, and what is named, for who goes on after a kill."""
@@ -121,27 +109,51 @@ class Staging:
         """Close the file, which stays where it is."""
         self._connection.close()
 
-    def add(self, rows: Iterable[tuple[StagedRow, int]]) -> None:
-        """Stage rows, each with its state."""
+    def add(self, rows: Sequence[StagedRow], states: Sequence[int]) -> None:
+        """Stage rows of one source, each with its state."""
+        if rows:
+            self._blocks.add(rows)
+            self._single_out((row, state) for row, state in zip(rows, states, strict=True) if state != FRESH)
+
+    def single_out_meeting(self) -> None:
+        """Give all rows that may share anything with another a place of their own: for :meth:`groups`."""
+        for rows in self._blocks.meeting():
+            self._single_out((row, FRESH) for row in rows)
+
+    def single_out_like(self, keys: Sequence[Keys]) -> None:
+        """The same with those that may share their event, step or episode with rows of some keys."""
+        columns = ([key[part] for key in keys if key[part] is not None] for part in (EVENT, STEP, EPISODE))
+        wanted = [np.unique(np.array(column, dtype=np.int64)) for column in columns]
+        for rows in self._blocks.like(*wanted) if keys else ():
+            self._single_out((row, FRESH) for row in rows)
+
+    def _single_out(self, rows: Iterable[tuple[StagedRow, int]]) -> None:
+        """Those that have a place of their own already stay as they are."""
         listed = list(rows)
         self._connection.executemany(
-            f"INSERT INTO rows VALUES ({', '.join('?' * (4 + len(COLUMNS)))})",
+            f"INSERT OR IGNORE INTO rows VALUES ({', '.join('?' * (4 + len(COLUMNS)))})",
             [(row.number, row.file, row.row, row.naming or None, *row.event) for row, _ in listed],
         )
         self._connection.executemany(
-            "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(row.number, state, *_keys(row.event), 1 if row.naming else None) for row, state in listed],
+            "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(row.number, state, *key_of(row.event), 1 if row.naming else None) for row, state in listed],
         )
 
     def replace(self, row: StagedRow, state: int) -> None:
         """Another row in the place of one."""
         self._connection.execute("DELETE FROM rows WHERE number = ?", (row.number,))
         self._connection.execute("DELETE FROM keys WHERE number = ?", (row.number,))
-        self.add([(row, state)])
+        self._single_out([(row, state)])
 
-    def mark(self, numbers: Iterable[int], state: int) -> None:
+    def mark(self, rows: Iterable[StagedRow], state: int) -> None:
         """Give rows another state."""
-        self._connection.executemany("UPDATE keys SET state = ? WHERE number = ?", [(state, item) for item in numbers])
+        listed = list(rows)
+        if state != FRESH:  # which is what a row is that has no place of its own
+            self._single_out((row, FRESH) for row in listed)
+        numbers = [row.number for row in listed]
+        self._connection.executemany(
+            "UPDATE keys SET state = ? WHERE number = ?", [(state, number) for number in numbers]
+        )
 
     def reject(self, row: RejectedRow, file: int, content: Any) -> None:
         """Keep a row that cannot be imported, with the reason."""
@@ -151,7 +163,7 @@ class Staging:
 
     def reject_staged(self, row: StagedRow, field: str, problem: str, remedy: str) -> None:
         """Reject a row that was staged."""
-        self.mark([row.number], REJECTED)
+        self.mark([row], REJECTED)
         rejected = RejectedRow(self.sources[row.file], row.row, field, problem, remedy)
         self.reject(rejected, row.file, json.loads(row.event.content))
 
@@ -171,14 +183,15 @@ class Staging:
 
     def count(self, *states: int) -> int:
         """How many staged rows have one of these states."""
-        marks = ",".join("?" * len(states))
-        return int(
-            self._connection.execute(f"SELECT COUNT(*) FROM keys WHERE state IN ({marks})", states).fetchone()[0]
-        )
+        select, marks = "SELECT COUNT(*) FROM keys", ",".join("?" * len(states))
+        found = int(self._connection.execute(f"{select} WHERE state IN ({marks})", states).fetchone()[0])
+        if FRESH in states:
+            found += self._blocks.total() - int(self._connection.execute(select).fetchone()[0])
+        return found
 
     def next_number(self) -> int:
         """The number of the next row."""
-        return int(self._connection.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM keys").fetchone()[0])
+        return self._blocks.last() + 1
 
     def pages(
         self, states: Sequence[int], size: int, *, after: int = 0, named: bool = False
@@ -186,20 +199,35 @@ class Staging:
         """The rows of some states behind a number, in order, so many at a time.
 
         Args:
-            states: theirs when their page is read.
-            size: of a page.
+            states: theirs when their block is read: until the next page only rows of this one may get another.
+            size: of a page, at most.
             after: a row's number.
             named: only those whose ``event_id`` is made of their content.
         """
-        marks = ",".join("?" * len(states))
-        select = (
-            f"SELECT {_COLUMNS} FROM keys JOIN rows ON rows.number = keys.number"
-            f" WHERE keys.number > ? AND state IN ({marks}){' AND keys.naming = 1' if named else ''}"
-            " ORDER BY keys.number LIMIT ?"
-        )
-        while page := [_staged(values) for values in self._connection.execute(select, (after, *states, size))]:
+        page: list[StagedRow] = []
+        while (block := self._blocks.behind(after)) is not None:
+            rows = self._in_states(block, states, after)
+            after = block.last
+            page += [row for row in rows if row.naming] if named else rows
+            while len(page) >= size:
+                yield page[:size]
+                page = page[size:]
+        if page:
             yield page
-            after = page[-1].number
+
+    def _in_states(self, block: Block, states: Sequence[int], after: int) -> list[StagedRow]:
+        """The rows of a block that have one of some states, those with a place of their own as they are there."""
+        select = f"SELECT {_COLUMNS}, state FROM keys JOIN rows USING (number) WHERE number BETWEEN ? AND ?"
+        apart = {values[0]: values for values in self._connection.execute(select, (block.first, block.last))}
+        rows = unpacked(block)
+        if not apart and block.first > after:
+            return rows if FRESH in states else []
+        out = []
+        for row in rows:
+            values = apart.get(row.number)
+            if row.number > after and (FRESH if values is None else values[-1]) in states:
+                out.append(row if values is None else _staged(values[:-1]))
+        return out
 
     def groups(self, condition: str, value: str) -> Iterator[list[StagedRow]]:
         """Rows of a condition that belong together, decisions first: those of one value, or linked by an event.
@@ -263,20 +291,6 @@ def _staged(values: Sequence[Any]) -> StagedRow:
 def _writable(text: str) -> str:
     """The text with halves of surrogate pairs, which no file can hold, written out."""
     return text.encode("utf-8", errors="backslashreplace").decode()
-
-
-def _keys(row: JournalRow) -> tuple[int | None, ...]:
-    """Eight bytes each for the event, its step, episode and tenant, and the decision that an outcome is about.
-
-    Two that are equal by chance are looked at, and found to be different. The interpreter's own hashes are
-    other ones in every process.
-    """
-    if row.decision_id is not None:
-        return hash(row.event_id), None, None, None, hash(row.decision_id)
-    if row.shadow:
-        return hash(row.event_id), None, None, None, None
-    episode = hash(row.episode_id)
-    return hash(row.event_id), hash((row.episode_id, row.step)), episode, hash(row.tenant), None
 
 
 def damaged(path: Path | None, error: Exception) -> DataError:

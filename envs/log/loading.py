@@ -40,7 +40,7 @@ CHOSEN = (
     "action", "propensity", "probability_names", "probabilities", "root_names", "root_probabilities",
     "allowed", "policy_version", "overridden",
 )  # fmt: skip
-AT_ONCE = 1_000_000  # rows: what is computed beside the dataset stays small
+AT_ONCE = 65_536  # rows: what is computed beside the dataset stays small, and in the processor's cache
 
 
 @dataclass(slots=True, eq=False)
@@ -239,8 +239,8 @@ def _add_bare_rule(columns: _Columns, specification: AgentSpecification, offsets
 def _identifier(specification: AgentSpecification, hashes: np.ndarray) -> str:
     """As :mod:`envs.build` names a dataset: the hash of the sorted content hashes."""
     digest = hashlib.sha256(specification_hash(specification).encode())
-    heads = np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel()
-    order = np.argsort(heads, kind="stable")
+    heads = np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel().astype(np.uint64)  # sorted faster than theirs
+    order = np.argsort(heads)
     heads = heads[order]
     if (heads[1:] == heads[:-1]).any():  # equal beginnings: sort by the whole
         order = np.argsort(np.ascontiguousarray(hashes).view("S32").ravel(), kind="stable")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -105,7 +106,7 @@ class LogSource:
         return None if used.all() else np.flatnonzero(used)
 
     def _all(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, bool]]:
-        for batch in self.table.batches(self.agent, columns):
+        for batch in _ahead(self.table.batches(self.agent, columns)):
             yield batch, True
         for batch in self.rest.select(list(columns)).combine_chunks().to_batches(max_chunksize=PIECE):
             yield completed(batch, columns), False
@@ -200,6 +201,15 @@ def _changed(batch: pa.RecordBatch, names: pa.Array, maturation: float) -> np.nd
 def _attached(row: dict[str, Any]) -> list[tuple[int, OutcomeEvent]]:
     """The outcomes that were sealed with a decision."""
     return list(zip(row["outcome_places"] or (), map(outcome_in, row["outcomes"] or ()), strict=True))
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; while one is looked at, a thread reads the next."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _taken(batch: pa.RecordBatch, places: np.ndarray | None) -> pa.RecordBatch:

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envs.importing import reader_jsonl
 from envs.importing.checking import Checker
 from envs.importing.identity import Identifier
 from envs.importing.plain_rows import PlainChecker
 from envs.importing.reader_jsonl import open_reader
+from envs.importing.row_texts import row_texts
 from envs.importing.rows import SourceRow
 from envs.observation import ObservationField, ObservationSpecification
+from envs.record import stored_json
 from envs.specification import AgentSpecification
 
 OBSERVATIONS = {
@@ -123,15 +126,23 @@ def test_the_fast_parser_reads_what_the_strict_one_reads(
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("a:b ", max_size=3), inner, max_size=3),
         max_leaves=12,
     )
-    text = json.dumps(data.draw(st.dictionaries(st.text("ab:", max_size=2), value, max_size=4)))
+    objects = st.lists(st.dictionaries(st.text("ab:", max_size=2), value, max_size=4), min_size=1, max_size=4)
+    text = "\n".join(map(json.dumps, data.draw(objects)))
     for old, new in data.draw(
         st.lists(
-            st.sampled_from([('":', '" :'), ('"a"', '"b"'), (": ", ":"), (", ", ",\t"), ('":', '"\t:')]), max_size=2
+            st.sampled_from(
+                [
+                    ('":', '" :'), ('"a"', '"b"'), (": ", ":"), (", ", ",\t"), ('":', '"\t:'), ("\n", "\r\n"),
+                    ("\n", "\n \n"), ("}\n", "\n}"), ("true", "0.000123456789012345678901"),
+                    ("false", "12345678901234567890.5"), ("null", "-1e-0000000000000000000007"),
+                ]
+            ),
+            max_size=2,
         )
-    ):
+    ):  # fmt: skip
         text = text.replace(old, new)
     path = Path(tmp_path_factory.mktemp("parsing")) / "log.jsonl"
-    path.write_text(text + "\n")
+    path.write_bytes(text.encode() + b"\n")
     found = []
     for parser in (None, ...):
         with pytest.MonkeyPatch.context() as patch:
@@ -139,3 +150,70 @@ def test_the_fast_parser_reads_what_the_strict_one_reads(
                 patch.setattr("envs.importing.reader_jsonl._parse_fast", None)
             found.append([repr(row) for batch in open_reader(str(path), {}).batches() for row in batch.rows])
     assert found[0] == found[1]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text('a",\\{}[]:é%', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a",{}[]', max_size=3), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+KINDS = (
+    st.text('a",\\{}[]%', max_size=4),
+    st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9), st.booleans(),
+    st.lists(VALUES, max_size=3), st.dictionaries(st.text('a",{}[]', max_size=3), VALUES, max_size=3), VALUES,
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), count=st.integers(1, 6))
+def test_columns_are_written_as_rows_are(data: st.DataObject, count: int) -> None:
+    """Each value whole, whatever separates values inside it, and equal ones of different types as they are."""
+    names = data.draw(st.lists(st.sampled_from(["event_id", "step", "action", "metadata"]), min_size=1, unique=True))
+    columns = {}
+    for name in names:
+        kind = data.draw(st.sampled_from(KINDS))
+        columns[name] = data.draw(st.lists(kind, min_size=count, max_size=count))
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    assert row_texts(columns) == list(map(stored_json, rows))
+    assert row_texts({"step": [1, 1.0, True]}) == [b'{"step":1}', b'{"step":1.0}', b'{"step":true}']
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lines=st.lists(
+        st.sampled_from(['{"a":1}', '{"a":"%s"}' % ("x" * 30), "", " ", "[1]", "y" * 50, '{"b":2}\r']), max_size=12
+    ),
+    ended=st.booleans(),
+    block=st.integers(1, 44),  # a longer line is never whole in one
+    batch=st.integers(1, 4),
+)
+def test_lines_are_the_same_in_whatever_pieces_a_file_is_read(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], ended: bool, block: int, batch: int
+) -> None:
+    """Numbered as they stand in the file, and from each position on those that are behind it."""
+    path = Path(tmp_path_factory.mktemp("pieces")) / "log.jsonl"
+    path.write_bytes(("\n".join(lines) + "\n" * ended).encode())
+    expected = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        problem = "is longer than 0 MB" if len(line) > 45 else "is not an object" if text[:1] == "[" else ""
+        if text:
+            expected.append((number, None if problem else json.loads(text), problem))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BLOCK": block, "BATCH": batch, "MAXIMUM_LINE": 45}.items():
+            patch.setattr(reader_jsonl, name, value)
+        reader = open_reader(str(path), {})
+        found = list(reader.batches())
+        for index in range(len(found) + 1):
+            rows = [row for batch in reader.batches(found[index - 1].position if index else "") for row in batch.rows]
+            read = [row for piece in found[index:] for row in piece.rows]
+            assert [(row.row, row.content, row.rejected) for row in rows] == [
+                (row.row, row.content, row.rejected) for row in read
+            ]
+    rows = [row for piece in found for row in piece.rows]
+    assert [(row.row, None if row.rejected else row.content) for row in rows] == [item[:2] for item in expected]
+    assert all(
+        problem in (row.rejected.problem if row.rejected else "")
+        for row, (_, _, problem) in zip(rows, expected, strict=True)
+    )

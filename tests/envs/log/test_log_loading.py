@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from envs.log.exclusions import exclude
 from envs.log.outcome import join
 from envs.log.rows import SealingRows
 from envs.log.sealing import seal
+from envs.log.source import _ahead
 from tests.envs.log.logs import AGENT, NOON, OUTCOMES, append_each, assert_same, home_at, logs, moment, outcome, record
 
 NOW = NOON.timestamp() + 45 * 60
@@ -172,3 +175,20 @@ def test_two_tenants_are_never_one_episode(tmp_path: Path) -> None:
         journal.append([record("b", "e", 1, tenant="two")])
     journal.append([record("c", "f", 0, tenant="two"), outcome("c")])
     assert journal.counts() == {AGENT: 2}
+
+
+def test_reading_ahead_changes_nothing() -> None:
+    """The same batches in the same order; what goes wrong in one is said behind those before it."""
+    batches = [pa.record_batch({"x": pa.array([index])}) for index in range(5)]
+    assert list(_ahead(iter(batches))) == batches
+    assert list(_ahead(iter([]))) == []
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from batches[:2]
+        raise DataError("is damaged", where="file", remedy="restore it")
+
+    found = []
+    with pytest.raises(DataError, match="is damaged"):
+        for batch in _ahead(broken()):
+            found.append(batch)
+    assert found == batches[:2]
