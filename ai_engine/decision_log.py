@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from envs.errors import SpecificationError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.log.exclusions import Exclusion, list_exclusions
 from envs.log.place import declared_table, resolved
 from envs.record import DecisionRecord

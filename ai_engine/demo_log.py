@@ -11,7 +11,7 @@ import numpy as np
 from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy import Agent
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.record import DecisionRecord
 from envs.storage import LocalStorage
 from envs.testbeds.testbed import Testbed

@@ -9,8 +9,8 @@ from typing import Any
 
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.log.exclusions import in_ranges, list_exclusions
 from envs.log.outcome import JoinedRecord
 from envs.record import DecisionRecord

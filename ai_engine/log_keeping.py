@@ -15,8 +15,8 @@ import numpy as np
 from ai_engine.decision_log import AgentLog
 from envs.errors import DataError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.log.compaction import HOURS, CompactReport, compact
 from envs.log.exclusions import Bound, Exclusion, exclude, find_exclusion, in_ranges, list_exclusions, planned, undo
 from envs.log.forgetting import ForgetReport, forget

@@ -13,7 +13,7 @@ from ai_engine.tracking.problems import behind
 from envs.encoding.unknown import count_unknown
 from envs.errors import RetrainerError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 
 NEWEST = 5000
 """Positions of the log in which ``status`` looks for values that the declaration does not know."""

@@ -23,7 +23,7 @@ from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.errors import DataError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component
 from tune_configs.variant import Value, VariantSpecification

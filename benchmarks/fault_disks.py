@@ -24,8 +24,8 @@ from benchmarks.rows import Row
 from envs.build import build_dataset
 from envs.errors import JournalError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_errors import JournalFullError
+from envs.journal.errors import JournalFullError
+from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord

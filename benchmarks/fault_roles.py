@@ -23,7 +23,7 @@ from algorithms.policy import BaseReference, Policy, ProbabilityTable, load_poli
 from envs.encoding import QuantileGrid
 from envs.errors import BusyError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.compaction import compact
 from envs.log.sealing import seal
 from envs.observation import ObservationField, ObservationSpecification

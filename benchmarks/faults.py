@@ -22,8 +22,8 @@ from benchmarks.fault_roles import IMPORTED, RECORDED, ROLES, champion_problem, 
 from benchmarks.rows import Row, arguments, publish
 from envs.build import build_dataset
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.log.sealing import seal
 from envs.log.table import SealedTable
 

@@ -82,7 +82,7 @@ def write(path: str, size: str) -> dict[str, float]:
     import pyarrow as pa
 
     from envs.home import Home
-    from envs.journal import Journal
+    from envs.journal.journal import Journal
     from envs.log.recounting import state_of
     from envs.log.rows import SCHEMA
     from envs.log.sealing import _identity, _noted
@@ -116,7 +116,7 @@ def _specification() -> Any:
 def _source(split_key: bytes) -> Any:
     from datetime import date
 
-    from envs.journal_rows import row_of
+    from envs.journal.rows import row_of
     from envs.log.outcome import join
     from envs.log.rows import SealingRows
     from envs.record import DecisionRecord

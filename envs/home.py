@@ -16,7 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from envs.declaration import ATTRIBUTES, from_table, specification_hash, to_table
 from envs.errors import HomeError, SpecificationError
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.evolution import begin_version, check_meaning
 from envs.rules import load_rule
 from envs.specification import AgentSpecification

@@ -9,7 +9,7 @@ import numpy as np
 from ai_engine.workspace import Workspace
 from envs.errors import DataError, SpecificationError
 from envs.expression import Expression
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.assembly import assemble
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from envs.home import Home
 from envs.infer import infer_specification
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 

@@ -18,7 +18,7 @@ from ai_engine.continuous_learning.sealing import BackgroundSealing
 from ai_engine.continuous_learning.writer import INTERVAL, TIMEOUT, JournalWriter
 from envs.errors import HomeError, RecordError, SpecificationError
 from envs.home import Home
-from envs.journal import AppendResult
+from envs.journal.journal import AppendResult
 from envs.log.outcome import OutcomeEvent
 from envs.record import KNOWN_NAMES, DecisionRecord
 from envs.validation import Validator

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from envs.errors import RetrainerError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.place import seal_rows
 
 MODULE = "envs.log.sealing"

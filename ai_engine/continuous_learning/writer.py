@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from envs.errors import RecordError, RetrainerError
-from envs.journal import AppendResult, Journal
-from envs.journal_errors import locked
-from envs.journal_rows import Event, JournalRow, row_of
+from envs.journal.errors import locked
+from envs.journal.journal import AppendResult, Journal
+from envs.journal.rows import Event, JournalRow, row_of
 
 INTERVAL = 0.2
 TIMEOUT = 5.0

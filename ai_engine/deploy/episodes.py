@@ -8,8 +8,8 @@ from contextlib import suppress
 from envs.encoding.stacking import RunningHistory
 from envs.errors import RecordError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import last_decisions
+from envs.journal.journal import Journal
+from envs.journal.reading import last_decisions
 from envs.specification import AgentSpecification
 
 

@@ -12,7 +12,7 @@ from envs.card import build_card
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
 from envs.home import Home
 from envs.infer import infer_specification
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.assembly import assemble
 from envs.log.evolution import first_position
 from envs.specification import AgentSpecification

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs.journal_errors import DamagedContentError
-from envs.journal_rows import COLUMNS, JournalRow
+from envs.journal.errors import DamagedContentError
+from envs.journal.rows import COLUMNS, JournalRow
 from envs.record import stored_fields, stored_json
 
 AT_ONCE = 2_000_000  # rows whose keys are compared at once

@@ -10,7 +10,7 @@ from envs.errors import RecordError
 from envs.importing.identity import PLACEHOLDER, Identifier
 from envs.importing.mapping import apply_mapping
 from envs.importing.plain_rows import PlainChecker
-from envs.journal_rows import Event, JournalRow, row_of
+from envs.journal.rows import Event, JournalRow, row_of
 from envs.log.outcome import OutcomeEvent
 from envs.record import FIELD_NAMES, DecisionRecord, unknown_fields
 from envs.specification import AgentSpecification

@@ -19,8 +19,8 @@ from envs.importing.readers import Reader, RowBatch
 from envs.importing.rows import ReadRows
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.infer import LogStatistics
-from envs.journal import Journal
-from envs.journal_rows import JournalRow
+from envs.journal.journal import Journal
+from envs.journal.rows import JournalRow
 from envs.record import DecisionRecord, trusted
 from envs.values import UnfitValueError
 

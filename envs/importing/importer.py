@@ -34,8 +34,8 @@ from envs.importing.rows import Group, RejectedRow, grouped
 from envs.importing.sources import open_sources
 from envs.importing.staging import FRESH, KNOWN, Staging, damaged
 from envs.infer import LogStatistics
-from envs.journal import Journal
-from envs.journal_errors import DamagedContentError
+from envs.journal.errors import DamagedContentError
+from envs.journal.journal import Journal
 from envs.record import AGENT_NAME
 from envs.specification import AgentSpecification
 from envs.storage import LocalStorage

@@ -13,9 +13,9 @@ from envs.errors import RecordError
 from envs.importing.blocks import Keys, StagedRow, key_of
 from envs.importing.identity import repeated
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
-from envs.journal import Journal
-from envs.journal_conflicts import Findings, find_conflicts
-from envs.journal_rows import JournalRow, row_of
+from envs.journal.conflicts import Findings, find_conflicts
+from envs.journal.journal import Journal
+from envs.journal.rows import JournalRow, row_of
 from envs.record import trusted
 
 AT_ONCE = 2000

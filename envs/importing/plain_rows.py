@@ -29,7 +29,7 @@ from envs.importing.plain_columns import (
 )
 from envs.importing.row_texts import row_texts
 from envs.importing.rows import ReadRows, SourceRow
-from envs.journal_rows import JournalRow
+from envs.journal.rows import JournalRow
 from envs.observation import ObservationField
 from envs.record import FIELD_NAMES
 from envs.specification import AgentSpecification

@@ -20,7 +20,7 @@ import numpy as np
 from envs.errors import BusyError, DataError
 from envs.importing.blocks import EPISODE, EVENT, STEP, Block, Blocks, Keys, StagedRow, key_of, unpacked
 from envs.importing.rows import RejectedRow
-from envs.journal_rows import COLUMNS, JournalRow, sound
+from envs.journal.rows import COLUMNS, JournalRow, sound
 from envs.storage import make_directory
 
 PAGE = 4000

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import DataError
-from envs.journal import Journal
-from envs.journal_reading import LogReader
-from envs.journal_sealed import OvertakenError, SealedState, table_reader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
+from envs.journal.sealed import OvertakenError, SealedState, table_reader
 from envs.log.datasets import DatasetOrigin, forgettings, note_dataset
 from envs.log.evolution import first_position, retired_fields
 from envs.log.exclusions import list_exclusions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.erasing import named_versions
 from envs.log.forgetting import finish_forgetting
 from envs.log.locking import sealing_lock

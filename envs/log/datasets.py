@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envs.errors import BusyError, DataError, JournalError
-from envs.journal import Journal
-from envs.journal_notes import add_note, notes_of
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note, notes_of
 
 if TYPE_CHECKING:
     from envs.build import HomeLike

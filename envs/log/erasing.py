@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from envs.errors import DataError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_sealed import SealedState
+from envs.journal.journal import Journal
+from envs.journal.sealed import SealedState
 from envs.log.datasets import list_datasets
 from envs.log.place import resolved
 from envs.log.recounting import state_of

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from envs.declaration import from_table
 from envs.errors import SpecificationError
-from envs.journal import Journal
-from envs.journal_notes import add_note, notes_of
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note, notes_of
 from envs.observation import ObservationField
 from envs.specification import AgentSpecification
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from envs import values
 from envs.errors import DataError
-from envs.journal import Journal
-from envs.journal_notes import add_note, notes_of
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note, notes_of
 
 if TYPE_CHECKING:
     from envs.log.outcome import JoinedRecord

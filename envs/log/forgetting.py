@@ -22,10 +22,10 @@ from typing import Any
 
 from envs.errors import JournalError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_notes import add_note, notes_of, remove_notes
-from envs.journal_rows import COLUMNS, JournalRow, event_in
-from envs.journal_sealed import IDENTITY, SealedState, note_sealed, row_keys, table_reader, tenant_key
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note, notes_of, remove_notes
+from envs.journal.rows import COLUMNS, JournalRow, event_in
+from envs.journal.sealed import IDENTITY, SealedState, note_sealed, row_keys, table_reader, tenant_key
 from envs.log.datasets import FORGETTING as INTENTION
 from envs.log.datasets import FORGOTTEN, DatasetOrigin
 from envs.log.datasets import KIND as DATASET

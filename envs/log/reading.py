@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envs.journal_reading import SealedDecision
-from envs.journal_rows import JournalRow, outcome_in, row_of
-from envs.journal_sealed import OvertakenError, SealedState, event_key
+from envs.journal.reading import SealedDecision
+from envs.journal.rows import JournalRow, outcome_in, row_of
+from envs.journal.sealed import OvertakenError, SealedState, event_key
 from envs.log.outcome import OutcomeEvent
 from envs.log.place import resolved
 from envs.log.table import SealedTable
@@ -21,7 +21,7 @@ from envs.specification import AgentSpecification
 if TYPE_CHECKING:
     from envs.build import BuildReport
     from envs.dataset import Dataset
-    from envs.journal import Journal
+    from envs.journal.journal import Journal
 
 DECISION = ("sequence", "decision_id", "content", "outcomes", "outcome_places")
 
@@ -94,7 +94,7 @@ def tenant_rows(
         state: how far it was sealed.
         tenant: who.
         decided: ``event_id`` of its decisions that are still in the journal; their outcomes may have come first.
-        keys: of events that are known to be its own (:func:`~envs.journal_sealed.event_key`), in hexadecimal.
+        keys: of events that are known to be its own (:func:`~envs.journal.sealed.event_key`), in hexadecimal.
     """
     table = SealedTable.open(resolved(journal, state.table))
     found: list[tuple[int, JournalRow]] = []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from envs.journal_rows import outcome_in, row_of
-from envs.journal_sealed import SealedState, row_keys
+from envs.journal.rows import outcome_in, row_of
+from envs.journal.sealed import SealedState, row_keys
 from envs.log.place import resolved
 from envs.log.table import SealedTable
 from envs.record import trusted

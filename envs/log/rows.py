@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from envs.canonical import EXACT_INTEGER
-from envs.journal_rows import JournalRow, outcome_in
+from envs.journal.rows import JournalRow, outcome_in
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.observation import flatten
 from envs.record import trusted

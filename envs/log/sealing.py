@@ -32,10 +32,10 @@ from pathlib import Path
 
 from envs.errors import BusyError, DataError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_notes import add_note, notes_of, remove_notes
-from envs.journal_rows import COLUMNS, JournalRow, event_in, sound
-from envs.journal_sealed import (
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note, notes_of, remove_notes
+from envs.journal.rows import COLUMNS, JournalRow, event_in, sound
+from envs.journal.sealed import (
     IDENTITY,
     KEYS_LOST,
     SealedState,

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envs.journal import Journal
-from envs.journal_reading import LogReader, Outcomes, read_strays
-from envs.journal_rows import outcome_in, row_of
-from envs.journal_sealed import OvertakenError, SealedState
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader, Outcomes, read_strays
+from envs.journal.rows import outcome_in, row_of
+from envs.journal.sealed import OvertakenError, SealedState
 from envs.log.outcome import OutcomeEvent, join
 from envs.log.place import resolved
 from envs.log.reading import told_rows

@@ -17,7 +17,7 @@ import pytest
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from envs.errors import DuplicateRecordError, HomeError, JournalError, RecordError
 from envs.home import Home
-from envs.journal import AppendResult, Journal
+from envs.journal.journal import AppendResult, Journal
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification

@@ -22,7 +22,7 @@ from ai_engine.runs import list_runs
 from ai_engine.workspace import open_workspace
 from envs.errors import SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.testbeds import optimization, scaling, self_healing, task_solving
 from envs.testbeds.testbed import EXPLORE, TESTBEDS
 from envs.testbeds.traffic import MINUTES_PER_DAY, days

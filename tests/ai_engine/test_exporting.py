@@ -15,8 +15,8 @@ from envs.build import build_dataset
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from envs.importing.importer import import_files
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.record import DecisionRecord
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import ai_engine
 from ai_engine.cli.application import retrainer
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from tests.envs.log.logs import AGENT, home_at, moment, record
 

@@ -16,7 +16,7 @@ from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import estimated_behavior, open_workspace
 from envs.errors import DataError, HomeError, RetrainerError, SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification

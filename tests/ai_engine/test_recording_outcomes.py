@@ -14,7 +14,7 @@ from ai_engine.continuous_learning import writer as writing
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
-from envs.journal_errors import JournalLockedError
+from envs.journal.errors import JournalLockedError
 from envs.observation import ObservationField, ObservationSpecification
 from envs.specification import AgentSpecification
 

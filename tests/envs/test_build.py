@@ -17,7 +17,7 @@ from envs.build import build_dataset, dataset_from_records
 from envs.dataset import EMBARGO, Dataset
 from envs.errors import DataError, RecordError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.splits import split_of

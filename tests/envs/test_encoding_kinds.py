@@ -22,7 +22,7 @@ from envs.encoding.features import MAXIMUM_CATEGORIES
 from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.infer import infer_specification
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord

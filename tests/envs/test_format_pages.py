@@ -14,8 +14,8 @@ from envs.importing.prometheus_options import POINTS
 from envs.importing.readers import FORMATS, MAXIMUM_ROW
 from envs.importing.span_presets import PRESETS
 from envs.values import MAXIMUM_DEPTH
-from tests.envs.import_reading import good, read, records
-from tests.envs.prometheus_history import ANSWERS, replaying_server
+from tests.envs.importing.import_reading import good, read, records
+from tests.envs.importing.prometheus_history import ANSWERS, replaying_server
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -14,7 +14,7 @@ from envs.declaration import from_table, to_table
 from envs.encoding.stacking import RunningHistory
 from envs.errors import RecordError, SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from envs.observation import ObservationField, ObservationSpecification, with_history
 from envs.specification import AgentSpecification

@@ -20,7 +20,7 @@ from ai_engine.deploy import Agent, Policy, Registry
 from envs.build import build_dataset
 from envs.errors import ArtefactError, HomeError, SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.record import DecisionRecord
 
 CALM, BUSY = {"load": 0.4, "queue": 3.0}, {"load": 0.9, "queue": 12.0}

@@ -16,7 +16,7 @@ from algorithms.policy import Policy
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from envs.observation import with_history
 

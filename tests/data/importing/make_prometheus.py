@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from envs.importing.readers import reader_of
-from tests.envs.prometheus_history import ANSWERS, OPTIONS, ask, asked, real_server, replaying_server
+from tests.envs.importing.prometheus_history import ANSWERS, OPTIONS, ask, asked, real_server, replaying_server
 
 BROKEN = {"query": "rate(app_load", "start": "1767225599.999", "end": "1767232799.999", "step": "60.000"}
 

@@ -18,8 +18,8 @@ from envs.importing.importer import import_files
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
-from tests.envs.import_reading import good, read, records
-from tests.envs.import_samples import stored
+from tests.envs.importing.import_reading import good, read, records
+from tests.envs.importing.import_samples import stored
 from tests.envs.samples import KEY, episode, numbered, record, simulated
 from tests.envs.samples import specification as declared_as
 

@@ -20,7 +20,7 @@ from envs.exporting.parquet import export_parquet
 from envs.home import Home
 from envs.importing.importer import import_files
 from envs.record import DecisionRecord
-from tests.envs.import_samples import rows, stored
+from tests.envs.importing.import_samples import rows, stored
 
 
 def exported(records: list[DecisionRecord], path: Path) -> Path:
@@ -78,7 +78,7 @@ def test_any_records_come_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, content: list[dict[str, Any]], alike: bool
 ) -> None:
     """Through the file and the reader; the content hashes are equal, so importing them again adds nothing."""
-    from tests.envs.import_reading import good, read
+    from tests.envs.importing.import_reading import good, read
 
     if alike:
         content = [content[0]] * len(content)

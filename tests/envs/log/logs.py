@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from envs.dataset import Dataset
 from envs.guardrail import GuardrailSpecification
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_rows import Event
+from envs.journal.journal import Journal
+from envs.journal.rows import Event
 from envs.log.outcome import OutcomeEvent
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord

@@ -14,7 +14,7 @@ from ai_engine.continuous_learning import LearningPipeline
 from envs.build import build_dataset
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log import rows
 from envs.log import table as tables
 from envs.log.sealing import seal

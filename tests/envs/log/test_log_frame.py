@@ -8,7 +8,7 @@ from typing import Any
 from logs import AGENT, home_at, record
 
 import ai_engine
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.exclusions import exclude
 
 PLAIN: dict[str, Any] = {"reward": "", "worst_class": "", "guardrails": (), "reward_range": None}

@@ -14,7 +14,7 @@ from envs.build import build_dataset
 from envs.columns import load_columns, save_columns
 from envs.errors import DataError
 from envs.home import Home
-from envs.journal import AppendResult, Journal
+from envs.journal.journal import AppendResult, Journal
 from envs.log import erasing, forgetting
 from envs.log.compaction import compact
 from envs.log.datasets import list_datasets, reopen

@@ -19,8 +19,8 @@ from envs.dataset import Dataset
 from envs.errors import DataError, RecordError
 from envs.expression import Expression
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_rows import Event
+from envs.journal.journal import Journal
+from envs.journal.rows import Event
 from envs.log.arithmetic import ColumnExpression
 from envs.log.exclusions import exclude
 from envs.log.outcome import join

@@ -14,8 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from envs.build import build_dataset
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
 from envs.log import sealing
 from envs.log.compaction import compact
 from envs.log.forgetting import forget

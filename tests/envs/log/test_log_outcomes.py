@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
-from envs.journal import AppendResult, Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import AppendResult, Journal
+from envs.journal.reading import LogReader
 from envs.log.outcome import OutcomeEvent, join
 from envs.record import DecisionRecord
 from tests.envs.log.logs import AGENT, NOON, home_at, moment, outcome, record

@@ -16,11 +16,11 @@ from ai_engine.log_keeping import log_exclude
 from envs.build import build_dataset
 from envs.errors import BusyError, DataError
 from envs.home import Home
-from envs.journal import Journal
-from envs.journal_file import JournalFile
-from envs.journal_notes import add_note
-from envs.journal_reading import LogReader
-from envs.journal_sealed import KEYS_LOST
+from envs.journal.file import JournalFile
+from envs.journal.journal import Journal
+from envs.journal.notes import add_note
+from envs.journal.reading import LogReader
+from envs.journal.sealed import KEYS_LOST
 from envs.log import forgetting, sealing, table
 from envs.log.compaction import compact
 from envs.log.datasets import reopen
@@ -73,7 +73,7 @@ def test_an_outcome_that_is_sealed_before_its_decision_is_reached_is_joined(
     home = home_at(tmp_path, **PLAIN)
     journal = Journal(home.journal_path)
     journal.append([outcome("last", reward=2.0), *(record(f"d{number}") for number in range(6)), record("last")])
-    monkeypatch.setattr("envs.journal_reading.PAGE", 4)
+    monkeypatch.setattr("envs.journal.reading.PAGE", 4)
     reader = iter(LogReader(journal, AGENT))
     found = [next(reader) for _ in range(4)]
     seal(home, keep=6)  # the outcome leaves, its decision stays

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 import ai_engine
 from envs.errors import SpecificationError
 from envs.home import Home
-from envs.journal import Journal
+from envs.journal.journal import Journal
 from envs.log.exclusions import exclude
 from envs.log.sealing import seal
 from tests.envs.log.logs import AGENT, home_at, moment, outcome, record

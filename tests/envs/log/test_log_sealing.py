@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 
 from envs.errors import BusyError, DataError, DuplicateRecordError, MissingExtraError
 from envs.home import Home
-from envs.journal import AppendResult, Journal
-from envs.journal_reading import LogReader
+from envs.journal.journal import AppendResult, Journal
+from envs.journal.reading import LogReader
 from envs.log import sealing
 from envs.log.locking import sealing_lock
 from envs.log.sealing import seal
@@ -145,7 +145,7 @@ def test_a_reader_that_is_overtaken_by_sealing_reads_everything_once(
 ) -> None:
     home, journal = filled(tmp_path)
     before = content(home)
-    monkeypatch.setattr("envs.journal_reading.PAGE", 4)
+    monkeypatch.setattr("envs.journal.reading.PAGE", 4)
     for overtaken_at in (0, 3, 9, 25):
         reader = iter(LogReader(Journal(home.journal_path), AGENT))
         found = [next(reader) for _ in range(overtaken_at)]
@@ -213,7 +213,7 @@ def test_a_sealed_log_without_deltalake_says_what_to_install(tmp_path: Path, mon
             raise ImportError("No module named 'deltalake'", name="deltalake")
         return real(name, *rest)
 
-    monkeypatch.setattr("envs.journal_sealed.import_module", absent)
+    monkeypatch.setattr("envs.journal.sealed.import_module", absent)
     with pytest.raises(MissingExtraError, match=r'needs deltalake; install it: pip install "retrainer\[train\]"'):
         list(journal.read(AGENT))
     assert journal.counts() == {AGENT: 6} and journal.append([record("new")]).added == 1

@@ -1,0 +1,1 @@
+"""The journal: a SQLite file that many processes append decisions and outcomes to, durable when they return."""

@@ -1,0 +1,172 @@
+"""The journal's file: its tables, how it is opened, and how an older one becomes a present one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import zlib
+from pathlib import Path
+
+from envs.errors import JournalError
+from envs.journal.errors import DamagedContentError
+from envs.storage import make_directory, synchronise_directory
+
+SCHEMA_VERSION = 2
+APPLICATION_ID = 0x52545231  # "RTR1"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    decision_id TEXT,
+    agent TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    episode_id TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    shadow INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    content TEXT NOT NULL
+);
+-- A shadow policy decides beside the live one, at the same step of the same episode.
+CREATE UNIQUE INDEX IF NOT EXISTS steps ON events (agent, episode_id, step) WHERE shadow = 0;
+CREATE INDEX IF NOT EXISTS events_of_agent ON events (agent, sequence);
+CREATE INDEX IF NOT EXISTS outcomes ON events (decision_id) WHERE decision_id IS NOT NULL;
+CREATE TRIGGER IF NOT EXISTS one_tenant_an_episode BEFORE INSERT ON events WHEN NEW.shadow = 0 BEGIN
+    SELECT RAISE(ABORT, 'another tenant') WHERE NEW.tenant <> (
+        SELECT tenant FROM events WHERE shadow = 0 AND agent = NEW.agent AND episode_id = NEW.episode_id LIMIT 1);
+END;
+-- What is known beside the events, in the same order: exclusions, what was sealed, what was forgotten.
+CREATE TABLE IF NOT EXISTS notes (
+    sequence INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    content TEXT NOT NULL
+);
+-- The same on other pages: one damaged page must not take all that is known with it.
+CREATE TABLE IF NOT EXISTS notes_mirror (
+    sequence INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    content TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS note_written AFTER INSERT ON notes BEGIN
+    INSERT INTO notes_mirror SELECT * FROM notes WHERE sequence = NEW.sequence;
+END;
+CREATE TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON notes BEGIN
+    DELETE FROM notes_mirror WHERE sequence = OLD.sequence;
+END;
+-- Hashes of the events, steps and episodes that left for the table: the same must not be recorded again.
+CREATE TABLE IF NOT EXISTS sealed_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+FROM_VERSION_1 = """
+INSERT INTO events SELECT sequence, event_id, NULL, agent, tenant, episode_id, step, shadow, crc32(content), content
+    FROM records ORDER BY sequence;
+DROP TABLE records;
+"""
+
+
+def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection to the journal at ``path``, which is created where it is absent.
+
+    What may only be read, in a home of someone else's or on a read-only disk, is opened for reading.
+
+    Raises:
+        JournalError: it is no journal, or of a later version.
+        DamagedContentError: its mending was killed half-way.
+        sqlite3.Error, OSError: it cannot be opened or written.
+    """
+    if replacing(path).exists():
+        raise DamagedContentError("it is about to be replaced")
+    existed = path.exists()
+    make_directory(path.parent)
+    writable = not existed or all(os.access(item, os.W_OK) for item in (path, path.parent))
+    name = str(path) if writable else _reading(path)
+    connection = sqlite3.connect(name, uri=not writable, timeout=timeout, isolation_level=None, check_same_thread=False)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            problem = f"has the format {version}, known is {SCHEMA_VERSION}"
+            raise JournalError(problem, where=str(path), remedy="upgrade retrainer")
+        if tables and application not in (0, APPLICATION_ID):
+            raise JournalError("is not a retrainer journal", where=str(path), remedy="move it away")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if not writable:
+            connection.execute("PRAGMA query_only = ON")
+            if tables and version < SCHEMA_VERSION:
+                problem = f"has the format {version}, which can only be read once it was written by this version"
+                raise JournalError(problem, where=str(path), remedy="open it where it may be written")
+            return connection
+        _write_ahead(connection, timeout)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA cache_size = -16000")  # kB: the pages of a large transaction, written once
+        connection.execute("PRAGMA secure_delete = ON")  # what left or was forgotten must not stay on free pages
+        if version < SCHEMA_VERSION:
+            _create(connection)
+        if not existed:
+            synchronise_directory(path.parent)
+        # From here on the journal waits for others itself: SQLite sleeps for up to 0.1 s between two attempts.
+        connection.execute("PRAGMA busy_timeout = 0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def replacing(path: Path) -> Path:
+    """What a journal that does not open is being replaced with; there only for that moment."""
+    return path.with_name(f"{path.name}-replacing")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    # Two processes may be here at once: what the first has done the second finds.
+    connection.create_function("crc32", 1, lambda text: zlib.crc32(text.encode()), deterministic=True)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "records" in tables:  # its indices are renamed by being made anew
+                connection.execute("DROP INDEX IF EXISTS steps")
+            for statement in _statements(SCHEMA + (FROM_VERSION_1 if "records" in tables else "")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> list[str]:
+    """A script's statements: ``executescript`` would end the transaction that they belong to."""
+    out, pending = [], ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            out.append(pending)
+            pending = ""
+    return out
+
+
+def _reading(path: Path) -> str:
+    # Without a write-ahead log nobody writes; then no shared memory is needed, which could not be made here.
+    alone = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+    return f"{path.absolute().as_uri()}?mode=ro{alone}"
+
+
+def _write_ahead(connection: sqlite3.Connection, timeout: float) -> None:
+    # The change of mode does not wait for a lock as other statements do.
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,0 +1,219 @@
+"""Where rows come from: CSV, frames, patterns, an object store. The same rows are the same records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+
+import ai_engine
+from envs.errors import DataError
+from envs.home import Home
+from envs.importing.importer import import_files
+from envs.importing.reader_csv import open_reader
+from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, stored
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.create(tmp_path / "home", split_key=bytes(32))
+    home.declare(SPECIFICATION)
+    return home
+
+
+def flat(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as one writes them into a table: observation.0, observation.1."""
+    return [
+        {name: value for name, value in row.items() if name != "observation"}
+        | {f"observation.{index}": value for index, value in enumerate(row["observation"])}
+        for row in content
+    ]
+
+
+def csv_text(content: list[dict[str, Any]], **dialect: Any) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, content[0].keys(), **dialect)
+    writer.writeheader()
+    writer.writerows(content)
+    return out.getvalue()
+
+
+def reference(tmp_path: Path) -> list[Any]:
+    other = Home.create(tmp_path / "reference")
+    other.declare(SPECIFICATION)
+    import_files(other, "scaling", [jsonl(tmp_path / "reference.jsonl", rows())])
+    return stored(other)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_gives_the_same_records(home: Home, tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("\ufeff" + csv_text(flat(rows()), delimiter=delimiter), encoding="utf-8")
+    assert import_files(home, "scaling", [path]).added == 12
+    assert stored(home) == reference(tmp_path)
+
+
+def test_csv_cells_are_what_json_says_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    said = {
+        "event_id": "007", "action": "up", "outcome.note": 'a "b",\n c', "outcome.n": "12", "outcome.code": "0012",
+        "outcome.x": "-1.5e3", "outcome.yes": "True", "outcome.tags": '["a", 1]', "metadata": '{"k": null}',
+        "outcome.nothing": "", "observation.z.y": "1", "propensity": "NaN",
+    }  # fmt: skip
+    path.write_text(csv_text([said]))
+    ((row,),) = [batch.rows for batch in open_reader(str(path), {}).batches() if batch.rows]
+    assert row.row == 2 and row.content.pop("propensity") != row.content
+    assert row.content == {
+        "event_id": "007", "action": "up", "metadata": {"k": None}, "observation": {"z": {"y": 1}},
+        "outcome": {"note": 'a "b",\n c', "n": 12, "code": "0012", "x": -1500.0, "yes": True, "tags": ["a", 1]},
+    }  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.text('a",\n;é\r', max_size=4), st.text("xy", min_size=1, max_size=3)), min_size=1, max_size=9)
+)
+def test_whatever_a_csv_writer_quotes_is_read_back_from_any_place(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str]]
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "log.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(
+            csv_text([{"metadata.a": first, "policy": second} for first, second in cells], quoting=csv.QUOTE_ALL)
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("envs.importing.reader_csv.BATCH", 2)
+        batches = list(open_reader(str(path), {"delimiter": ","}).batches())
+        found = [row for batch in batches for row in batch.rows]
+        assert [row.rejected for row in found] == [None] * len(cells)
+        assert [(row.content.get("metadata.a", row.content.get("metadata", {}).get("a", "")), row.content["policy"])
+                for row in found] == cells  # fmt: skip
+        for index, batch in enumerate(batches):
+            behind = [row for later in batches[index + 1 :] for row in later.rows]
+            again = open_reader(str(path), {"delimiter": ","}).batches(batch.position)
+            assert [row for later in again for row in later.rows] == behind
+
+
+SPOILT = {
+    "an open quote": ('"', "is not CSV (a quote is not closed)"),
+    "a cell too many": ("1,2,3,4,5,6,7,8,9,10,11", "has 11 cells, the first line 10"),
+    "text behind a quote": ('"a"b', "is not CSV (',' expected after '\"')"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_bad_line_spoils_no_other(home: Home, tmp_path: Path, case: str) -> None:
+    line, problem = SPOILT[case]
+    lines = csv_text(flat(rows())).splitlines()
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([*lines[:4], line, *lines[4:]]) + "\n")
+    assert refused(home, path).startswith(f"{path}:5: row: {problem}; ")
+    assert import_files(home, "scaling", [path], keep_good=True).added == 12
+
+
+@pytest.mark.parametrize("heading", ["a,a", '"a', "observation,observation.x", "\x00"])
+def test_a_bad_heading_is_named(home: Home, tmp_path: Path, heading: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(f"{heading}\n1,2\n")
+    assert refused(home, path).startswith(f"{path}:1: row: ")
+
+
+@pytest.mark.parametrize("kind", ["pandas", "pandas flat", "polars", "polars flat", "arrow"])
+def test_frames_give_the_same_records(home: Home, tmp_path: Path, kind: str) -> None:
+    content = flat(rows()) if kind.endswith("flat") else rows()
+    frames: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.Table.from_pylist}
+    frame = frames[kind.split()[0]](content)
+    if kind == "pandas":
+        frame["timestamp"] = pd.to_datetime(frame["timestamp"])
+        frame.loc[3, "reward"] = None  # pandas writes NaN for it
+    report = ai_engine.import_log("scaling", frame, home=home)
+    assert report.added == 12
+    expected = reference(tmp_path)
+    found = stored(home)
+    if kind == "pandas":
+        assert found[3].reward is None
+        found.pop(3)
+        expected.pop(3)
+    assert found == expected
+    assert ai_engine.import_log("scaling", [frame], home=home).added == 0
+
+
+def test_bad_rows_of_a_frame_are_named(home: Home) -> None:
+    frame = pl.DataFrame(rows(propensity=0.0))
+    with pytest.raises(Exception, match="frame:1: propensity: 0 is not a probability"):
+        import_files(home, "scaling", [frame])
+    with pytest.raises(DataError, match="int is no file and no frame"):
+        import_files(home, "scaling", [3])
+
+
+def test_patterns_name_files(home: Home, tmp_path: Path) -> None:
+    for index, part in enumerate((rows()[:4], rows()[4:8], rows()[8:])):
+        jsonl(tmp_path / f"part-{index}.jsonl", part)
+    assert import_files(home, "scaling", [str(tmp_path / "part-[01].jsonl")]).added == 8
+    assert import_files(home, "scaling", [f"{tmp_path}/part-*"]).rows == 12
+    assert "no file is named like that" in refused(home, tmp_path / "other-*.jsonl")
+
+
+def test_formats_are_told_apart_or_named(home: Home, tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "log.data")
+    assert import_files(home, "scaling", [tmp_path / "log.data"]).added == 12
+    (tmp_path / "table.txt").write_text(csv_text(flat(rows())))
+    assert import_files(home, "scaling", [tmp_path / "table.txt"], format_name="csv").duplicates == 12
+    with pytest.raises(DataError, match="'xml' is not a format; known are jsonl, csv, parquet"):
+        import_files(home, "scaling", [tmp_path / "table.txt"], format_name="xml")
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Any]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+        client.create_bucket(Bucket="imports")
+        yield client
+    server.stop()
+
+
+def test_objects_of_a_store(home: Home, tmp_path: Path, bucket: Any) -> None:
+    pq.write_table(pa.Table.from_pylist(rows()[8:]), tmp_path / "c.parquet")
+    for key, body in {
+        "logs/a.jsonl": "".join(json.dumps(row) + "\n" for row in rows()[:4]).encode(),
+        "logs/b.csv": csv_text(flat(rows()[4:8])).encode(),
+        "logs/c.parquet": (tmp_path / "c.parquet").read_bytes(),
+        "logs/below/d.jsonl": b"{",
+        "logs/e.jsonl.gz": b"\x1f\x8b\x08\x00",
+    }.items():
+        bucket.put_object(Bucket="imports", Key=key, Body=body)
+    assert import_files(home, "scaling", ["s3://imports/logs/?.jsonl", "s3://imports/logs/[bc].*"]).added == 12
+    assert stored(home) == reference(tmp_path)
+    for name, problem in (
+        ("s3://imports/logs/absent.jsonl", "does not exist"),
+        ("s3://imports/other/*", "no file is named like that"),
+        ("s3://imports/logs/e.jsonl.gz", "is compressed"),
+    ):
+        with pytest.raises(DataError) as caught:
+            import_files(home, "scaling", [name])
+        assert str(caught.value).startswith(f"{name}: {problem}; ")
+    with pytest.raises(Exception, match=r"s3://imports/logs/below/d\.jsonl:1: row: "):
+        import_files(home, "scaling", ["s3://imports/logs/below/d.jsonl"])
