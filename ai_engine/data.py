@@ -11,7 +11,7 @@ from typing import Any
 
 from ai_engine.reports.card_page import write_card
 from ai_engine.workspace import open_workspace
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card import DataCard
 from envs.card.portrait import portray
 from envs.errors import MissingExtraError

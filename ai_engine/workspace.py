@@ -16,7 +16,8 @@ from ai_engine.deploy.champion import bare_rule
 from ai_engine.deploy.registry import Registry
 from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.policy import BaseReference, Policy
-from envs.build import BuildReport, build_dataset
+from envs.build import build_dataset
+from envs.build_report import BuildReport
 from envs.card import DataCard, build_card
 from envs.columns import save_columns
 from envs.dataset import Dataset

@@ -10,7 +10,7 @@ from ai_engine.reports.card_charts import course_panels
 from ai_engine.reports.formats import number, percent
 from ai_engine.reports.pages import render_page, write_page
 from ai_engine.reports.views import card_view
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card import DataCard
 from envs.card.portrait import Portrait
 

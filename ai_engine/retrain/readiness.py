@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card import build_card
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
 from envs.home import Home

@@ -25,7 +25,7 @@ from benchmarks.sealed.rivals import RivalQuestion, rival_question
 from benchmarks.sealed.window import Window
 from benchmarks.trust.gate_chain import select_gains
 from benchmarks.trust.worlds import explored, on_rows
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card import DataCard, build_card
 from envs.dataset import SELECT, Dataset
 from envs.specification import AgentSpecification

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card.advice import MINIMUM_FRACTION, decisions_per_day, exploration_advice, patience_advice
 from envs.card.detectors import detect
 from envs.card.evidence import Evidence, gather_evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card.drift import drift
 from envs.card.evidence import Evidence, complete_episodes
 from envs.card.findings import Finding

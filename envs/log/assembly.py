@@ -18,7 +18,8 @@ from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
 if TYPE_CHECKING:
-    from envs.build import BuildReport, HomeLike
+    from envs.build import HomeLike
+    from envs.build_report import BuildReport
     from envs.dataset import Dataset
 
 ATTEMPTS = 5  # to read what sealing or forgetting moves meanwhile

@@ -32,7 +32,7 @@ from envs.probabilities import root_rows, unfloored
 from envs.specification import AgentSpecification
 
 if TYPE_CHECKING:
-    from envs.build import BuildReport
+    from envs.build_report import BuildReport
 
 SEEN = ("observation_form", "observation_numbers", "observation_texts")
 NEXT = ("next_form", "next_numbers", "next_texts")
@@ -71,7 +71,7 @@ def load(
     retired: frozenset[str],
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of a log; arguments and errors as of :func:`envs.build.dataset_from_records`."""
-    from envs.build import BuildReport
+    from envs.build_report import BuildReport
 
     log = group(source, specification, now, exclusions)
     earned = earn(source, log, specification)

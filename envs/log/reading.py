@@ -19,7 +19,7 @@ from envs.record import DecisionRecord, trusted
 from envs.specification import AgentSpecification
 
 if TYPE_CHECKING:
-    from envs.build import BuildReport
+    from envs.build_report import BuildReport
     from envs.dataset import Dataset
     from envs.journal.journal import Journal
 

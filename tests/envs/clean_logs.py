@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.dataset import Dataset
 from envs.observation import ObservationField, ObservationSpecification
 from envs.specification import AgentSpecification

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.build import BuildReport, dataset_from_records
+from envs.build import dataset_from_records
+from envs.build_report import BuildReport
 from envs.dataset import Dataset
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from envs.build import BuildReport, dataset_from_records
+from envs.build import dataset_from_records
+from envs.build_report import BuildReport
 from envs.card import DataCard, build_card
 from envs.card.evidence import Evidence
 from envs.dataset import Dataset

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from envs.build import BuildReport
+from envs.build_report import BuildReport
 from envs.card import build_card
 from envs.card.carry_over import LEVEL, carry_over
 from envs.dataset import Dataset

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envs.build import BuildReport, build_dataset
+from envs.build import build_dataset
+from envs.build_report import BuildReport
 from envs.dataset import Dataset
 from envs.errors import DataError, RecordError
 from envs.expression import Expression
