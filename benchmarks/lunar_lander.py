@@ -5,7 +5,7 @@ At 30 % noise almost half of the episodes crash and the upper quartile of the re
 the one that was logged. The horizon forbids any proof from the log; ``recommended``, played greedily, is
 what the models' cautious word is worth.
 
-    python -m benchmarks.lunar_lander [--quick] [--json]
+    python -m benchmarks.lunar_lander [--quick] [--json] [--noise 0.3]
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def write_log(path: Path, noise: float, seed: int, decisions: int) -> list[float
 
 def main() -> None:
     """Measure."""
-    options = arguments(__doc__)
+    options = arguments(__doc__, noise=(float, 0.0, "only the logs of this noise; 0 for all"))
     rows = []
-    for noise, seed in CASES[:1] if options.quick else CASES:
+    cases = [case for case in CASES if options.noise in (0.0, case[0])]
+    for noise, seed in cases[:1] if options.quick else cases:
         with tempfile.TemporaryDirectory() as folder:
             log, home = Path(folder) / "lunar.jsonl", Path(folder) / "home"
             logged = write_log(log, noise, seed, DECISIONS // 2 if options.quick else DECISIONS)
