@@ -191,7 +191,8 @@ class SealedTable:
             try:
                 with open_file(uri) as source:
                     file = pq.ParquetFile(source)
-                    present = [name for name in wanted if name in file.schema_arrow.names]
+                    known = set(file.schema_arrow.names)
+                    present = [name for name in wanted if name in known]
                     for batch in file.iter_batches(size, columns=present, use_threads=True):
                         yield completed(batch, wanted)
             except FileNotFoundError:
