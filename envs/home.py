@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +52,10 @@ class Home:
         self.models_path = self.path / "models" / "retrained"
         if not self.configuration_path.is_file():
             raise HomeError(f"there is no {CONFIGURATION}", where=str(self.path), remedy=_init(path))
+        # The file may be written by hand; the key must stand before the first record.
+        if not self.journal_path.exists() and not (self.data_path / "split_key").exists():
+            with suppress(OSError):  # who may only look needs none yet
+                _create_key(self.data_path, secrets.token_bytes(32))
 
     def __repr__(self) -> str:
         return f"Home({str(self.path)!r})"
@@ -104,10 +108,8 @@ class Home:
         try:
             for part in ("data", "runs", "models/retrained"):
                 make_directory(folder / part)
-            key = split_key or secrets.token_bytes(32)
-            keys = LocalStorage(folder / "data", mode=0o600)
             if not (folder / "data" / "journal.sqlite").exists():
-                keys.create_if_absent("split_key", key.hex().encode() + b"\n")
+                _create_key(folder / "data", split_key or secrets.token_bytes(32))
             LocalStorage(folder).create_if_absent(CONFIGURATION, HEADER.encode())
         except OSError as error:
             problem = f"cannot be created ({error.strerror or error})"
@@ -125,9 +127,6 @@ class Home:
             HomeError: it is lost or damaged; another key would move data between train and final.
         """
         path = self.data_path / "split_key"
-        if not path.exists() and not self.journal_path.exists():
-            content = secrets.token_bytes(32).hex().encode() + b"\n"
-            LocalStorage(self.data_path, mode=0o600).create_if_absent("split_key", content)
         try:
             key = bytes.fromhex(path.read_text())
         except PermissionError:
@@ -270,6 +269,10 @@ class Home:
 def _parsed(text: str) -> Mapping[str, Any]:
     """A configuration as plain values, which nobody changes; parsing with comments kept takes its time."""
     return tomlkit.parse(text).unwrap()
+
+
+def _create_key(data: Path, key: bytes) -> None:
+    LocalStorage(data, mode=0o600).create_if_absent("split_key", key.hex().encode() + b"\n")
 
 
 def _init(path: object) -> str:

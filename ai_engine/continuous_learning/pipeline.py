@@ -291,7 +291,11 @@ class LearningPipeline:
         return record if validator is None else validator.conform(record, where=where or f"agent {record.agent}")
 
     def _validator(self, agent: str) -> Validator | None:
-        """The agent's validator, or ``None`` where it is undeclared; read again when the file has changed."""
+        """The agent's validator, read again when the file has changed.
+
+        ``None`` where the agent is undeclared, or what is declared of its actions is a draft that was read off its
+        log: to look at a log must not stop who records it.
+        """
         try:
             state = os.stat(self._configuration_name)
         except OSError as error:
@@ -311,7 +315,7 @@ class LearningPipeline:
         specification = self.home.specification(agent)
         with contextlib.suppress(OSError):  # each declaration that records were checked by is stored with them
             self.home.keep(specification)
-        return Validator(specification)
+        return None if "actions" in specification.inferred else Validator(specification)
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

@@ -42,6 +42,7 @@ class Agent:
         explore: share of decisions drawn uniformly from the allowed actions.
         limits: ``{action: {"cooldown": seconds, "forbidden_when": expression}}``; applied before the draw.
         version: your version of the rule; change it whenever the rule changes.
+        horizon: most decisions of an episode; 1 where each decision stands alone, and where it is not given.
         home: the home or its folder; else the one that is found, else the current folder becomes one.
         seed: makes draws and event ids repeatable; by default they are the operating system's.
 
@@ -59,12 +60,13 @@ class Agent:
         explore: float = 0.0,
         limits: Mapping[Action, Mapping[str, Any]] | None = None,
         version: str = DEFAULT_VERSION,
+        horizon: int | None = None,
         home: Home | str | Path | None = None,
         seed: int | None = None,
     ) -> None:
         self.name = name
         self.home = Home.find(home, create=home is None)
-        self._arguments = (actions, explore, version)
+        self._arguments = (actions, explore, version, horizon)
         self._seed = seed
         self._random: UniformSource = SYSTEM_RANDOM if seed is None else random.Random(seed)
         self._lock = threading.RLock()
@@ -72,7 +74,7 @@ class Agent:
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
-        specification = declared_specification(self.home, name, actions, explore, version)
+        specification = declared_specification(self.home, name, actions, explore, version, horizon)
         self._rule = policy if policy is not None or specification is None else self.home.rule(name)
         if specification is None and (not actions or policy is None):
             missing = "actions" if not actions else "policy"
@@ -276,14 +278,14 @@ class Agent:
         self._next_check = time.monotonic() + REFRESH_SECONDS
 
     def _declare(self, observation: Any) -> None:
-        actions, explore, version = self._arguments
+        actions, explore, version, horizon = self._arguments
         with self._lock:
             if self._specification is not None:
                 return
             # Another process may have declared it since.
-            specification = declared_specification(self.home, self.name, actions, explore, version)
+            specification = declared_specification(self.home, self.name, actions, explore, version, horizon)
             if specification is None:
-                specification = new_specification(self.name, observation, actions or (), explore, version)
+                specification = new_specification(self.name, observation, actions or (), explore, version, horizon)
                 self.home.declare(specification)
             self._settle(specification)
 

@@ -17,7 +17,7 @@ DEFAULT_VERSION = "rule-1"
 
 
 def declared_specification(
-    home: Home, name: str, actions: Sequence[Action] | None, explore: float, version: str
+    home: Home, name: str, actions: Sequence[Action] | None, explore: float, version: str, horizon: int | None = None
 ) -> AgentSpecification | None:
     """The declaration of an agent, ``None`` where there is none yet.
 
@@ -34,6 +34,8 @@ def declared_specification(
         given.append(("explore", "explore", explore, specification.explore))
     if version != DEFAULT_VERSION:
         given.append(("version", "rule_version", version, specification.rule_version))
+    if horizon is not None:
+        given.append(("horizon", "horizon", horizon, specification.horizon))
     for argument, key, value, declared in given:
         if value != declared:
             raise SpecificationError(
@@ -45,11 +47,12 @@ def declared_specification(
 
 
 def new_specification(
-    name: str, observation: Any, actions: Sequence[Action], explore: float, version: str
+    name: str, observation: Any, actions: Sequence[Action], explore: float, version: str, horizon: int | None = None
 ) -> AgentSpecification:
     """The declaration of an agent that was told its actions, its observation read off the first one seen.
 
-    One observation shows names and kinds, not ranges: numbers stay unbounded.
+    One observation shows names and kinds, not ranges: numbers stay unbounded. Without ``horizon`` it is 1 and not
+    confirmed, and a log of longer episodes is not graded by it.
 
     Raises:
         SpecificationError, RecordError: the observation or the actions cannot be declared.
@@ -62,7 +65,8 @@ def new_specification(
         actions=tuple(actions),
         explore=explore,
         rule_version=version,
-        inferred=("observation", "horizon", "unit"),
+        horizon=horizon or 1,
+        inferred=("observation", *(() if horizon else ("horizon",)), "unit"),
     )
 
 

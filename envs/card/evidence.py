@@ -51,6 +51,8 @@ class Evidence:
         carried: whether actions reach later episodes of their unit; ``None`` where nothing was tested.
         marginal: the reference policy's weights at the step that they reach least, where states were shown to
             be states and whole episodes have too little overlap; else ``None``.
+        longest: decisions of the longest episode.
+        beyond: decisions behind the horizon, which no return counts.
     """
 
     decisions: int
@@ -71,6 +73,8 @@ class Evidence:
     history: HistoryTest | None = None
     carried: CarryOver | None = None
     marginal: Overlap | None = None
+    longest: int = 0
+    beyond: int = 0
 
     @property
     def true_propensities(self) -> bool:
@@ -111,6 +115,8 @@ def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> 
         constant_reward=len(dataset) > 0 and not np.ptp(dataset.rewards) and not np.ptp(episode_returns(dataset)),
         logged_share=float(logged.mean()) if len(dataset) else 0.0,
         smallest=float(dataset.propensities[logged].min()) if logged.any() else math.nan,
+        longest=int(dataset.lengths.max(initial=0)),
+        beyond=int(np.maximum(dataset.lengths - dataset.specification.horizon, 0).sum()),
     )
     if basic.units < 2 or basic.actions_tried < 2:
         return basic

@@ -169,7 +169,23 @@ def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Fi
                 "record terminated, or declare a shorter horizon",
             )
         )
+    if "horizon" in specification.inferred and evidence.beyond > LARGEST_BEYOND * evidence.decisions:
+        # A draft that was made of the first decision knows one; of a log that was shorter then, too few.
+        found.append(
+            Finding(
+                "undeclared_horizon",
+                "error",
+                f"episodes have up to {evidence.longest:,} decisions, and nobody declared that only the first "
+                f"{specification.horizon:,} count",
+                f"{evidence.beyond:,} of {evidence.decisions:,} decisions would count for nothing",
+                f"declare horizon = {evidence.longest} in [agents.{specification.name}] and remove it from inferred",
+            )
+        )
     return found
+
+
+LARGEST_BEYOND = 0.01
+"""Share of decisions behind a horizon that was only inferred."""
 
 
 def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:

@@ -22,5 +22,6 @@ def grades_by_horizon(dataset: Dataset) -> dict[int, str]:
 
 
 def _grade(dataset: Dataset, horizon: int) -> str:
-    specification = replace(dataset.specification, horizon=horizon)
+    inferred = tuple(name for name in dataset.specification.inferred if name != "horizon")  # it is asked for
+    specification = replace(dataset.specification, horizon=horizon, inferred=inferred)
     return grade_log(gather_evidence(replace(dataset, specification=specification)), specification)[0]

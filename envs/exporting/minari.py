@@ -77,7 +77,7 @@ def export_minari(
     from envs.exporting.grouping import EpisodeFile
     from envs.exporting.minari_spaces import action_space, observation_space, optional_booleans
 
-    target = Path(path)
+    target = Path(path).absolute()  # Minari joins a relative one to itself
     if target.exists():
         raise DataError("is there already", where=str(path), remedy="name another folder, or remove it")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ import pytest
 import ai_engine
 from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy import Agent
-from envs.errors import SpecificationError
+from envs.errors import RecordError, SpecificationError
 from envs.home import Home
+from envs.journal.journal import Journal
 
 
 def test_a_recorded_agent_gets_a_draft_when_it_is_first_looked_at(tmp_path: Path) -> None:
@@ -30,6 +31,38 @@ def test_a_recorded_agent_gets_a_draft_when_it_is_first_looked_at(tmp_path: Path
     assert home.agents() == ["scaling"] and draft.actions == ("hold", "up") and "actions" in draft.inferred
     with pytest.raises(SpecificationError, match="agent elsewhere: is not declared"):
         ai_engine.inspect("elsewhere", home=home)
+
+
+def test_looking_at_a_log_does_not_stop_who_records_it(tmp_path: Path) -> None:
+    """The draft knows what was seen; the next action is recorded, and the next look names it."""
+    home = Home.create(tmp_path)
+    with LearningPipeline(home) as pipeline:
+        for action in ("restart", "wait"):
+            pipeline.record_action("healing", action, {"load": 0.5}, reward=1.0, propensity=0.5)
+        ai_engine.inspect("healing", home=home)
+        pipeline.record_action("healing", "failover", {"load": 0.5, "region": "a"}, reward=1.0, propensity=0.5)
+        assert Journal(home.journal_path).counts() == {"healing": 3}
+        with pytest.raises(RecordError, match="is not a declared field"):
+            ai_engine.inspect("healing", home=home)
+
+
+def test_a_horizon_that_nobody_declared_grades_no_longer_episodes(tmp_path: Path) -> None:
+    """An agent's draft is made of its first decision; episodes of five must not be judged by their first."""
+    for horizon in (None, 5):
+        home = Home.create(tmp_path / f"{horizon}")
+        agent = Agent(
+            "scaling", policy=lambda _: "up", actions=["hold", "up"], explore=0.9, horizon=horizon, home=home, seed=1
+        )
+        for episode in range(150):
+            for step in range(5):
+                decision = agent.decide({"load": (episode * 7 + step) % 11 / 11}, episode_id=f"e{episode}")
+                reward = float(decision.action == "up") + (episode * 3 + step) % 5
+                agent.record(decision, reward=reward, terminated=step == 4)
+        agent.close()
+        card = ai_engine.inspect("scaling", home=home).card
+        told = [finding for finding in card.findings if finding.code == "undeclared_horizon"]
+        assert [card.grade == "D", bool(told)] == [horizon is None] * 2
+    assert "horizon" not in home.specification("scaling").inferred
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,15 @@ def test_a_field_that_is_no_number_is_named(value: Any) -> None:
         Expression("1 + queue.depth").evaluate({})
 
 
+def test_a_field_that_is_not_there_is_said_with_those_that_are() -> None:
+    with pytest.raises(RecordError, match=r"'-cost' in reward reads it; there are latency, success$"):
+        Expression("-cost", "reward").evaluate({"success": True, "latency": 2})
+    with pytest.raises(RecordError, match=r"the expression '-cost' reads it; there are none$"):
+        Expression("-cost").evaluate({})
+    with pytest.raises(RecordError, match=r"f11, …$"):
+        Expression("-cost").evaluate({f"f{number:02}": 0 for number in range(99)})
+
+
 @pytest.mark.parametrize(
     "text", ["1 / zero", "log(zero)", "sqrt(-one)", "(-one) ** 0.5", "9.0 ** 9 ** 9", "one % zero", "'a'"]
 )

@@ -80,6 +80,13 @@ def test_search_order(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.Monke
     assert Home.find(tmp_path / "new", create=True).path == tmp_path / "new"
 
 
+def test_a_home_whose_file_was_written_by_hand_has_its_key_before_the_first_record(tmp_path: Path) -> None:
+    (tmp_path / "retrainer.toml").write_text("")
+    home = Home(tmp_path)
+    home.journal_path.touch()
+    assert Home(tmp_path).split_key == home.split_key and len(home.split_key) == 32
+
+
 def test_the_current_folder_becomes_a_home_when_asked(elsewhere: Path) -> None:
     assert Home.find(create=True).path == elsewhere
 

@@ -222,7 +222,7 @@ def test_an_undeclared_agent_is_declared_by_its_first_decision(tmp_path: Path) -
 
 
 def test_arguments_that_contradict_the_declaration_are_errors(home: Home) -> None:
-    for arguments in ({"actions": ["up", "down"]}, {"explore": 0.2}, {"version": "rule-9"}):
+    for arguments in ({"actions": ["up", "down"]}, {"explore": 0.2}, {"version": "rule-9"}, {"horizon": 9}):
         with pytest.raises(SpecificationError, match=f"{next(iter(arguments))} is .*declared is"):
             Agent("scaling", policy=rule, home=home, **arguments)  # type: ignore[arg-type]
     with pytest.raises(SpecificationError, match="neither a rule nor a champion"):

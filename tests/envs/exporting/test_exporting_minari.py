@@ -80,7 +80,8 @@ def log() -> tuple[AgentSpecification, list[DecisionRecord]]:
 
 def test_the_library_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     specification, made = log()
-    result = export_minari(iter(made), tmp_path / "scaling-v0", specification)
+    monkeypatch.chdir(tmp_path)
+    result = export_minari(iter(made), "scaling-v0", specification)
     assert (result.decisions, result.episodes, result.open_episodes, result.broken_episodes) == (19, 7, 1, 0)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     data = minari.load_dataset("scaling-v0")
