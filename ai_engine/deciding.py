@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from algorithms.policy.provenance import plain_json
 from envs.errors import DataError, RegistryError
 from envs.home import Home
 from tune_configs.gate.request import GateDecision
+
+HELD = "automation is held, release it to promote"
+MOVES_NOBODY = ("gate", "hold", "release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,39 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
         )
-        run.write("gate.json", result.to_json())
+        told = result if result.look else _standing_pass(workspace, run) or result
+        run.write("gate.json", told.to_json())
         write_run_report(
             workspace,
             run.path,
             tuned,
-            result,
+            told,
             seed=int(run.record["request"]["seed"]),
             created=str(run.record["created"]),
-            command=f"retrainer promote {result.version}" if result.decision == "promote" else "",
+            command=next_command(told, home),
         )
     follow(workspace.home, name)
     return result
+
+
+def next_command(result: GateResult, home: Home | str | Path | None = None) -> str:
+    """What is run after a gate's answer, with the home where it was named."""
+    command = f"retrainer gate {result.agent}"
+    if result.decision == "promote":
+        held = result.reason.endswith(HELD)
+        command = f"retrainer release {result.agent} --reason TEXT" if held else f"retrainer promote {result.agent}"
+    if home is None:
+        return command
+    return f"{command} --home {shlex.quote(str(home.path if isinstance(home, Home) else home))}"
+
+
+def _standing_pass(workspace: Workspace, run: Run) -> GateResult | None:
+    """The kept answer of a run, where it is a pass that no move of the champion has overtaken."""
+    kept, entries = run.read("gate.json"), workspace.registry.history(workspace.name)
+    if not kept or kept["decision"] != "promote":
+        return None
+    passed, *later = entries[kept["entry"] - 1 :]
+    return GateResult.of(passed) if all(entry.kind in MOVES_NOBODY for entry in later) else None
 
 
 def _finalists(workspace: Workspace, tuned: TuneResult) -> list[str]:
@@ -129,7 +154,7 @@ def _record(
         candidate = versions[0]
     look = decision.look if decision.alpha > 0 else 0
     held = registry.held(name) and decision.decision == "promote"
-    reason = f"{decision.reason}; automation is held, release it to promote" if held else decision.reason
+    reason = f"{decision.reason}; {HELD}" if held else decision.reason
     entry = registry.record_gate(
         name,
         decision=decision.decision,
@@ -157,12 +182,15 @@ def promote(
     reason: str = "",
     track: Sequence[str] | None = None,
 ) -> LedgerMove:
-    """Make a version champion: one that the last gate passed, or any when a person overrides.
+    """Make a version champion: one that a gate passed, or any when a person overrides.
+
+    Without a version it is that of the last gate which spent a look: one that could read nothing takes nothing back
+    of what one before it has shown.
 
     Trackers (``track``; by default those that the environment or the home names) follow it and never stop it.
 
     Raises:
-        RegistryError: no gate passed it, it is barred, automation is held, or a reason is missing.
+        RegistryError: no gate passed it, it is the champion or barred, automation is held, or a reason is missing.
     """
     found = Home.find(home)
     registry, parsed = Registry(found), parse_reference(reference)
@@ -173,19 +201,28 @@ def promote(
         return _moved(found, registry.override(parsed.agent, version, reason), track)
     gates = [entry for entry in registry.history(parsed.agent) if entry.kind == "gate"]
     if "@" not in reference and gates:
-        version = str(gates[-1].details["candidate"])
+        version = str(_last_read(gates).details["candidate"])
     version = registry.resolve(parsed.agent, version)
-    passed = [entry for entry in gates if entry.details["candidate"] == version]
-    if not passed:
+    if version == registry.champion(parsed.agent):
+        raise RegistryError(
+            f"version {version} is the champion already",
+            where=f"agent {parsed.agent}",
+            remedy=f"run retrainer gate {parsed.agent}, which judges others against it",
+        )
+    judged = [entry for entry in gates if entry.details["candidate"] == version]
+    if not judged:
         raise RegistryError(
             f"no gate has judged version {version}",
             where=f"agent {parsed.agent}",
             remedy=f"run retrainer gate {parsed.agent}, or promote it with --override --reason TEXT",
         )
-    # A gate that could not read anything takes nothing back of what one before it has shown.
-    read = [entry for entry in passed if entry.details["look"] is not None]
-    entry = registry.promote(parsed.agent, version, gate_entry=(read or passed)[-1], reason=reason)
+    entry = registry.promote(parsed.agent, version, gate_entry=_last_read(judged), reason=reason)
     return _moved(found, entry, track)
+
+
+def _last_read(gates: Sequence[LedgerEntry]) -> LedgerEntry:
+    """The last gate that spent a look; the last one where none did."""
+    return ([entry for entry in gates if entry.details["look"] is not None] or gates)[-1]
 
 
 def rollback(

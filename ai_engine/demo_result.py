@@ -86,7 +86,7 @@ class AgentDemo:
             f" recommended {self.tune.recommended} ({self.tune.evidence})\n"
             f"gate    {self.gate.decision}: {self.gate.reason}\n"
             f"{table(header, rows)}\n"
-            f"report  {_shown(self.report)}"
+            f"report  {shown_path(self.report)}"
         )
 
 
@@ -132,12 +132,12 @@ class DemoResult:
         if not moved:
             return f"No champion changed: {', '.join(f'{each.agent} {each.gate.decision}' for each in self.agents)}."
         names = ", ".join(each.champion for each in moved)
-        back = f"retrainer rollback {moved[0].agent} --home {_shown(self.home)}"
+        back = f"retrainer rollback {moved[0].agent} --home {shown_path(self.home)}"
         whose = "is the champion" if len(moved) == 1 else "are champions"
         return f"{names} {whose} now; one command goes back: {back}."
 
 
-def _shown(path: Path) -> Path:
+def shown_path(path: Path) -> Path:
     """The path as a person in the current folder would type it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

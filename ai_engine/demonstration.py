@@ -16,7 +16,7 @@ import numpy as np
 
 from ai_engine.deciding import gate, promote
 from ai_engine.demo_log import DemoState, demo_state, finish_demo, log_decisions, logged_decisions
-from ai_engine.demo_result import AgentDemo, DemoResult
+from ai_engine.demo_result import AgentDemo, DemoResult, shown_path
 from ai_engine.deploy import Registry, load_policy
 from ai_engine.gate_result import GateResult
 from ai_engine.interrupts import Interrupted
@@ -189,7 +189,7 @@ def _reveal(home: Home, state: DemoState, seed: int, tuned: TuneResult, decided:
         seed=state.seed(seed),
         reveal=[each.to_json() for each in rows],
         created=str(run.record["created"]),
-        command=f"retrainer rollback {agent}" if moved else "",
+        command=f"retrainer rollback {agent} --home {shown_path(workspace.home.path)}" if moved else "",
     )
     declared = workspace.specification
     return AgentDemo(

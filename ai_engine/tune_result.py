@@ -12,6 +12,7 @@ from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
 from tune_configs.judged_checkpoint import JudgedCheckpoint, estimate_from_json
+from tune_configs.recommendation import models_gain
 from tune_configs.training import LearningCurve
 from tune_configs.trial_result import TrialResult
 from tune_configs.variant import Value
@@ -239,7 +240,7 @@ class TuneResult:
         return cls(**fields)
 
     def to_text(self) -> str:
-        """The variants, the recommended one and then the largest scores first, and one sentence."""
+        """The variants, the recommended one and then the largest scores first, and a sentence or two."""
         ordered = sorted(
             self.variants,
             key=lambda v: (v.index != self.recommended_index, -v.score if math.isfinite(v.score) else math.inf),
@@ -266,4 +267,16 @@ class TuneResult:
         return (
             f"{table(header, rows)}\n"
             f"Recommended is {self.recommended} (evidence: {self.evidence}{ungated}); {finalists}."
+            f"{self._against_the_log()}"
+        )
+
+    def _against_the_log(self) -> str:
+        """Why a model's word comes before a logged gain, where it does; see :mod:`tune_configs.recommendation`."""
+        best = self.recommendation
+        if self.evidence != "model" or not any(variant.gain.usable for variant in self.variants):
+            return ""
+        word = f"smallest {signed(best.model_gain)}, mean less its error {signed(models_gain(best))}"
+        return (
+            f" The log does not reach {self.recommended}: the models' word for it ({word}), as far as the log confirms"
+            " them where it reaches, exceeds what is sure of every logged gain."
         )

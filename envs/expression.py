@@ -20,6 +20,7 @@ from envs.values import timestamp
 
 EXPRESSION_VERSION = 1
 MAXIMUM_LENGTH = 2000
+SHOWN_FIELDS = 12
 
 Value = float | str
 Node = Callable[[Mapping[str, Any]], Value]
@@ -61,6 +62,10 @@ class Expression:
     ``seconds`` (since 1970, of an RFC 3339 moment); ``field("any name")`` for a name that is no word.
     Comparisons and boolean operators give 1 or 0.
 
+    Args:
+        text: the expression as written.
+        declared: where it is declared, such as ``reward``, for messages.
+
     Attributes:
         text: the expression as written.
         names: the fields it reads, sorted.
@@ -75,8 +80,9 @@ class Expression:
     SUBJECT = "outcome"
     EXAMPLE = "-cost - 5 * dropped"
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, declared: str = "") -> None:
         self.text = text
+        self._of = f" in {declared}" if declared else ""
         self.version = EXPRESSION_VERSION
         self._names: set[str] = set()
         try:
@@ -185,7 +191,7 @@ class Expression:
                 raise RecordError(
                     "is missing",
                     field=f"{self.PREFIX}{name}",
-                    remedy=f"record it, the expression {self.text!r} reads it",
+                    remedy=f"record it, the expression {self.text!r}{self._of} reads it; there are {_names(row)}",
                 )
             try:
                 number = float(value)
@@ -240,6 +246,13 @@ class Expression:
             return function(value)
 
         return call
+
+
+def _names(row: Mapping[str, Any]) -> str:
+    """The fields that are there, the first ones where there are many."""
+    names = sorted(map(str, row))
+    more = ["…"] if len(names) > SHOWN_FIELDS else []
+    return ", ".join([*names[:SHOWN_FIELDS], *more]) or "none"
 
 
 def _seconds(text: str) -> float:

@@ -25,8 +25,8 @@ class Scorer:
     def __init__(self, specification: AgentSpecification) -> None:
         # A range that was only read off an earlier log is a description, not a rule.
         self._bounds = None if "reward_range" in specification.inferred else specification.reward_range
-        self._reward = Expression(specification.reward) if specification.reward else None
-        self._worst = Expression(specification.worst_class) if specification.worst_class else None
+        self._reward = Expression(specification.reward, "reward") if specification.reward else None
+        self._worst = Expression(specification.worst_class, "worst_class") if specification.worst_class else None
         self.recorded = 0
 
     def score(self, record: DecisionRecord) -> tuple[float, bool]:

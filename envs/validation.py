@@ -28,8 +28,8 @@ class Validator:
         self.specification = specification
         self._actions = frozenset(specification.actions)
         self._names = frozenset(map(str, specification.actions))
-        self._reward = Expression(specification.reward) if specification.reward else None
-        self._worst = Expression(specification.worst_class) if specification.worst_class else None
+        self._reward = Expression(specification.reward, "reward") if specification.reward else None
+        self._worst = Expression(specification.worst_class, "worst_class") if specification.worst_class else None
         bounds = specification.reward_range
         # A range that was only read off an earlier log is a description, not a rule.
         self._bounds = None if bounds is None or "reward_range" in specification.inferred else bounds

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
+from ai_engine.cli.gate_shown import shown
 from ai_engine.cli.options import Options, command, refuse
 from ai_engine.cli.running import perform
 from ai_engine.cli.track import track_option
@@ -34,7 +37,8 @@ def gate(options: Options, name: str, exit_status: bool, placebo: int | None) ->
         if exit_status:
             click.get_current_context().exit(0 if tested.outcome.passed else DECISION_CODES["refused"])
         return
-    result = perform(options, "gate", name, home=options.home, busy=f"judging {name}")
+    present = partial(shown, home=options.home)
+    result = perform(options, "gate", name, home=options.home, present=present, busy=f"judging {name}")
     if exit_status:
         click.get_current_context().exit(DECISION_CODES.get(result.decision, 1))
 

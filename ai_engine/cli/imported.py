@@ -56,9 +56,15 @@ class ImportResult:
         report = self.report
         parts: list[str] = []
         if report.groups:
-            rows = [(f"{group.count:,}", group.first, group.cause) for group in report.groups[:SHOWN_CAUSES]]
+            # Of a cause whose first row is beyond the listed ones no remedy is kept.
+            remedies = {row.where: row.remedy for row in report.rejected}
+            rows = [
+                (f"{group.count:,}", group.first, group.cause, remedies.get(group.first, ""))
+                for group in report.groups[:SHOWN_CAUSES]
+            ]
             more = len(report.groups) - SHOWN_CAUSES
-            parts.append(table(("rows", "first", "cause"), rows) + (f"\nand {more} more causes" if more > 0 else ""))
+            rest = f"\nand {more} more causes" if more > 0 else ""
+            parts.append(table(("rows", "first", "cause", "remedy"), rows) + rest)
         if report.proposed_mapping:
             parts.append(
                 f"To give foreign fields a place, paste into retrainer.toml:\n\n{report.proposed_mapping.rstrip()}\n"

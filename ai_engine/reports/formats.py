@@ -9,6 +9,7 @@ from typing import Any
 
 DASH, MINUS, SPACE = "\u2013", "\u2212", "\u00a0"
 DIGITS = 3
+HASH_CHARACTERS = 13
 LARGEST_DECIMALS = 6
 SMALLEST_SHARE = 1e-4
 LARGEST_PLAIN = 1e15
@@ -136,8 +137,10 @@ def words(value: Any) -> str:
 
 
 def figure(value: Any, name: str) -> str:
-    """A named figure as text; shares and fractions as per cent."""
-    share = name.replace(" ", "_").endswith(("_share", "_fraction"))
+    """A named figure as text; shares and fractions as per cent, of a dataset's hash the beginning."""
+    if name == "dataset" and isinstance(value, str):
+        return shorten(value, HASH_CHARACTERS)
+    share = name.replace(" ", "_").endswith(("_share", "_fraction", "propensities_logged"))
     return percent(value) if share and known(value) else words(value)
 
 

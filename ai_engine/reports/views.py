@@ -31,7 +31,7 @@ Data = Mapping[str, Any]
 
 # decision -> (CSS class, sign, what it means)
 DECISIONS = {
-    "promote": ("promote", "▲", "The gate proved the gain; the variant may become the champion."),
+    "promote": ("promote", "▲", "The gate proved the gain on decisions that nothing else has read."),
     "canary": ("canary", "◐", "Worth a live test; nothing is promoted on this evidence."),
     "keep": ("keep", "■", "The champion stays; no variant gains enough to matter."),
     "inconclusive": ("inconclusive", "◇", "The log cannot decide yet; more decisions can."),

@@ -81,6 +81,27 @@ def test_a_second_gate_at_once_is_refused_and_free(swept: tuple[Home, TuneResult
     assert promote(first.version, home=home).entry.kind == "promote"
 
 
+def test_a_free_refusal_hides_no_pass(swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    home, tuned = swept
+    passed, run = gate(AGENT, home=home), Run.open(home, tuned.run)
+    page = (run.path / "report.html").read_text()
+    assert "is proven better than" in page and f"retrainer promote {AGENT} --home {home.path}<" in page
+    with monkeypatch.context() as patch:
+        patch.setattr(deciding, "_finalists", lambda *_: [tuned.recommended.rpartition("@")[2]])
+        refused = gate(AGENT, home=home)
+    assert (refused.decision, refused.look, refused.version) == ("refused", 0, tuned.recommended) != passed.version
+    assert (run.path / "report.html").read_text() == page and run.read("gate.json") == passed.to_json()
+    assert f"{AGENT}@{promote(AGENT, home=home).entry.version}" == passed.version
+    # The pass is used up: no version that was rolled back is promoted, and the next answer is what the page says.
+    rollback(AGENT, home=home, reason="latency")
+    release(AGENT, home=home)
+    with pytest.raises(RegistryError, match="is not promoted"):
+        promote(AGENT, home=home)
+    run.write("result.json", replace(tuned, finalists=()).to_json())
+    assert gate(AGENT, home=home).decision == "keep" == run.read("gate.json")["decision"]
+    assert "is proven better than" not in (run.path / "report.html").read_text()
+
+
 def test_the_message_counts_what_is_there_already(swept: tuple[Home, TuneResult]) -> None:
     home, _ = swept
     gate(AGENT, home=home)
@@ -133,8 +154,11 @@ def test_a_later_gate_reads_only_newer_final_units(
 
 def test_only_a_pass_promotes(swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch) -> None:
     home, tuned = swept
-    for reference in (AGENT, *tuned.finalists, tuned.recommended):
+    for reference in (*tuned.finalists, tuned.recommended):
         with pytest.raises(RegistryError, match="no gate has judged"):
+            promote(reference, home=home)
+    for reference in (AGENT, f"{AGENT}@0"):
+        with pytest.raises(RegistryError, match="version 0 is the champion already"):
             promote(reference, home=home)
     passed = gate(AGENT, home=home)
     others = {v.version for v in tuned.variants if v.version} - {passed.version}

@@ -350,5 +350,10 @@ def test_an_end_that_only_the_models_praise_is_recommended_beside_the_proven_mid
     assert [round(each.metric, 6) for each in best.checkpoints] == [0.1, 0.3, -6.0]
     assert (best.iterations, last.iterations) == ("4 (last 12: model +0.9)", "12 (best 4: +0.3)")
     assert best.iterations in result.to_text()
+    why = f"The log does not reach {last.version}: the models' word for it (smallest +0.9, mean less its error "
+    assert why in result.to_text().splitlines()[-1]
+    assert "does not reach" not in replace(result, evidence="log").to_text()
+    unreached = replace(best, gain=replace(best.gain, refused="no overlap"))
+    assert "does not reach" not in replace(result, variants=(unreached, last)).to_text()
     again = TuneResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
     assert again.to_json() == result.to_json()

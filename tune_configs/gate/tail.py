@@ -21,6 +21,7 @@ MINIMUM_WORST_UNITS = 10
 LARGEST_DIFFERENCE, LARGEST_SHARE = 15.0, 0.1
 """How far out a unit may lie, in standard deviations, or what share of the sum of squares it may carry; the looser."""
 LARGEST_RETURN_RANGE = 50.0
+REMEDY = "(declare its worst_class)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,15 +61,17 @@ def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int)
     largest = float(np.max(np.abs(differences - np.mean(differences))))
     allowed = largest_difference(len(differences))
     if largest > allowed * deviation:
-        return f"one unit lies {largest / deviation:.0f} standard deviations out, allowed are {allowed:.0f}"
+        out = f"one unit lies {largest / deviation:.0f} standard deviations out"
+        return f"{out}, allowed are {allowed:.0f} {REMEDY}"
     spread = float(np.std(evidence.returns, ddof=1))
     reach = float(np.ptp(evidence.returns))
     if reach > LARGEST_RETURN_RANGE * spread:
-        return f"the returns span {reach / spread:.0f} standard deviations, allowed are {LARGEST_RETURN_RANGE:.0f}"
+        span = f"the returns span {reach / spread:.0f} standard deviations"
+        return f"{span}, allowed are {LARGEST_RETURN_RANGE:.0f} {REMEDY}"
     if evidence.declared > LARGEST_RETURN_RANGE * spread > 0.0:
         return (
             f"the declared returns span {evidence.declared / spread:.0f} standard deviations of the logged ones, "
-            f"allowed are {LARGEST_RETURN_RANGE:.0f}: what was never seen could undo the gain (declare its worst_class)"
+            f"allowed are {LARGEST_RETURN_RANGE:.0f}: what was never seen could undo the gain {REMEDY}"
         )
     return ""
 

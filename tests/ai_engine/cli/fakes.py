@@ -23,6 +23,8 @@ Run = Callable[..., click.testing.Result]
 @dataclass
 class Result:
     decision: str = "promote"
+    agent: str = "scaling"
+    reason: str = ""
     content: dict[str, Any] = field(default_factory=lambda: {"schema_version": 1, "agent": "scaling"})
 
     def to_json(self) -> dict[str, Any]:

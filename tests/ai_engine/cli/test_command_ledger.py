@@ -91,7 +91,9 @@ def _report(**changes: object) -> ImportReport:
 
 def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
     text = ImportResult(_report()).to_text()
-    assert "150" in text and "log.jsonl:3" in text and "propensity: 0 is not above 0" in text
+    header, cause = text.splitlines()[:2]
+    assert header.split() == ["rows", "first", "cause", "remedy"]
+    assert cause.split("  ") == ["150", " log.jsonl:3", "propensity: 0 is not above 0", "give it"]
     assert '[agents.scaling.mapping]\naction = "verb"' in text
     assert "host (1,200)" in text and "data/rejected/scaling-1.jsonl" in text and "draft" in text
     assert text.splitlines()[-1] == ("1,000 of 1,200 rows imported into scaling (50 already there, 150 rejected).")

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ai_engine.cli.application import SECTIONS, retrainer
+from ai_engine.deciding import HELD
 from tests.ai_engine.cli.fakes import Calls, Result, Run
 
 HOME = {"home": None}
@@ -145,6 +146,7 @@ LEAVES = dict(_leaves(retrainer))
 def test_what_is_typed_reaches_the_function(
     run: Run, calls: Calls, typed: str, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
+    calls.result = Result(decision="keep")
     answer = run(*shlex.split(typed))
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == "a table\nOne plain sentence.\n"
@@ -234,5 +236,21 @@ def test_gate_tells_its_decision_by_exit_code_only_when_asked(run: Run, calls: C
     assert run("gate", "scaling").exit_code == 0
     assert run("gate", "scaling", "--exit-status").exit_code == code
     answer = run("gate", "scaling", "--exit-status", "--json")
-    assert answer.exit_code == code
+    assert answer.exit_code == code and "next:" not in answer.stdout
     assert json.loads(answer.stdout)["schema_version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason", "words", "last"),
+    [
+        ("promote", "", (), "next: retrainer promote scaling"),
+        ("promote", "", ("--home", "a home"), "next: retrainer promote scaling --home 'a home'"),
+        ("promote", f"a gain; {HELD}", (), "next: retrainer release scaling --reason TEXT"),
+        ("keep", "", (), "One plain sentence."),
+    ],
+)
+def test_a_passed_gate_names_the_next_command(
+    run: Run, calls: Calls, decision: str, reason: str, words: tuple[str, ...], last: str
+) -> None:
+    calls.result = Result(decision=decision, reason=reason)
+    assert run("gate", "scaling", *words).stdout.splitlines()[-1] == last

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ai_engine.reports.formats import duration, fixed, number, percent, plus_minus, sentence
+from ai_engine.reports.formats import duration, figure, fixed, number, percent, plus_minus, sentence
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,8 @@ from ai_engine.reports.formats import duration, fixed, number, percent, plus_min
      (sentence("the log is short"), "The log is short"), (sentence("reward_range is open"), "reward_range is open"),
      (duration(45.0), "45\u00a0seconds"), (duration(86_400.0), "1\u00a0day"),
      (duration(276_480), "3.2\u00a0days"), (plus_minus(-14.7741, 0.0212), "−14.774\u00a0±\u00a00.021"),
-     (plus_minus(None, 0.1), "–")],
+     (plus_minus(None, 0.1), "–"), (figure(1.0, "propensities_logged"), "100\u00a0%"),
+     (figure("logged", "propensities"), "logged"), (figure("0123456789abcdef" * 4, "dataset"), "0123456789ab…")],
 )  # fmt: skip
 def test_numbers_are_written_for_people(text: str, expected: str) -> None:
     assert text == expected

@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ai_engine.reports import ReportDocument, render_report, write_report
+from ai_engine.reports.views import outcome_view
 from envs.errors import DataError
 from tests.ai_engine.reports.pages import REASON, Page, document, estimate, variant
 
@@ -221,3 +222,13 @@ def test_a_range_over_models_claims_no_confidence() -> None:
     ranged = estimate(-3.0, 0.4, estimator="models", confidence=0.0, evidence="model")
     text = Page(render_report(document(variants=[variant(1), variant(2) | {"estimate": ranged}]))).text
     assert "value by models" in text and "models, 0" not in text
+
+
+def test_the_columns_of_the_variants_have_names_of_their_own() -> None:
+    page = Page(render_report(document()))
+    assert "Effective sample of the gain Model" in page.text and "Effective sample of the value" in page.text
+
+
+def test_a_pass_says_nothing_of_a_champion_who_may_have_moved_already() -> None:
+    view = outcome_view({"decision": "promote"})
+    assert "proved the gain" in view["meaning"] and "champion" not in view["meaning"]

@@ -24,6 +24,14 @@ def test_one_unit_may_carry_a_tenth_of_the_sum_of_squares():
     assert largest_difference(350) == largest_difference(2_250) == 15.0 < largest_difference(2_300)
 
 
+def test_each_failure_of_an_undeclared_class_names_the_remedy():
+    ordinary, far = np.tile([1.0, -1.0], UNITS // 2), np.eye(1, UNITS)[0]
+    for returns, differences in ((ordinary, far), (far, ordinary)):
+        assert tail_failure(TailEvidence(returns), differences, 0).endswith("(declare its worst_class)")
+    wide = TailEvidence(ordinary, declared=1e3)
+    assert tail_failure(wide, ordinary, 0).endswith("(declare its worst_class)")
+
+
 def test_a_long_log_of_weighted_costs_is_not_barred_for_its_length():
     """Skewed costs under weights: a unit more than 15 deviations out is in nearly every log, and undoes none."""
     rng = np.random.default_rng(1)
