@@ -1,9 +1,9 @@
 """CartPole-v1 from the log of a hand-written controller with 30, 60 and 90 % uniform noise in turn.
 
 A 500-step horizon multiplies 500 ratios: the card says grade C, nothing is promoted automatically,
-and ``recommended``, played greedily, is what the models' cautious word is worth. Variants are of DQN and PPO: with all
-algorithms a clone of the controller, taken greedily, is recommended, which plays 500 in 5 of 5 seeds and learned no more
-than what the log shows.
+and ``recommended``, played greedily, is what the models' cautious word is worth. Variants are of DQN and PPO: with
+all algorithms a clone of the controller, taken greedily, is recommended, which plays 500 in 5 of 5 seeds and learned
+no more than what the log shows.
 
     python -m benchmarks.cartpole [--quick] [--json]
 """
