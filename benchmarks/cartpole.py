@@ -1,9 +1,9 @@
 """CartPole-v1 from the log of a hand-written controller with 30, 60 and 90 % uniform noise in turn.
 
 A 500-step horizon multiplies 500 ratios: the card says grade C, nothing is promoted automatically,
-and ``recommended``, played greedily, is what the models' cautious word is worth. Variants are of DQN and PPO: with
+and ``recommended``, played greedily, is what the models' cautious word is worth. Variants are of DQN alone: with
 all algorithms a clone of the controller, taken greedily, is recommended, which plays 500 in 5 of 5 seeds and learned
-no more than what the log shows.
+no more than what the log shows. PPO needs an environment made of the log, which over 500 steps is not tried by default.
 
     python -m benchmarks.cartpole [--quick] [--json]
 """
@@ -25,7 +25,7 @@ from benchmarks.rows import Row, arguments, publish
 DECISIONS = 20_000
 NOISE = (0.3, 0.6, 0.9)
 ACTIONS = ("left", "right")
-ALGORITHMS = ("dqn", "ppo")
+ALGORITHMS = ("dqn",)
 GOAL = 475.0
 
 
