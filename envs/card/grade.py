@@ -33,6 +33,8 @@ NEEDED_FRACTION = 0.1
 NEEDED_MARGINAL_FRACTION = 0.25
 LARGEST_SHARE = 0.05
 HOPELESS = 10.0
+LARGEST_BEYOND = 0.01
+"""Share of decisions behind a horizon that was only inferred."""
 
 MEANINGS = {
     "A": "the gate can prove an improvement with this log and promote it",
@@ -182,10 +184,6 @@ def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Fi
             )
         )
     return found
-
-
-LARGEST_BEYOND = 0.01
-"""Share of decisions behind a horizon that was only inferred."""
 
 
 def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:

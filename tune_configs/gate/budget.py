@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from scipy import stats
 
 from envs.errors import DataError
+from tune_configs.gate.asymptotic import straighten
 
 
 def alpha_at(look: int, alpha: float = 0.05) -> float:
@@ -48,7 +50,7 @@ def planned_power(deviation: float, effect: float, units: float, level: float, s
         skewness: γ ≤ 0 of the differences.
     """
     u, root = effect / deviation, math.sqrt(units)
-    straight = u + skewness * u**2 / 3 + skewness**2 * u**3 / 27 + skewness / (6 * units)
+    straight = float(straighten(np.asarray(u), np.asarray(skewness), units))
     slope = (1.0 + skewness * u / 3) ** 2  # of a cube: at least 0
     return float(stats.norm.cdf((root * straight - stats.norm.isf(level)) / max(slope, 1e-3)))
 

@@ -11,7 +11,7 @@ second factor may stay small however many units there are, so that no N is enoug
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -38,7 +38,6 @@ class Replicates:
         size: units of each.
         overall: skewness of all units.
         uncertainty: standard error of the deviation of all units, relative.
-        largest_skewness: what the test takes at most, known beside the units.
     """
 
     errors: np.ndarray
@@ -47,7 +46,6 @@ class Replicates:
     size: int
     overall: float
     uncertainty: float
-    largest_skewness: float = 0.0
 
 
 def resampled(tested: np.ndarray, reference: np.ndarray, size: int, count: int, seed: int = 0) -> Replicates:
@@ -73,12 +71,20 @@ def resampled(tested: np.ndarray, reference: np.ndarray, size: int, count: int, 
     return Replicates(errors, deviations, skewness, size, overall, uncertainty)
 
 
-def shown(replicates: Replicates, ratio: float, units: float, critical: float) -> float:
-    """Share of logs of so many units whose statistic exceeds ``critical``, where the gain is ``ratio`` deviations."""
+def shown(replicates: Replicates, ratio: float, units: float, critical: float, largest_skewness: float) -> float:
+    """Share of logs of so many units whose statistic exceeds ``critical``.
+
+    Args:
+        replicates: the logs.
+        ratio: the gain in standard deviations.
+        units: of each log.
+        critical: value of the test.
+        largest_skewness: what the test takes at most, at most 0.
+    """
     noise = min(np.sqrt(replicates.size / units), 1.0)  # spread and skewness are known better from more
     deviations = 1.0 + noise * (replicates.deviations - 1.0)
     skewness = replicates.overall + noise * (replicates.skewness - replicates.overall)
-    skewness = np.minimum(skewness, replicates.largest_skewness)
+    skewness = np.minimum(skewness, largest_skewness)
     found = np.maximum(ratio + replicates.errors / np.sqrt(units), -1.0) / deviations
     statistics = np.sqrt(units) * straighten(found, skewness, units)
     return float(np.mean((found > 0) & (statistics > critical)))
@@ -128,12 +134,13 @@ def plan(
     if not deviation > 0.0:
         return Plan(fewest)
     replicates = resampled(tested, reference, max(min(fewest, len(tested), LARGEST_RESAMPLE), 2), resamples, seed)
-    replicates = replace(replicates, largest_skewness=min(skewness, 0.0))
     ratio = effect / (deviation * (1.0 + replicates.uncertainty))
     critical, units = float(stats.t.isf(level, fewest - 1)), float(fewest)
     for _ in range(STEPS):
         condition = odds.chance(units)
-        if condition >= POWER and shown(replicates, ratio, units, critical) * condition >= POWER:
-            return Plan(int(np.ceil(units)))
+        if condition >= POWER:
+            found = shown(replicates, ratio, units, critical, min(skewness, 0.0))
+            if found * condition >= POWER:
+                return Plan(int(np.ceil(units)))
         units *= STEP
     return Plan(None, odds.limit(fewest), not odds.out_of_range(fewest))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -18,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 import ai_engine
 from envs.errors import DataError
@@ -26,6 +23,7 @@ from envs.home import Home
 from envs.importing.importer import import_files
 from envs.importing.reader_csv import open_reader
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, stored
+from tests.envs.object_store import object_store
 
 
 @pytest.fixture
@@ -179,20 +177,8 @@ def test_formats_are_told_apart_or_named(home: Home, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Any]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-        client.create_bucket(Bucket="imports")
+    with object_store("imports") as client:
         yield client
-    server.stop()
 
 
 def test_objects_of_a_store(home: Home, tmp_path: Path, bucket: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import boto3
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from moto.server import ThreadedMotoServer
 
 from envs.build import build_dataset
 from envs.home import Home
@@ -21,23 +19,13 @@ from envs.log.compaction import compact
 from envs.log.forgetting import forget
 from envs.log.sealing import seal
 from tests.envs.log.logs import AGENT, assert_same, home_at, moment, outcome, record
+from tests.envs.object_store import object_store
 
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="log")
+    with object_store("log"):
         yield "log"
-    server.stop()
 
 
 def test_a_log_in_an_object_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
