@@ -11,7 +11,7 @@ Reference: Hosking & Wallis (1987), Parameter and quantile estimation for the ge
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -21,6 +21,7 @@ from tune_configs.gate.tail import (
     MINIMUM_WORST_UNITS,
     TailEvidence,
     largest_difference,
+    without_farthest,
     worst_units,
 )
 
@@ -59,7 +60,7 @@ class ExtremeTail:
         return self.share * beyond ** (-1.0 / self.shape) if beyond > 0.0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TailOdds:
     """What the chance of the tail condition follows from.
 
@@ -67,15 +68,15 @@ class TailOdds:
         units: n, of the log at hand.
         seen: units of the declared worst class that the finalist would meet; ``None`` where none is declared.
         extremes: how far out units lie.
-        span: declared range of the return in standard deviations of the logged one; 0 where none is declared.
-        noise: standard error of the logarithm of that deviation, times √n.
+        declared: width of the declared range of the return, 0 where none is declared.
+        returns: float64 (n,), logged returns; read where a range is declared.
     """
 
     units: int
     seen: int | None
     extremes: ExtremeTail = ExtremeTail()
-    span: float = 0.0
-    noise: float = 0.0
+    declared: float = 0.0
+    returns: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def chance(self, units: float) -> float:
         """Probability that the condition holds in so many new units."""
@@ -92,8 +93,9 @@ class TailOdds:
         if self.seen is not None:
             return f"the worst class was seen in {self.seen} of {self.units} units that the finalist would meet"
         if self.out_of_range(units):
+            span, _ = self._span(units)
             return (
-                f"the declared returns span {self.span:.0f} standard deviations of the logged ones, allowed are "
+                f"the declared returns span {span:.0f} standard deviations of the logged ones, allowed are "
                 f"{LARGEST_RETURN_RANGE:.0f} (declare its worst_class)"
             )
         return (
@@ -111,10 +113,26 @@ class TailOdds:
         return math.exp(-self.extremes.rate(largest_difference(units)) * units)
 
     def _in_range(self, units: float) -> float:
-        if self.span == 0.0:
+        span, noise = self._span(units)
+        if span == 0.0:
             return 1.0
-        error = self.noise * math.sqrt(1.0 / self.units + 1.0 / units)
-        return 0.5 * math.erfc(-math.log(LARGEST_RETURN_RANGE / self.span) / max(error, 1e-12) / math.sqrt(2.0))
+        error = noise * math.sqrt(1.0 / self.units + 1.0 / units)
+        return 0.5 * math.erfc(-math.log(LARGEST_RETURN_RANGE / span) / max(error, 1e-12) / math.sqrt(2.0))
+
+    def _span(self, units: float) -> tuple[float, float]:
+        """The declared range in deviations of so many units' returns, and √n times the error of its logarithm.
+
+        The same share is left out as of so many units. Both are 0 where no range is declared or no return varies.
+        """
+        if not self.declared or not np.ptp(self.returns):
+            return 0.0, 0.0
+        kept = without_farthest(self.returns, round(MINIMUM_WORST_UNITS * self.units / units))
+        squares = (kept - kept.mean()) ** 2
+        variance = float(squares.mean())
+        if variance == 0.0:
+            return math.inf, 0.0
+        kurtosis = float(np.mean(squares**2)) / variance**2
+        return self.declared / float(kept.std(ddof=1)), math.sqrt(max(kurtosis - 1.0, 0.0)) / 2.0
 
 
 def tail_odds(evidence: TailEvidence, differences: np.ndarray, finalist: int) -> TailOdds:
@@ -128,13 +146,7 @@ def tail_odds(evidence: TailEvidence, differences: np.ndarray, finalist: int) ->
     units = len(evidence.returns)
     if evidence.worst is not None:
         return TailOdds(units, worst_units(evidence, finalist))
-    centred = evidence.returns - evidence.returns.mean()
-    variance = float(np.mean(centred**2))
-    if variance == 0.0:
-        return TailOdds(units, None, extreme_tail(differences))
-    kurtosis = float(np.mean(centred**4)) / variance**2
-    span = evidence.declared / float(evidence.returns.std(ddof=1))
-    return TailOdds(units, None, extreme_tail(differences), span, float(np.sqrt(max(kurtosis - 1.0, 0.0)) / 2.0))
+    return TailOdds(units, None, extreme_tail(differences), evidence.declared, evidence.returns)
 
 
 def extreme_tail(differences: np.ndarray) -> ExtremeTail:

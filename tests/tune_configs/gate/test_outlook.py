@@ -63,8 +63,8 @@ def test_where_single_units_rule_no_number_is_enough():
     assert fewest < some.units < 1.3 * fewest
     none = planned(tested, 0.1, TailOdds(800, None, ExtremeTail(0.5 / fewest, 1e9)))
     assert none.units is None and "standard deviations out" in none.limit and none.explorable
-    ranged = planned(tested, 0.1, TailOdds(800, None, span=55.0, noise=0.7))
-    assert ranged.units is None and "declared returns span 55" in ranged.limit and not ranged.explorable
+    ranged = planned(tested, 0.1, TailOdds(800, None, declared=54.0, returns=tested))
+    assert ranged.units is None and "declared returns span 5" in ranged.limit and not ranged.explorable
     # A worst class is waited for, unless it was never seen.
     assert planned(tested, 0.1, TailOdds(8_000, 10)).units > 8_000
     assert planned(tested, 0.1, TailOdds(800, 0)).units is None

@@ -26,10 +26,21 @@ def test_one_unit_may_carry_a_tenth_of_the_sum_of_squares():
 
 def test_each_failure_of_an_undeclared_class_names_the_remedy():
     ordinary, far = np.tile([1.0, -1.0], UNITS // 2), np.eye(1, UNITS)[0]
-    for returns, differences in ((ordinary, far), (far, ordinary)):
+    for returns, differences in ((ordinary, far), (far, ordinary), (ordinary + 1e3 * far, ordinary)):
         assert tail_failure(TailEvidence(returns), differences, 0).endswith("(declare its worst_class)")
     wide = TailEvidence(ordinary, declared=1e3)
     assert tail_failure(wide, ordinary, 0).endswith("(declare its worst_class)")
+
+
+def test_a_few_catastrophes_do_not_make_their_own_range_small():
+    """Of 450 units one lost 100: ten times the deviation, and a declared range of 300 looked like one of 60."""
+    ordinary = np.random.default_rng(3).uniform(-1.0, 1.0, 450)
+    differences = np.zeros(450)
+    for hit, allowed in ((0, False), (1, False), (9, False), (10, False), (100, True)):
+        returns = ordinary - 100.0 * (np.arange(450) < hit)
+        for declared in (300.0, 100.0 + 2.0):
+            evidence = TailEvidence(returns, declared=declared)
+            assert (not tail_failure(evidence, differences, 0)) is allowed, (hit, declared)
 
 
 def test_a_long_log_of_weighted_costs_is_not_barred_for_its_length():
