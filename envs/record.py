@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from envs import choice, values
 from envs.canonical import canonical_text
 from envs.errors import RecordError
+from envs.event_ids import new_event_id
 from envs.values import UnfitValueError
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ _CHECKS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 
 def _place_in_episode(out: dict[str, Any]) -> None:
     if "event_id" not in out:
-        out["event_id"] = uuid.uuid4().hex
+        out["event_id"] = new_event_id()
     if "episode_id" not in out:
         if out.get("step", 0) != 0:
             raise UnfitValueError(

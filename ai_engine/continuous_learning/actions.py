@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from envs.errors import RecordError
+from envs.event_ids import new_event_id
 
 
 def action_fields(
@@ -50,7 +50,7 @@ def action_fields(
         **fields,
     }
     if mapping.get("event_id") is None:
-        mapping["event_id"] = os.urandom(16).hex()
+        mapping["event_id"] = new_event_id()
         if mapping.get("timestamp") is None:
             mapping["timestamp"] = datetime.now(UTC)
     return mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,9 @@ from envs.record import KNOWN_NAMES, DecisionRecord
 from envs.validation import Validator
 
 DURABILITIES = ("full", "buffered")
+NOTICED = 0.01
+"""Seconds after which a buffered pipeline has noticed a changed declaration: to look lets its own thread run, for
+which every record would wait."""
 
 
 class LearningPipeline:
@@ -41,7 +45,8 @@ class LearningPipeline:
         home: the home; without one the home in force, and the current folder's is created where there is none.
         durability: ``full``: what was recorded survives a power loss, at the cost of one disk flush a
             call. ``buffered``: written within ``flush_interval`` by a thread, durable after :meth:`flush`;
-            a crash loses what was recorded since the last of these flushes.
+            a crash loses what was recorded since the last of these flushes. A declaration that changes is
+            in force within :data:`NOTICED` seconds.
         auto_retrain: whether it retrains: ``True`` for every agent once a day, or a schedule.
         flush_interval: seconds for which a buffered record may wait.
         timeout: seconds to wait for other writers of the journal before an error says that it is locked.
@@ -78,6 +83,7 @@ class LearningPipeline:
         )
         self._validators: dict[str, Validator | None] = {}
         self._configuration: tuple[int, int] | None = None
+        self._looked = -NOTICED
         self._configuration_name = str(self.home.configuration_path)  # a path's own stat takes its time
         self.auto_retrain = _wanted(auto_retrain)
         self._retraining = RetrainingProcess(self.home)
@@ -296,6 +302,10 @@ class LearningPipeline:
         ``None`` where the agent is undeclared, or what is declared of its actions is a draft that was read off its
         log: to look at a log must not stop who records it.
         """
+        now = time.monotonic()
+        if self._writer.buffered and now < self._looked + NOTICED and agent in self._validators:
+            return self._validators[agent]
+        self._looked = now
         try:
             state = os.stat(self._configuration_name)
         except OSError as error:

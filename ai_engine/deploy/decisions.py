@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any
 from algorithms.policy import Decision
 from envs import values
 from envs.errors import RecordError
+from envs.event_ids import new_event_id
 from envs.record import DecisionRecord
 from envs.specification import Action
 
@@ -89,7 +89,7 @@ def record_of(
 def event_identifier(agent: str, tenant: str, episode_id: str | None, step: int, seed: int | None) -> str:
     """A new event's id; the same for the same seed, episode and step, so that a seeded run can be repeated."""
     if seed is None or episode_id is None:
-        return uuid.uuid4().hex
+        return new_event_id()
     text = "\0".join((agent, tenant, episode_id, str(step), str(seed)))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -11,6 +11,7 @@ import pytest
 
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from ai_engine.continuous_learning import writer as writing
+from ai_engine.continuous_learning.pipeline import NOTICED
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
@@ -113,6 +114,7 @@ def test_what_waits_is_of_the_version_under_which_it_was_recorded(home: Home) ->
             pipeline.flush()
     text = home.configuration_path.read_text()
     home.configuration_path.write_text(text.replace("[agents.scaling]\n", "[agents.scaling]\nversion = 2\n"))
+    time.sleep(2.0 * NOTICED)
     pipeline.record_action("scaling", "up", {"load": 0.5}, reward=0.75)
     pipeline.stop()
     dataset, report = build_dataset(home, "scaling")

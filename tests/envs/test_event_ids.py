@@ -1,0 +1,28 @@
+"""Names that nobody has twice: not in threads, not after a fork."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from envs.event_ids import DRAWN_AT_ONCE, new_event_id
+
+COUNT = 3 * DRAWN_AT_ONCE + 7
+
+
+def drawn(count):
+    return [new_event_id() for _ in range(count)]
+
+
+def test_no_name_comes_twice_in_threads_nor_after_a_fork():
+    with ThreadPoolExecutor(4) as pool:
+        names = [name for part in pool.map(drawn, [COUNT] * 4) for name in part]
+    new_event_id()  # some wait when the fork comes
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, "".join(drawn(5)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    text = os.read(reading, 5 * 32).decode()
+    names += [text[start : start + 32] for start in range(0, 160, 32)] + drawn(COUNT)
+    assert len(set(names)) == len(names) == 5 * COUNT + 5
+    assert {len(name) for name in names} == {32} and set("".join(names)) == set("0123456789abcdef")
