@@ -25,6 +25,7 @@ LARGEST_DIFFERENCE, LARGEST_SHARE = 15.0, 0.1
 """How far out a unit may lie, in standard deviations, or what share of the sum of squares it may carry; the looser."""
 LARGEST_RETURN_RANGE = 50.0
 REMEDY = "(declare its worst_class)"
+ALL_ALIKE = f"all but at most {MINIMUM_WORST_UNITS} units have the same return {REMEDY}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +70,7 @@ def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int)
     spread = float(np.std(without_farthest(evidence.returns, MINIMUM_WORST_UNITS), ddof=1))
     reach = float(np.ptp(evidence.returns))
     if reach > spread == 0.0:
-        return f"all but at most {MINIMUM_WORST_UNITS} units have the same return {REMEDY}"
+        return ALL_ALIKE
     if reach > LARGEST_RETURN_RANGE * spread:
         span = f"the returns span {reach / spread:.0f} standard deviations"
         return f"{span}, allowed are {LARGEST_RETURN_RANGE:.0f} {REMEDY}"

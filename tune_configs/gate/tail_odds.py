@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from tune_configs.gate.tail import (
+    ALL_ALIKE,
     LARGEST_RETURN_RANGE,
     MINIMUM_WORST_UNITS,
     TailEvidence,
@@ -94,6 +95,8 @@ class TailOdds:
             return f"the worst class was seen in {self.seen} of {self.units} units that the finalist would meet"
         if self.out_of_range(units):
             span, _ = self._span(units)
+            if span == math.inf:
+                return ALL_ALIKE
             return (
                 f"the declared returns span {span:.0f} standard deviations of the logged ones, allowed are "
                 f"{LARGEST_RETURN_RANGE:.0f} (declare its worst_class)"
@@ -114,8 +117,8 @@ class TailOdds:
 
     def _in_range(self, units: float) -> float:
         span, noise = self._span(units)
-        if span == 0.0:
-            return 1.0
+        if span in (0.0, math.inf):
+            return 1.0 if span == 0.0 else 0.0
         error = noise * math.sqrt(1.0 / self.units + 1.0 / units)
         return 0.5 * math.erfc(-math.log(LARGEST_RETURN_RANGE / span) / max(error, 1e-12) / math.sqrt(2.0))
 

@@ -62,6 +62,15 @@ def test_a_declared_range_near_the_limit_is_a_matter_of_luck(span):
         assert odds.out_of_range(fresh) and f"span {span / seen:.0f} standard deviations" in odds.limit(fresh)
 
 
+def test_returns_that_are_all_alike_but_a_few_prove_nothing_about_a_declared_range():
+    returns = -1.0 * (np.arange(300) < 8)
+    odds = tail_odds(TailEvidence(returns, declared=2.0), np.zeros(300), 0)
+    assert odds.chance(300) == 0.0 and odds.out_of_range(300) and "have the same return" in odds.limit(300)
+    assert odds.chance(1_000) > 0.99  # of so many, thirty are expected to differ
+    assert tail_odds(TailEvidence(np.zeros(300), declared=2.0), np.zeros(300), 0).chance(300) == 1.0
+    assert 0.0 <= odds.chance(2) <= 1.0
+
+
 def test_the_evidence_counts_what_the_finalist_would_meet():
     worst, weights = np.arange(100) < 12, np.stack([np.ones(100), np.where(np.arange(100) < 8, 0.1, 1.0)])
     evidence = TailEvidence(np.zeros(100), worst, weights)
