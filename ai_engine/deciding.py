@@ -57,8 +57,14 @@ class LedgerMove:
         return f"Ledger entry {entry.number}, {entry.kind}: the champion is {self.agent}@{entry.version}{why}."
 
 
-def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
+def gate(name: str, *, home: Home | str | Path | None = None, least_power: float = 0.0) -> GateResult:
     """Judge the finalists of the last sweep on final units that no gate has read, and write the answer down.
+
+    Args:
+        name: the agent.
+        home: its home.
+        least_power: the answer is ``refused``, and no look is spent, where a gain as large as on ``select`` would
+            be shown less often than this; 0 spends the look as soon as the overlap allows one.
 
     Raises:
         DataError: there is no sweep against the present champion.
@@ -72,7 +78,8 @@ def gate(name: str, *, home: Home | str | Path | None = None) -> GateResult:
         run, tuned = _last_sweep(workspace, champion.version)
         versions = _finalists(workspace, tuned)
         forbidden = forbidden_by(kept_placebo(workspace.home, workspace.specification))
-        answer = ask(workspace, Question(champion, versions, tuned, int(run.record.get("since", 0)), forbidden))
+        since = int(run.record.get("since", 0))
+        answer = ask(workspace, Question(champion, versions, tuned, since, forbidden, least_power))
         result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +16,8 @@ from envs.dataset import Dataset
 from envs.specification import AgentSpecification
 from tune_configs.gate.decision import decide
 from tune_configs.gate.evidence import Sides, fresh_final, gate_request
+from tune_configs.gate.foresight import Shortage, foreseen_shortage
 from tune_configs.gate.guardrail_evidence import guardrail_refusal
-from tune_configs.gate.planning import units_until_look
 from tune_configs.gate.request import CANARY, KEEP, REFUSED, GateDecision, GateRequest, Needs, Planning
 from tune_configs.gate.tail import TailEvidence
 from tune_configs.judge import BY_STATES, episodes_in, overlap_rule
@@ -35,6 +34,7 @@ class Question:
         tuned: the sweep that chose them.
         since: journal position from which ``select`` was read by it.
         forbidden: why no gate may read anything now (such as a failed placebo), or empty.
+        least_power: how often the look must show a gain as large as on ``select``, or it is not spent.
     """
 
     champion: Policy
@@ -42,6 +42,7 @@ class Question:
     tuned: TuneResult
     since: int
     forbidden: str = ""
+    least_power: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +75,18 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         fitted=episodes_in(dataset, "train", "select"),
     )
     units = len(np.unique(dataset.units[sides.tested]))
-    if grade in ("C", "D") or units < overlap_rule(grade).minimum_units:
-        return Answer(decide(_unpaid(question, grade, look, units, planning)), 0, newest)
+    variants = question.tuned.variants
+    judged = [each.gain for each in variants if each.version.rpartition("@")[2] in question.versions]
+    shortage = foreseen_shortage(
+        judged,
+        units,
+        overlap_rule(grade),
+        look,
+        minimum_gain=specification.minimum_gain,
+        least_power=question.least_power,
+    )
+    if grade in ("C", "D") or shortage:
+        return Answer(decide(_unpaid(len(finalists), grade, look, shortage, planning)), 0, newest)
     refusal = _carried_over(dataset) or guardrail_refusal(dataset, sides.tested, sides.fitted, grade)
     if refusal:
         return Answer(_refusal(refusal, look), 0, newest)
@@ -156,23 +167,18 @@ def _without_finalists(
     return _refusal("no variant has overlap", look)
 
 
-def _unpaid(question: Question, grade: str, look: int, units: int, planning: Planning) -> GateRequest:
-    """The request of a look for which the final units are not there; nothing of them is read."""
-    rule, count = overlap_rule(grade), len(question.versions)
-    # How far the log reaches the finalists is known from select.
-    judged = [variant.gain for variant in question.tuned.variants if variant.version in question.tuned.finalists]
-    effective, of = max(((gain.effective_sample_size, gain.units) for gain in judged), default=(0.0, 0))
-    lacking = max(math.ceil(units_until_look(effective, of, rule)) - units, 1)
+def _unpaid(count: int, grade: str, look: int, shortage: Shortage | None, planning: Planning) -> GateRequest:
+    """The request of a look that is not spent; nothing of the final units is read."""
     return GateRequest(
         differences=np.zeros((count, 0)),
         effective_sample_sizes=np.zeros(count),
         tail=TailEvidence(returns=np.zeros(0)),
         grade=grade,
         look=look,
-        overlap=rule,
+        overlap=overlap_rule(grade),
         practical_effect=1.0,
-        unpaid=f"only {units:,} final units are newer than the last look, {lacking:,} more are needed",
-        lacking=lacking,
+        unpaid=shortage.reason if shortage else "",
+        lacking=shortage.lacking if shortage else 0.0,
         planning=planning,
     )
 

@@ -11,6 +11,7 @@ from ai_engine.interrupts import Interrupted
 from ai_engine.retrain.readiness import Readiness, last_sweep, readiness
 from ai_engine.retrain.retrain_result import FAILED, REFUSED, RetrainResult
 from envs.errors import DataError
+from tune_configs.gate.foresight import LEAST_POWER
 from tune_configs.minibatches import Minibatches
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class ModelRetrainer:
         time_budget: seconds in all for the variants of one agent.
         seed: decides the variants drawn and every algorithm's seed.
         progress: told one line after each variant.
+        least_power: a look at the final split is spent once it shows a gain as large as on ``select`` so often; until
+            then the answer is ``refused``, units go on coming, and nothing is lost but time.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class ModelRetrainer:
         time_budget: float | None = None,
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
+        least_power: float = LEAST_POWER,
     ) -> None:
         self.data_collector = data_collector
         self.trials = trials
         self.time_budget = time_budget
         self.seed = seed
         self.progress = progress
+        self.least_power = least_power
 
     def check_retraining_ready(self, agent: str) -> Readiness:
         """Whether the agent's log can be learned from and has changed since its last sweep; writes nothing.
@@ -103,7 +108,7 @@ class ModelRetrainer:
         tuned: TuneResult | None = None
         try:
             tuned = self._tune(state, minibatches)
-            judged: GateResult = ai_engine.gate(agent, home=home)
+            judged: GateResult = ai_engine.gate(agent, home=home, least_power=self.least_power)
         except DataError as error:
             run = tuned.run if tuned else ""
             return RetrainResult(agent, REFUSED, False, (str(error),), run=run, statistics=statistics)

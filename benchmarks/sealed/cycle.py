@@ -32,6 +32,7 @@ from envs.specification import AgentSpecification
 from tune_configs.gate.budget import alpha_at
 from tune_configs.gate.evidence import Sides, fresh_final
 from tune_configs.gate.finalists import finalists
+from tune_configs.gate.foresight import LEAST_POWER
 from tune_configs.gate.placebo_learning import PlaceboLearner
 from tune_configs.gate.request import PROMOTE
 from tune_configs.judge import episodes_in
@@ -210,7 +211,7 @@ def _asked(bench: Bench, gains: list[Estimate], chosen: tuple[int, ...], since: 
     """The gate's answer about the finalists."""
     variants = tuple(Chosen(str(index), gain) for index, gain in enumerate(gains))
     versions = [str(index) for index in chosen]
-    question = Question(CHAMPION, versions, Sweep(variants, tuple(versions)), since)  # type: ignore[arg-type]
+    question = Question(CHAMPION, versions, Sweep(variants, tuple(versions)), since, least_power=LEAST_POWER)  # type: ignore[arg-type]
     return ask(bench, question)  # type: ignore[arg-type]
 
 

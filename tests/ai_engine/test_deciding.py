@@ -25,6 +25,7 @@ from envs.errors import BusyError, DataError, RegistryError
 from envs.home import Home
 from envs.record import DecisionRecord
 from tests import homes
+from tune_configs.gate import foresight
 from tune_configs.gate.budget import alpha_at
 from tune_configs.gate.planning import about
 
@@ -100,6 +101,20 @@ def test_a_free_refusal_hides_no_pass(swept: tuple[Home, TuneResult], monkeypatc
     run.write("result.json", replace(tuned, finalists=()).to_json())
     assert gate(AGENT, home=home).decision == "keep" == run.read("gate.json")["decision"]
     assert "is proven better than" not in (run.path / "report.html").read_text()
+
+
+def test_a_look_that_would_show_too_little_is_not_spent(
+    swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = swept
+    with monkeypatch.context() as patch:
+        patch.setattr(foresight, "planned_power", lambda *_: 0.3)
+        waiting = gate(AGENT, home=home, least_power=0.5)
+    assert (waiting.decision, waiting.look, waiting.alpha, waiting.units) == ("refused", 0, 0.0, 0)
+    assert "no look is spent" in waiting.reason and waiting.needs.decisions is not None
+    assert looks(home) == (0, 0.0)
+    # What was not read is there for the look that is paid for.
+    assert gate(AGENT, home=home, least_power=0.5).decision == "promote" and looks(home)[0] == 1
 
 
 def test_the_message_counts_what_is_there_already(swept: tuple[Home, TuneResult]) -> None:

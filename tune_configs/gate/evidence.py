@@ -138,7 +138,9 @@ def _tail(judge: Judge, trajectories: list[Trajectories], returns: np.ndarray) -
     if not specification.worst_class:
         bounds = None if "reward_range" in specification.inferred else specification.reward_range
         width = 0.0 if bounds is None else bounds[1] - bounds[0]
-        return TailEvidence(returns=returns, declared=width * float(judge.champion[judge.first][0].discounts.sum()))
+        base = judge.champion[judge.first][0]
+        usual = float((base.active * base.discounts).sum(axis=1).mean())
+        return TailEvidence(returns=returns, declared=width * usual)
     worst = np.asarray(pad(judge.subset, judge.subset.worst, specification.horizon), dtype=bool)
     by_unit = unit_any(np.asarray(worst.any(axis=1)), judge.units)
     weights = [np.exp(unit_log_weights(_log_weights(judge, each, worst), judge.units)) for each in trajectories]

@@ -121,6 +121,14 @@ def test_the_worst_class_is_weighed_under_each_finalist():
     assert asked(undeclared, champion, candidate).tail.worst is None
 
 
+def test_the_declared_range_is_that_of_an_episode_of_usual_length():
+    """A horizon that episodes hardly ever reach makes no return possible that the log could not show."""
+    log, champion, candidate = log_of(random_world(5, horizon=30, terminal=2), reward_range=(-1.0, 3.0), discount=0.9)
+    final = log.lengths[episodes_in(log, "final")]
+    usual = np.mean((1.0 - 0.9**final) / 0.1)
+    assert final.mean() < 10 and asked(log, champion, candidate).tail.declared == pytest.approx(4.0 * usual)
+
+
 def test_a_gain_bought_with_a_guardrail_is_not_promoted():
     """Action 1 earns more and takes longer; the same log without the guardrail promotes."""
     world = bandit(contexts=4, noise=0.1, vector=False)
