@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ai_engine.continuous_learning.actions import action_fields, outcome_of
+from ai_engine.continuous_learning.declarations import NOTICED, Declarations
 from ai_engine.continuous_learning.retraining import RetrainingProcess
 from ai_engine.continuous_learning.retraining_status import RetrainingStatus
 from ai_engine.continuous_learning.schedule import RetrainSchedule
 from ai_engine.continuous_learning.sealing import BackgroundSealing
 from ai_engine.continuous_learning.writer import INTERVAL, TIMEOUT, JournalWriter
-from envs.errors import HomeError, RecordError, SpecificationError
+from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import AppendResult
 from envs.log.outcome import OutcomeEvent
 from envs.record import KNOWN_NAMES, DecisionRecord
-from envs.validation import Validator
 
 DURABILITIES = ("full", "buffered")
-NOTICED = 0.01
-"""Seconds after which a buffered pipeline has noticed a changed declaration: to look lets its own thread run, for
-which every record would wait."""
 
 
 class LearningPipeline:
@@ -46,7 +40,7 @@ class LearningPipeline:
         durability: ``full``: what was recorded survives a power loss, at the cost of one disk flush a
             call. ``buffered``: written within ``flush_interval`` by a thread, durable after :meth:`flush`;
             a crash loses what was recorded since the last of these flushes. A declaration that changes is
-            in force within :data:`NOTICED` seconds.
+            in force within .01 seconds.
         auto_retrain: whether it retrains: ``True`` for every agent once a day, or a schedule.
         flush_interval: seconds for which a buffered record may wait.
         timeout: seconds to wait for other writers of the journal before an error says that it is locked.
@@ -81,10 +75,9 @@ class LearningPipeline:
             timeout=timeout,
             written=BackgroundSealing(self.home).notice,
         )
-        self._validators: dict[str, Validator | None] = {}
-        self._configuration: tuple[int, int] | None = None
-        self._looked = -NOTICED
-        self._configuration_name = str(self.home.configuration_path)  # a path's own stat takes its time
+        # What waits was recorded under the declarations that were in force.
+        every = NOTICED if self._writer.buffered else 0.0
+        self._declarations = Declarations(self.home, every=every, changed=self._writer.settle)
         self.auto_retrain = _wanted(auto_retrain)
         self._retraining = RetrainingProcess(self.home)
         # At the end of the program the last comes first: records do not wait for a sweep to end.
@@ -226,7 +219,7 @@ class LearningPipeline:
         outcome = outcome_of(output_data, success, execution_time, fields.pop("outcome", None), where)
         mapping = {"agent": agent_name, "decision_id": event_id, "outcome": outcome, **fields}
         event = OutcomeEvent.from_mapping(mapping, where=where)
-        if (validator := self._validator(agent_name)) is not None:
+        if (validator := self._declarations.validator(agent_name)) is not None:
             validator.conform_outcome(event)
         self._writer.write(event)
         return event
@@ -293,39 +286,8 @@ class LearningPipeline:
         return self._conform(record, where)
 
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:
-        validator = self._validator(record.agent)
+        validator = self._declarations.validator(record.agent)
         return record if validator is None else validator.conform(record, where=where or f"agent {record.agent}")
-
-    def _validator(self, agent: str) -> Validator | None:
-        """The agent's validator, read again when the file has changed.
-
-        ``None`` where the agent is undeclared, or what is declared of its actions is a draft that was read off its
-        log: to look at a log must not stop who records it.
-        """
-        now = time.monotonic()
-        if self._writer.buffered and now < self._looked + NOTICED and agent in self._validators:
-            return self._validators[agent]
-        self._looked = now
-        try:
-            state = os.stat(self._configuration_name)
-        except OSError as error:
-            where = str(self.home.configuration_path)
-            raise HomeError("is gone", where=where, remedy="restore it, or name another home") from error
-        if (state.st_mtime_ns, state.st_size) != self._configuration:
-            self._writer.settle()  # what waits was recorded under the declarations that were in force
-            self._validators.clear()
-            self._configuration = (state.st_mtime_ns, state.st_size)
-        if agent not in self._validators:
-            self._validators[agent] = self._new_validator(agent)
-        return self._validators[agent]
-
-    def _new_validator(self, agent: str) -> Validator | None:
-        if agent not in self.home.agents():
-            return None
-        specification = self.home.specification(agent)
-        with contextlib.suppress(OSError):  # each declaration that records were checked by is stored with them
-            self.home.keep(specification)
-        return None if "actions" in specification.inferred else Validator(specification)
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

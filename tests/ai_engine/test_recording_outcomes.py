@@ -11,7 +11,7 @@ import pytest
 
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from ai_engine.continuous_learning import writer as writing
-from ai_engine.continuous_learning.pipeline import NOTICED
+from ai_engine.continuous_learning.declarations import NOTICED
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
