@@ -29,7 +29,14 @@ needed_reason = click.option("--reason", required=True, help="Why; the ledger ke
     metavar="N",
     help="Judge nobody: repeat train, select and gate on N copies of the log in which nothing can be better.",
 )
-def gate(options: Options, name: str, exit_status: bool, placebo: int | None) -> None:
+@click.option(
+    "--least-power",
+    type=click.FloatRange(0.0, 0.99),
+    default=0.0,
+    metavar="P",
+    help="Spend no look that would show a gain as large as on select less often than this.",
+)
+def gate(options: Options, name: str, exit_status: bool, placebo: int | None, least_power: float) -> None:
     """Judge the finalists of the last sweep on decisions that no gate has read before."""
     if placebo is not None:
         where, busy = "ai_engine.self_test", f"placebo of {name}"
@@ -38,7 +45,9 @@ def gate(options: Options, name: str, exit_status: bool, placebo: int | None) ->
             click.get_current_context().exit(0 if tested.outcome.passed else DECISION_CODES["refused"])
         return
     present = partial(shown, home=options.home)
-    result = perform(options, "gate", name, home=options.home, present=present, busy=f"judging {name}")
+    result = perform(
+        options, "gate", name, home=options.home, least_power=least_power, present=present, busy=f"judging {name}"
+    )
     if exit_status:
         click.get_current_context().exit(DECISION_CODES.get(result.decision, 1))
 
