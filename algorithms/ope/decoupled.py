@@ -1,12 +1,12 @@
-"""Paired differences whose weights meet the residuals of other episodes: how skewed could they be?
+"""Paired differences whose weights meet the residuals of other episodes: how could they have fallen out?
 
     D*_i = V̂_i(s_0) - V̂ᶜ_i(s_0) + Σ_t γᵗ (ω_it e_jt - ωᶜ_it eᶜ_jt),   j = σ_t(i), σ_t a random permutation
 
 The log's few decisions of large weight decide a gain, and by luck they may have missed every bad outcome: then the
-gain looks large, and neither its spread nor its skewness shows why. But bad outcomes also befell decisions of
-small weight. Decoupled, each weight meets the outcomes of all, so that the skewness of D* rests on the whole log:
-that of the weights times that of the residuals. Residuals whose law depends on the action make it another one than
-that of D; it is only ever used to be more cautious than D itself.
+gain looks large, and nothing in its law shows why. But bad outcomes also befell decisions of small weight.
+Decoupled, each weight meets the outcomes of all, so that the law of D* rests on the whole log: that of the weights
+times that of the residuals. Residuals whose law depends on the action make it another one than that of D; it is only
+ever used to be more cautious than D itself.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def measure(request: Request) -> list[Row]:
 
 def _planned(request: Request, setting: Setting, look: int, planned: float, logs: int) -> Row:
     """The share promoted in as many units as the leg takes for ``planned``, beside its chance by the whole rule."""
-    level, skewness = leg_level(look), setting.skewness
-    units = needed_units(setting.deviation, setting.gain, level, planned, skewness)
+    level = leg_level(look)
+    units = needed_units(setting.deviation, setting.gain, level, planned)
     found = _found(request, setting, look, units, logs)["promoted"]
     told = setting.chance(units, level)
     case, goal = f"{setting.name}, look {look}, planned", f"within {100 * TOLERANCE:.0f} points of the planned power"

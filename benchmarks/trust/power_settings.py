@@ -12,11 +12,12 @@ from scipy import stats
 from benchmarks.trust.gate_chain import DRAWS
 from benchmarks.trust.worlds import World, dataset_of, explored, on_rows, uniform_start_world
 from envs.dataset import Dataset
-from tune_configs.gate.asymptotic import joint_spread, skewness_of, straighten
+from tune_configs.gate.asymptotic import spread
 from tune_configs.gate.budget import leg_level, needed_multiple
 from tune_configs.gate.evidence import Sides, gate_request
 from tune_configs.gate.outlook import POWER
 from tune_configs.gate.request import GateRequest, Planning
+from tune_configs.gate.studentised import StudentisedLaw
 from tune_configs.gate.tail import TailEvidence, largest_difference
 from tune_configs.gate.tail_odds import ExtremeTail, TailOdds, tail_odds
 from tune_configs.judge import episodes_in
@@ -51,7 +52,7 @@ class Setting:
         worst: a reward below it is of the declared worst class; ``None`` where none is declared.
         differences: float64, of all pilot logs.
         odds: of the tail condition but for single far units, by all pilot logs; ``None`` before they are drawn.
-        decoupled: skewness of the decoupled differences, mean over the pilot logs.
+        decoupled: float64, decoupled differences of all pilot logs.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Setting:
     worst: float | None = None
     differences: np.ndarray = field(default_factory=lambda: np.zeros(0))
     odds: TailOdds | None = None
-    decoupled: float = 0.0
+    decoupled: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def chance(self, units: int, level: float) -> float:
         """Probability of a promotion in so many final units, by logs resampled from all pilots.
@@ -77,15 +78,19 @@ class Setting:
         pool = self.differences - self.differences.mean() + self.gain
         drawn = pool[np.random.default_rng(units).integers(len(pool), size=(RESAMPLES, total))]
         tested = drawn[:, :units]
-        own, deviations, skewness = joint_spread(tested, drawn[:, units:])
+        own, deviations = spread(tested, drawn[:, units:])
+        if self.decoupled.std() > deviations.mean():
+            deviations = np.sqrt(0.5 * (np.square(deviations) + self.decoupled.var()))
         means = tested.mean(axis=1)
-        statistics = np.sqrt(units) * straighten(
-            means / deviations, np.minimum(skewness, min(self.decoupled, 0.0)), units
-        )
-        passed = statistics > stats.t.isf(level, units - 1)
+        passed = np.sqrt(units) * means / deviations > self._critical(units, total - units, level)
         if self.worst is None:
             passed &= np.abs(tested - means[:, None]).max(axis=1) <= largest_difference(units) * own
         return float(passed.mean()) * self.odds.chance(units)
+
+    def _critical(self, units: int, reference: int, level: float) -> float:
+        """What T must exceed, by the laws of all pilots."""
+        laws = [StudentisedLaw(each, units, reference, level) for each in (self.differences, self.decoupled)]
+        return max(float(stats.t.isf(level, units - 1)), *(law.upper(level) for law in laws))
 
     def reachable(self, level: float) -> bool:
         """Whether any number of units is promoted in 8 of 10 cases."""
@@ -131,7 +136,7 @@ def _setting(name: str, world: World, explore: float, worst: float | None) -> Se
         skewness, together = min(third / variance**1.5, 0.0), np.concatenate(found)
         odds = tail_odds(_joined([ask.tail for ask in asks]), together, 0)
         odds = replace(odds, extremes=ExtremeTail())  # counted in the resampled logs
-        apart = float(np.mean([skewness_of(ask.decoupled)[0] for ask in asks if ask.decoupled is not None]))
+        apart = np.concatenate([ask.decoupled[0] for ask in asks if ask.decoupled is not None])
         deviation = float(np.sqrt(variance))
         return replace(
             setting, deviation=deviation, skewness=skewness, differences=together, odds=odds, decoupled=apart

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from scipy import stats
 
 from envs.errors import DataError
-from tune_configs.gate.asymptotic import straighten
 
 
 def alpha_at(look: int, alpha: float = 0.05) -> float:
@@ -36,45 +34,24 @@ def needed_multiple(level: float, power: float = 0.8) -> float:
     return float(stats.norm.isf(level) + stats.norm.ppf(power))
 
 
-def planned_power(deviation: float, effect: float, units: float, level: float, skewness: float = 0.0) -> float:
-    """Probability that the asymptotic leg at ``level`` finds ``effect`` in so many units.
-
-    Without skewness Φ(δ √n / σ - z). With γ < 0 the leg's statistic is √n g(u) at u = δ/σ, and varies by
-    g'(u) where the mean varies by one standard error: Φ((√n g(u) - z) / g'(u)).
+def planned_power(deviation: float, effect: float, units: float, level: float) -> float:
+    """Probability that Student's test at ``level`` finds ``effect`` in so many units, Φ(δ √n / σ - z).
 
     Args:
         deviation: σ_D > 0, standard deviation of a unit's paired difference.
         effect: δ, true gain over what the null allows.
         units: n.
         level: of the leg.
-        skewness: γ ≤ 0 of the differences.
     """
-    u, root = effect / deviation, math.sqrt(units)
-    straight = float(straighten(np.asarray(u), np.asarray(skewness), units))
-    slope = (1.0 + skewness * u / 3) ** 2  # of a cube: at least 0
-    return float(stats.norm.cdf((root * straight - stats.norm.isf(level)) / max(slope, 1e-3)))
+    return float(stats.norm.cdf(effect / deviation * math.sqrt(units) - stats.norm.isf(level)))
 
 
-def needed_units(deviation: float, effect: float, level: float, power: float = 0.8, skewness: float = 0.0) -> int:
-    """Fewest units in which the asymptotic leg at ``level`` finds ``effect`` with probability ``power``.
-
-    Without skewness (m σ / δ)² with m of :func:`needed_multiple`; with it more, by :func:`planned_power`.
+def needed_units(deviation: float, effect: float, level: float, power: float = 0.8) -> int:
+    """Fewest units in which Student's test at ``level`` finds ``effect`` with probability ``power``: (m σ / δ)².
 
     Raises:
         DataError: the effect is not positive.
     """
     if not effect > 0.0:
         raise DataError(f"effect {effect}", where="gate", remedy="plan for a positive effect")
-    fewest = math.ceil((max(needed_multiple(level, power), 0.0) * deviation / effect) ** 2)
-    if skewness >= 0.0 or deviation <= 0.0:
-        return fewest
-    enough = max(fewest, 1)
-    while planned_power(deviation, effect, enough, level, skewness) < power:
-        fewest, enough = enough, 2 * enough
-    while enough - fewest > 1:
-        middle = (fewest + enough) // 2
-        if planned_power(deviation, effect, middle, level, skewness) < power:
-            fewest = middle
-        else:
-            enough = middle
-    return enough
+    return math.ceil((max(needed_multiple(level, power), 0.0) * deviation / effect) ** 2)

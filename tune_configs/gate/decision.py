@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from algorithms.ope.estimate import Estimate
-from tune_configs.gate.asymptotic import StepDown, joint_spread, skewness_of, step_down
+from tune_configs.gate.asymptotic import StepDown, spread, step_down
 from tune_configs.gate.betting import Bets, bet
 from tune_configs.gate.budget import alpha_at, leg_level
 from tune_configs.gate.estimates import gate_estimates, refused_estimate
@@ -178,14 +178,15 @@ def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, 
     if not request.planning.resamples:
         return needs_for_units(fresh, request.planning, explore), ""
     reference = np.zeros(0) if request.reference is None else request.reference[finalist]
+    decoupled = None if request.decoupled is None else request.decoupled[finalist]
     found = plan(
         tested,
         reference,
         tail_odds(request.tail, np.concatenate([tested, reference]), finalist),
-        deviation=float(joint_spread(tested[None], reference[None])[1][0]),
+        deviation=float(spread(tested[None], reference[None], None if decoupled is None else decoupled[None])[1][0]),
         effect=_planned_effect(request),
         level=leg_level(request.look + 1, request.alpha) / finalists,
-        skewness=0.0 if request.decoupled is None else float(skewness_of(request.decoupled[finalist][None])[0]),
+        decoupled=decoupled,
         resamples=request.planning.resamples,
         seed=request.seed,
     )

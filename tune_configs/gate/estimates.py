@@ -68,9 +68,8 @@ def _by_mean(request: GateRequest, finalist: int, asymptotic: StepDown, at: int,
         diagnostics={
             "tail_condition": float(not tail),
             "standard_deviation": float(asymptotic.deviations[at]),
-            "skewness": float(asymptotic.skewness[at]),
             "statistic": float(asymptotic.statistics[at]),
-            "critical_value": asymptotic.critical,
+            "critical_value": float(asymptotic.critical[at]),
         },
         assumptions=(
             "simultaneous over the finalists",

@@ -28,7 +28,7 @@ class Sides:
 
     Attributes:
         tested: final episodes that no gate has read.
-        selected: select episodes that chose the finalists, for spread and skewness.
+        selected: select episodes that chose the finalists, for spread and critical value.
         fitted: train and select episodes, the selected among them; models for the tested ones are fitted on them.
     """
 

@@ -83,7 +83,7 @@ def guardrails_of(tested: Judge, untested: Judge | None, candidates: np.ndarray)
 
     Args:
         tested: the judge of the final units.
-        untested: the judge of other units, for spread and skewness; ``None`` for none.
+        untested: the judge of other units; ``None`` for none.
         candidates: float64 (K, N + E, A).
 
     Raises:

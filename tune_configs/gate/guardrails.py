@@ -25,9 +25,9 @@ class Guardrail:
         name: for the reason.
         differences: float64 (K, n), each finalist's paired differences in this measure, larger is better.
         margin: loss that is tolerated, ≥ 0.
-        reference: float64 (K, m), the same on units that are not tested, for spread and skewness.
+        reference: float64 (K, m), the same on units that are not tested.
         direction: which of the measure is better, ``higher`` or ``lower``; only for how it is told.
-        decoupled: float64 (K, l), the same with weights and residuals of different units, for skewness.
+        decoupled: float64 (K, l), the same with weights and residuals of different units.
     """
 
     name: str

@@ -2,22 +2,22 @@
 
     P(promote | N) = P(T_N > z) P(tail condition | N)
 
-The first factor is read from logs resampled from the units at hand, with mean, spread and skewness as the
-test takes them. A plan from σ alone forgets that the skewness which the test corrects for is an estimate, of
-which only what speaks against a gain counts: for weights over 12 decisions it promised 80 % where the test finds
-71 %. σ itself is taken one standard error above its estimate: a log that missed the worst looks easy. The
+The first factor is read from logs resampled from the units at hand, with mean, spread and critical value as the
+test takes them. σ itself is taken one standard error above its estimate: a log that missed the worst looks easy. The
 second factor may stay small however many units there are, so that no N is enough.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from tune_configs.gate.asymptotic import joint_spread, straighten
+from tune_configs.gate.asymptotic import spread
 from tune_configs.gate.budget import needed_units
+from tune_configs.gate.studentised import StudentisedLaw
 from tune_configs.gate.tail_odds import TailOdds
 
 POWER = 0.8
@@ -34,17 +34,13 @@ class Replicates:
     Attributes:
         errors: float64 (B,), of the mean, times √n.
         deviations: float64 (B,), σ̂ as the test takes it.
-        skewness: float64 (B,), as the test estimates it.
         size: units of each.
-        overall: skewness of all units.
         uncertainty: standard error of the deviation of all units, relative.
     """
 
     errors: np.ndarray
     deviations: np.ndarray
-    skewness: np.ndarray
     size: int
-    overall: float
     uncertainty: float
 
 
@@ -62,32 +58,67 @@ def resampled(tested: np.ndarray, reference: np.ndarray, size: int, count: int, 
     standardised = (together - together.mean()) / together.std()
     beside = round(size * len(reference) / len(tested))
     drawn = standardised[np.random.default_rng(seed).integers(len(standardised), size=(count, size + beside))]
-    own, deviations, skewness = joint_spread(drawn[:, :size], drawn[:, size:])
+    own, deviations = spread(drawn[:, :size], drawn[:, size:])
     errors = drawn[:, :size].mean(axis=1)
     errors = (errors - errors.mean()) / max(float(errors.std()), 1e-12)  # known to be 0 and 1 without the noise of B
     uncertainty = float(deviations.std()) * np.sqrt(drawn.shape[1] / len(together))
     deviations = np.where(own > 0, deviations, 1.0)  # a log of one repeated unit tells nothing of the spread
-    overall = float(np.mean(standardised * np.square(standardised)))
-    return Replicates(errors, deviations, skewness, size, overall, uncertainty)
+    return Replicates(errors, deviations, size, uncertainty)
 
 
-def shown(replicates: Replicates, ratio: float, units: float, critical: float, largest_skewness: float) -> float:
-    """Share of logs of so many units whose statistic exceeds ``critical``.
+def shown(replicates: Replicates, ratio: float, units: float, critical: float) -> float:
+    """Share of logs of so many units whose T exceeds ``critical``; ``ratio`` is the gain in standard deviations."""
+    noise = min(np.sqrt(replicates.size / units), 1.0)  # the spread is known better from more
+    deviations = 1.0 + noise * (replicates.deviations - 1.0)
+    statistics = (np.sqrt(units) * ratio + replicates.errors) / deviations
+    return float(np.mean(statistics > critical))
+
+
+class CriticalValue:
+    """What T must exceed, by the number of units.
+
+    What it lies above Student's quantile falls with √N; this times √N is found at doublings of the fewest units
+    and drawn as lines between them.
 
     Args:
-        replicates: the logs.
-        ratio: the gain in standard deviations.
-        units: of each log.
-        critical: value of the test.
-        largest_skewness: what the test takes at most, at most 0.
+        tested: float64 (n,), paired differences.
+        reference: float64 (m,), of other units; may be empty.
+        decoupled: float64 (l,), decoupled ones, or ``None``.
+        level: of the test.
+        fewest: units, at least 2.
+        seed: of the draws.
     """
-    noise = min(np.sqrt(replicates.size / units), 1.0)  # spread and skewness are known better from more
-    deviations = 1.0 + noise * (replicates.deviations - 1.0)
-    skewness = replicates.overall + noise * (replicates.skewness - replicates.overall)
-    skewness = np.minimum(skewness, largest_skewness)
-    found = np.maximum(ratio + replicates.errors / np.sqrt(units), -1.0) / deviations
-    statistics = np.sqrt(units) * straighten(found, skewness, units)
-    return float(np.mean((found > 0) & (statistics > critical)))
+
+    def __init__(
+        self,
+        tested: np.ndarray,
+        reference: np.ndarray,
+        decoupled: np.ndarray | None,
+        level: float,
+        fewest: int,
+        seed: int,
+    ) -> None:
+        self._populations = [np.concatenate([tested, reference])] + ([] if decoupled is None else [decoupled])
+        self._beside, self._level, self._fewest, self._seed = len(reference) / len(tested), level, fewest, seed
+        self._excess: dict[int, float] = {}
+
+    def at(self, units: float) -> float:
+        """For so many units, at least ``fewest``."""
+        doublings = math.log2(max(units / self._fewest, 1.0))
+        below = int(doublings)
+        share = doublings - below
+        excess = (1.0 - share) * self._knot(below) + (share * self._knot(below + 1) if share else 0.0)
+        return float(stats.t.isf(self._level, units - 1)) + excess / math.sqrt(units)
+
+    def _knot(self, doublings: int) -> float:
+        if doublings not in self._excess:
+            units = self._fewest * 2**doublings
+            beside, level = round(self._beside * units), self._level
+            laws = [StudentisedLaw(each, units, beside, level, seed=self._seed) for each in self._populations]
+            student = float(stats.t.isf(level, units - 1))
+            above = max(*(law.upper(level) for law in laws), student) - student
+            self._excess[doublings] = above * math.sqrt(units)
+        return self._excess[doublings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +145,7 @@ def plan(
     effect: float,
     level: float,
     resamples: int,
-    skewness: float = 0.0,
+    decoupled: np.ndarray | None = None,
     seed: int = 0,
 ) -> Plan:
     """The fewest units in which ``effect`` is promoted with probability .8 at ``level``, or why there are none.
@@ -127,7 +158,7 @@ def plan(
         effect: δ > 0, distance of the gain from the null.
         level: of the leg, divided by the number of finalists.
         resamples: B ≥ 1.
-        skewness: of the decoupled differences, which the test takes where it is the smaller one.
+        decoupled: float64 (l,), decoupled differences where the test reads them.
         seed: of the draws.
     """
     fewest = max(needed_units(deviation, effect, level, POWER), 2)
@@ -135,11 +166,11 @@ def plan(
         return Plan(fewest)
     replicates = resampled(tested, reference, max(min(fewest, len(tested), LARGEST_RESAMPLE), 2), resamples, seed)
     ratio = effect / (deviation * (1.0 + replicates.uncertainty))
-    critical, units = float(stats.t.isf(level, fewest - 1)), float(fewest)
+    critical, units = CriticalValue(tested, reference, decoupled, level, fewest, seed), float(fewest)
     for _ in range(STEPS):
         condition = odds.chance(units)
         if condition >= POWER:
-            found = shown(replicates, ratio, units, critical, min(skewness, 0.0))
+            found = shown(replicates, ratio, units, critical.at(units))
             if found * condition >= POWER:
                 return Plan(int(np.ceil(units)))
         units *= STEP

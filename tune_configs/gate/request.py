@@ -66,9 +66,9 @@ class GateRequest:
         look: j, the number of this gate in the agent's life, from 1.
         practical_effect: absolute gain worth having, > 0: plans and messages only.
         reference: float64 (K, m), the finalists' paired differences on units that are not tested
-            (select, or train and select), from which spread and skewness are taken together with the
+            (select, or train and select), from which spread and critical value are taken together with the
             tested ones'; the spread only to raise it. Give it wherever outcomes are skewed.
-        decoupled: float64 (K, l), differences whose weights met the residuals of other units, for skewness alone.
+        decoupled: float64 (K, l), differences whose weights met the residuals of other units, for the same.
         minimum_gain: δ_min, the largest gain that the null allows.
         alpha: lifetime budget of the agent.
         bounded: differences of the finite-sample leg; ``None`` where its bounds are not exact.

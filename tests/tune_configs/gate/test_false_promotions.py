@@ -126,7 +126,7 @@ def one_gate(rng, look, *, effect=0.0, select_on_final=False, rule=None, finalis
                 bounded=BoundedDifferences(
                     np.stack([d for d, _ in pairs]), np.array([c for _, c in pairs]), np.array(on_select)
                 ),
-                draws=20_000,
+                draws=4_000,
                 **overlap,
             )
         ).decision

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from tune_configs.gate.asymptotic import joint_spread, straighten
+from tune_configs.gate.asymptotic import step_down
 from tune_configs.gate.budget import leg_level
 from tune_configs.gate.tail import TailEvidence, largest_difference, tail_failure
 
@@ -60,8 +60,5 @@ def test_no_undeclared_catastrophe_is_promoted_more_often_than_the_level():
         for _ in range(5):
             logs = rng.normal(size=(400, UNITS)) + size * rate
             logs -= size * (rng.random(logs.shape) < rate)
-            _, deviations, skewness = joint_spread(logs, None)
-            found = straighten(logs.mean(axis=1) / deviations, np.minimum(skewness, 0.0), UNITS)
-            convinced = np.flatnonzero(np.sqrt(UNITS) * found > stats.t.isf(level, UNITS - 1))
-            promoted += sum(holds(logs[each]) for each in convinced)
+            promoted += sum(step_down(each[None], 0.0, level).rejected[0] and holds(each) for each in logs)
         assert stats.binomtest(promoted, 2_000, level, alternative="greater").pvalue > 0.01, (size, rate, promoted)
