@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envs.errors import RetrainerError
 from tune_configs.metric import METRIC
@@ -19,6 +19,9 @@ from tune_configs.time_budget import TimeBudget
 from tune_configs.trainable import STOP_SECONDS, run_trial
 from tune_configs.trial_plan import TrialPlan
 from tune_configs.trial_result import TrialResult
+
+if TYPE_CHECKING:
+    from ray.tune import Result
 
 Progress = Callable[[int, int, float], None]
 """Called with (finished trials, all trials, best score so far); of all plans together."""
@@ -127,12 +130,31 @@ def _tune(
         )
         results = tuner.fit()
     first.stop_path.unlink(missing_ok=True)
+    return causes_of([results[index] for index in range(len(results))], plans)
+
+
+def causes_of(outcomes: Sequence[Result], plans: Sequence[TrialPlan]) -> dict[int, list[str]]:
+    """Why trials failed, by the number of their plan.
+
+    A trial whose process died before it began (for lack of memory, say) does not know what it was asked for: it is
+    one of a plan that has results missing.
+    """
     causes: dict[int, list[str]] = {}
-    for outcome in (results[index] for index in range(len(results))):
-        if outcome.error is not None:
-            cause = str(outcome.error).strip().splitlines() or [type(outcome.error).__name__]
-            asked = (outcome.config or {})["trial"]
-            causes.setdefault(asked["plan"], []).append(f"variant {asked['index']}: {cause[-1]}")
+    nameless: list[str] = []
+    for outcome in outcomes:
+        if outcome.error is None:
+            continue
+        cause = (str(outcome.error).strip().splitlines() or [type(outcome.error).__name__])[-1]
+        asked = (outcome.config or {}).get("trial")
+        if asked is None:
+            nameless.append(f"a variant that did not begin: {cause}")
+        else:
+            causes.setdefault(asked["plan"], []).append(f"variant {asked['index']}: {cause}")
+    for number, plan in enumerate(plans):
+        lacking = len(plan.missing()) - len(causes.get(number, []))
+        while nameless and lacking > 0:
+            causes.setdefault(number, []).append(nameless.pop())
+            lacking -= 1
     return causes
 
 

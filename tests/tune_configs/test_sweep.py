@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from envs.home import Home
 from tests import homes
 from tune_configs.ray_session import ray_session
 from tune_configs.spaces import search_space
-from tune_configs.sweep import SweepError, SweepResult, run_sweeps
+from tune_configs.sweep import SweepError, SweepResult, causes_of, run_sweeps
 from tune_configs.trial_plan import TrialPlan
 from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
@@ -75,6 +76,20 @@ def test_a_failed_trial_fails_loudly_and_the_others_are_kept(ray: None, plan: Tr
     assert raised.value.exit_code == 1
     assert [several.result_path(index).exists() for index in range(4)] == [True, False, True, False]
     assert told[-1] == (2, 4)
+
+
+def test_a_trial_that_died_before_it_began_is_one_of_those_without_a_result(plan: TrialPlan) -> None:
+    """Its process was killed for lack of memory: Tune does not say what it was asked for."""
+    folder = plan.directory.parent / "finished"
+    folder.mkdir()
+    finished = replace(plan, directory=folder)
+    finished.result_path(0).parent.mkdir(parents=True, exist_ok=True)
+    finished.result_path(0).write_text("{}")
+    dead = SimpleNamespace(error=RuntimeError("long story\nkilled for lack of memory"), config=None)
+    named = SimpleNamespace(error=RuntimeError("broken"), config={"trial": {"plan": 1, "index": 1}})
+    well = SimpleNamespace(error=None, config=None)
+    found = causes_of([well, dead, named], [finished, replace(plan, variants=(GOOD, BAD))])  # type: ignore[list-item]
+    assert found == {1: ["variant 1: broken", "a variant that did not begin: killed for lack of memory"]}
 
 
 def test_the_plans_of_one_experiment_fail_apart(ray: None, plan: TrialPlan) -> None:
