@@ -86,7 +86,7 @@ class _Draws(NamedTuple):
     normals: np.ndarray
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _draws(size: int, share: float, draws: int, seed: int) -> _Draws:
     rng = np.random.default_rng([seed, size, draws])
     counts = rng.binomial(size, share, draws) if share < 1.0 else np.full(draws, size)
@@ -94,45 +94,40 @@ def _draws(size: int, share: float, draws: int, seed: int) -> _Draws:
     return _Draws(counts, ends - counts, rng.random(int(ends[-1])), rng.standard_normal((draws, 2)))
 
 
-class _Source:
-    """A population in its own standard deviations, its farthest units apart from the others."""
-
-    def __init__(self, population: np.ndarray, units: int) -> None:
-        centred = population - population.mean()
-        deviation = float(population.std())
-        varies = deviation > 1e-12 * float(np.abs(population).max())
-        # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
-        values = np.round(centred / deviation, 9) if varies else np.zeros(len(population))
-        values = values[np.argsort(np.abs(values), kind="stable")]
-        self.share = FAR / units if 0.5 * units > FAR else 1.0
-        far = int(np.ceil(self.share * len(values)))
-        self.far, near = values[len(values) - far :], values[: len(values) - far]
-        both = np.stack([near, near**2]) if len(near) else np.zeros((2, 1))
-        self.means = both.mean(axis=1)
-        centred = both - self.means[:, None]
-        variances, vectors = np.linalg.eigh(centred @ centred.T / both.shape[1])
-        self.root = vectors * np.sqrt(np.clip(variances, 0.0, None))
-
-    def sums(self, size: int, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sum of ``size`` drawn units and of their squares, each float64 (draws,)."""
-        given = _draws(size, self.share, draws, seed)
-        drawn = np.append(self.far[(given.places * len(self.far)).astype(np.int64)], 0.0)
-        others = (size - given.counts).astype(np.float64)
-        near = np.outer(others, self.means) + np.sqrt(others)[:, None] * (given.normals @ self.root.T)
-        some = given.counts > 0
-        total, squares = (np.where(some, np.add.reduceat(each, given.starts), 0.0) for each in (drawn, drawn**2))
-        return total + near[:, 0], squares + near[:, 1]
+def _sums(values: np.ndarray, size: int, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of ``size`` units drawn from values of rising distance, and of their squares, each float64 (draws,)."""
+    share = FAR / size if 0.5 * size > FAR else 1.0
+    given = _draws(size, share, draws, seed)
+    count = int(np.ceil(share * len(values)))
+    far, near = values[len(values) - count :], values[: len(values) - count]
+    drawn = np.append(far[(given.places * count).astype(np.int64)], 0.0)
+    some = given.counts > 0
+    total, squares = (np.where(some, np.add.reduceat(each, given.starts), 0.0) for each in (drawn, drawn**2))
+    if not len(near):
+        return total, squares
+    both = np.stack([near, near**2])
+    means = both.mean(axis=1)
+    variances, vectors = np.linalg.eigh((both - means[:, None]) @ (both - means[:, None]).T / len(near))
+    others = (size - given.counts).astype(np.float64)
+    root = vectors * np.sqrt(np.clip(variances, 0.0, None))
+    rest = np.outer(others, means) + np.sqrt(others)[:, None] * (given.normals @ root.T)
+    return total + rest[:, 0], squares + rest[:, 1]
 
 
 def _statistics(population: np.ndarray, units: int, reference: int, draws: int, seed: int) -> np.ndarray:
     """T* of so many logs; σ̂* is that of all units of a log, and at least that of the tested ones."""
-    source = _Source(population, units)
-    total, squares = source.sums(units, draws, seed)
+    centred = population - population.mean()
+    deviation = float(population.std())
+    varies = deviation > 1e-12 * float(np.abs(population).max())
+    # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
+    values = np.round(centred / deviation, 9) if varies else np.zeros(len(population))
+    values = values[np.argsort(np.abs(values), kind="stable")]
+    total, squares = _sums(values, units, draws, seed)
     means = total / units
     own = np.maximum(squares - units * means**2, 0.0) / (units - 1)
     variance = own
     if reference > 1:
-        beside, beside_squares = source.sums(reference, draws, seed + 1)
+        beside, beside_squares = _sums(values, reference, draws, seed + 1)
         other = np.maximum(beside_squares - beside**2 / reference, 0.0) / (reference - 1)
         variance = np.maximum(own, (units * own + reference * other) / (units + reference))
     # A log of one repeated unit tells nothing of the spread.
