@@ -140,6 +140,7 @@ def causes_of(outcomes: Sequence[Result], plans: Sequence[TrialPlan]) -> dict[in
     one of a plan that has results missing.
     """
     causes: dict[int, list[str]] = {}
+    lacking = {(number, index) for number, plan in enumerate(plans) for index in plan.missing()}
     nameless: list[str] = []
     for outcome in outcomes:
         if outcome.error is None:
@@ -150,11 +151,9 @@ def causes_of(outcomes: Sequence[Result], plans: Sequence[TrialPlan]) -> dict[in
             nameless.append(f"a variant that did not begin: {cause}")
         else:
             causes.setdefault(asked["plan"], []).append(f"variant {asked['index']}: {cause}")
-    for number, plan in enumerate(plans):
-        lacking = len(plan.missing()) - len(causes.get(number, []))
-        while nameless and lacking > 0:
-            causes.setdefault(number, []).append(nameless.pop())
-            lacking -= 1
+            lacking.discard((asked["plan"], asked["index"]))
+    for (number, _), cause in zip(sorted(lacking), nameless, strict=False):
+        causes.setdefault(number, []).append(cause)
     return causes
 
 

@@ -45,7 +45,6 @@ class Declarations:
         now = time.monotonic()
         if now < self._looked + self._every and agent in self._validators:
             return self._validators[agent]
-        self._looked = now
         try:
             found = os.stat(self._name)
         except OSError as error:
@@ -56,6 +55,7 @@ class Declarations:
             self._state = (found.st_mtime_ns, found.st_size)
         if agent not in self._validators:
             self._validators[agent] = self._read(agent)
+        self._looked = now
         return self._validators[agent]
 
     def _read(self, agent: str) -> Validator | None:

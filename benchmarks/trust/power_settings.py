@@ -17,7 +17,7 @@ from tune_configs.gate.budget import leg_level, needed_multiple
 from tune_configs.gate.evidence import Sides, gate_request
 from tune_configs.gate.outlook import POWER
 from tune_configs.gate.request import GateRequest, Planning
-from tune_configs.gate.studentised import StudentisedLaw
+from tune_configs.gate.studentised import CriticalValues
 from tune_configs.gate.tail import TailEvidence, largest_difference
 from tune_configs.gate.tail_odds import ExtremeTail, TailOdds, tail_odds
 from tune_configs.judge import episodes_in
@@ -79,18 +79,13 @@ class Setting:
         drawn = pool[np.random.default_rng(units).integers(len(pool), size=(RESAMPLES, total))]
         tested = drawn[:, :units]
         own, deviations = spread(tested, drawn[:, units:])
-        if self.decoupled.std() > deviations.mean():
-            deviations = np.sqrt(0.5 * (np.square(deviations) + self.decoupled.var()))
+        deviations = np.maximum(deviations, np.sqrt(0.5 * (np.square(deviations) + self.decoupled.var())))
         means = tested.mean(axis=1)
-        passed = np.sqrt(units) * means / deviations > self._critical(units, total - units, level)
+        critical = CriticalValues((self.differences, self.decoupled), units, total - units, level)
+        passed = np.sqrt(units) * means / deviations > critical.above(level)
         if self.worst is None:
             passed &= np.abs(tested - means[:, None]).max(axis=1) <= largest_difference(units) * own
         return float(passed.mean()) * self.odds.chance(units)
-
-    def _critical(self, units: int, reference: int, level: float) -> float:
-        """What T must exceed, by the laws of all pilots."""
-        laws = [StudentisedLaw(each, units, reference, level) for each in (self.differences, self.decoupled)]
-        return max(float(stats.t.isf(level, units - 1)), *(law.upper(level) for law in laws))
 
     def reachable(self, level: float) -> bool:
         """Whether any number of units is promoted in 8 of 10 cases."""

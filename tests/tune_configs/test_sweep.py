@@ -90,6 +90,8 @@ def test_a_trial_that_died_before_it_began_is_one_of_those_without_a_result(plan
     well = SimpleNamespace(error=None, config=None)
     found = causes_of([well, dead, named], [finished, replace(plan, variants=(GOOD, BAD))])  # type: ignore[list-item]
     assert found == {1: ["variant 1: broken", "a variant that did not begin: killed for lack of memory"]}
+    # Where every result is there, nothing was lost.
+    assert causes_of([dead], [finished]) == {}  # type: ignore[list-item]
 
 
 def test_the_plans_of_one_experiment_fail_apart(ray: None, plan: TrialPlan) -> None:

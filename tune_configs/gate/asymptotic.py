@@ -9,8 +9,8 @@ divided by the χ of σ̂ as in Student's t, which at small n keeps the level.
 A log that by chance missed the expensive episodes shows a high mean and a small spread at once, so
 a negatively skewed D is promoted too often (skewness -2.6, 300 units, the third look's level: 3.4
 times the nominal rate), and the tested units do not know it: the expensive ones are missing. Therefore σ̂ is that of
-the tested and of other units (``reference``) together, at least that of the tested, and a T counts only beyond the
-quantile of logs drawn from all of them (:mod:`tune_configs.gate.studentised`), which is never below Student's.
+the tested and of other units (``reference``) together, at least that of the tested, and T must exceed the quantile of
+logs drawn from all of them as well as Student's (:mod:`tune_configs.gate.studentised`).
 
 Where few units carry the weight, all of them together may have missed what is bad. What is bad is also known from
 decisions of small weight, so logs are drawn from decoupled differences as well (:mod:`algorithms.ope.decoupled`), and
@@ -43,7 +43,7 @@ import numpy as np
 from scipy import stats
 
 from envs.errors import DataError
-from tune_configs.gate.studentised import StudentisedLaw
+from tune_configs.gate.studentised import CriticalValues
 
 DRAWS = 100_000
 
@@ -58,7 +58,7 @@ class StepDown:
         statistics: T, float64 (K,); -inf where D does not vary.
         rejected: bool (K,), means found above the null.
         students: Student's critical value of the first step, against the maximum of all K.
-        laws: of T, by finalist.
+        values: critical values of each finalist by itself.
         units: n.
     """
 
@@ -67,13 +67,18 @@ class StepDown:
     statistics: np.ndarray
     rejected: np.ndarray
     students: float
-    laws: Sequence[_Laws]
+    values: Sequence[CriticalValues]
     units: int
+
+    @property
+    def _level(self) -> float:
+        """Of a test of one mean that has the first step's critical value."""
+        return float(stats.t.sf(self.students, self.units - 1))
 
     @cached_property
     def critical(self) -> np.ndarray:
         """What T must exceed at the first step, float64 (K,)."""
-        return np.array([laws.critical(self.students) for laws in self.laws])
+        return np.array([each.above(self._level) for each in self.values])
 
     @cached_property
     def lower(self) -> np.ndarray:
@@ -83,42 +88,8 @@ class StepDown:
     @cached_property
     def upper(self) -> np.ndarray:
         """Simultaneous upper bounds, float64 (K,)."""
-        critical = np.array([laws.mirrored(self.students) for laws in self.laws])
+        critical = np.array([each.below(self._level) for each in self.values])
         return self.means + critical * self.deviations / np.sqrt(self.units)
-
-
-class _Laws:
-    """The laws of one finalist's T: of logs drawn from all its units, and from decoupled ones where they are given."""
-
-    def __init__(
-        self,
-        tested: np.ndarray,
-        reference: np.ndarray,
-        decoupled: np.ndarray | None,
-        level: float,
-        draws: int,
-        seed: int,
-    ) -> None:
-        self._units, self._reference, self._level = len(tested), len(reference), level
-        self._draws, self._seed = draws, seed
-        self._populations = [np.concatenate([tested, reference])] + ([] if decoupled is None else [decoupled])
-
-    @cached_property
-    def _found(self) -> list[StudentisedLaw]:
-        return [
-            StudentisedLaw(each, self._units, self._reference, self._level, draws=self._draws, seed=self._seed)
-            for each in self._populations
-        ]
-
-    def critical(self, students: float) -> float:
-        """What T must exceed where Student's is ``students``, which it is never below."""
-        level = float(stats.t.sf(students, self._units - 1))
-        return max(students, *(law.upper(level) for law in self._found))
-
-    def mirrored(self, students: float) -> float:
-        """The same of -T."""
-        level = float(stats.t.sf(students, self._units - 1))
-        return max(students, *(law.lower(level) for law in self._found))
 
 
 def step_down(
@@ -144,7 +115,8 @@ def step_down(
     """
     differences = np.asarray(differences, dtype=np.float64)
     count, units = differences.shape
-    if units < 2 or not np.isfinite(differences).all():
+    given = [differences, *(each for each in (reference, decoupled) if each is not None)]
+    if units < 2 or not all(np.isfinite(each).all() for each in given):
         raise DataError(f"{units} units, or differences that are not finite", where="gate", remedy="log more units")
     means = differences.mean(axis=1)
     own, deviations = spread(differences, reference, decoupled)
@@ -153,19 +125,27 @@ def step_down(
     standardised = np.where(varies[:, None], (differences - means[:, None]) / np.where(varies, own, 1.0)[:, None], 0.0)
     # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
     correlation = np.round(standardised @ standardised.T / (units - 1), 9)
-    beside = np.zeros((count, 0)) if reference is None else reference
-    laws = [
-        _Laws(differences[k], beside[k], None if decoupled is None else decoupled[k], level / count, draws, seed)
+    own_units = differences if reference is None else np.concatenate([differences, reference], axis=1)
+    values = [
+        CriticalValues(
+            [own_units[k]] if decoupled is None else [own_units[k], decoupled[k]],
+            units,
+            own_units.shape[1] - units,
+            level / count,
+            draws=draws,
+            seed=seed,
+        )
         for k in range(count)
     ]
     rejected = np.zeros(count, dtype=bool)
     first = students = _critical(correlation, level, units, draws, seed)
     while True:
+        alone = float(stats.t.sf(students, units - 1))
         convinced = np.flatnonzero(~rejected & (statistics > students))
-        fresh = [k for k in convinced if statistics[k] > laws[k].critical(students)]
+        fresh = [k for k in convinced if statistics[k] > values[k].above(alone)]
         rejected[fresh] = True
         if not fresh or rejected.all():
-            return StepDown(means, deviations, statistics, rejected, first, laws, units)
+            return StepDown(means, deviations, statistics, rejected, first, values, units)
         left = np.flatnonzero(~rejected)
         students = _critical(correlation[np.ix_(left, left)], level, units, draws, seed)
 

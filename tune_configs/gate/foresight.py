@@ -30,11 +30,11 @@ class Shortage:
 
     Attributes:
         reason: half a sentence.
-        lacking: final units that are to come first.
+        lacking: final units that are to come first; ``None`` where no number of them helps.
     """
 
     reason: str
-    lacking: int
+    lacking: int | None
 
 
 def foreseen_shortage(
@@ -57,22 +57,26 @@ def foreseen_shortage(
         least_power: how often the look must show a gain as large as on ``select``; 0 asks for overlap alone.
     """
     told = [gain for gain in gains if gain.usable]
-    effective, of = max(((gain.effective_sample_size, gain.units) for gain in told), default=(0.0, 0))
-    lacking = math.ceil(units_until_look(effective, of, rule)) - units
+    reached = [units_until_look(gain.effective_sample_size, gain.units, rule) for gain in told]
+    lacking = math.ceil(min(reached, default=rule.minimum_units)) - units
     if lacking > 0:
         reason = f"only {units:,} final units are newer than the last look, {lacking:,} more are needed"
         return Shortage(reason, lacking)
     level = leg_level(look) / max(len(gains), 1)
     # Deviation of a unit's difference, and the gain above what the null allows.
     spreads = [(standard_error(gain) * math.sqrt(gain.units), gain.value - minimum_gain) for gain in told]
-    shown = [(deviation, effect) for deviation, effect in spreads if deviation > 0.0 and effect > 0.0]
-    power = max((planned_power(*each, units, level) for each in shown), default=1.0)
+    varying = [(deviation, effect) for deviation, effect in spreads if deviation > 0.0]
+    if not varying or not least_power:
+        return None
+    hopeful = [each for each in varying if each[1] > 0.0]
+    if not hopeful:
+        return Shortage("no finalist gains more than the minimum on select, and no look is spent", None)
+    power = max(planned_power(*each, units, level) for each in hopeful)
     if power >= least_power:
         return None
-    needed = min(needed_units(*each, level, least_power) for each in shown)
-    lacking = max(needed - units, 1)
+    lacking = max(min(needed_units(*each, level, least_power) for each in hopeful) - units, 1)
     reason = (
         f"{units:,} final units are newer than the last look, and in so many a gain as large as on select is shown in"
-        f" {power:.0%} of cases: {lacking:,} more are needed for {least_power:.0%}, and no look is spent"
+        f" at most {power:.0%} of cases: {lacking:,} more are needed for {least_power:.0%}, and no look is spent"
     )
     return Shortage(reason, lacking)

@@ -17,7 +17,7 @@ from scipy import stats
 
 from tune_configs.gate.asymptotic import spread
 from tune_configs.gate.budget import needed_units
-from tune_configs.gate.studentised import StudentisedLaw
+from tune_configs.gate.studentised import CriticalValues
 from tune_configs.gate.tail_odds import TailOdds
 
 POWER = 0.8
@@ -74,7 +74,7 @@ def shown(replicates: Replicates, ratio: float, units: float, critical: float) -
     return float(np.mean(statistics > critical))
 
 
-class CriticalValue:
+class PlannedCriticalValue:
     """What T must exceed, by the number of units.
 
     What it lies above Student's quantile falls with √N; this times √N is found at doublings of the fewest units
@@ -112,11 +112,9 @@ class CriticalValue:
 
     def _knot(self, doublings: int) -> float:
         if doublings not in self._excess:
-            units = self._fewest * 2**doublings
-            beside, level = round(self._beside * units), self._level
-            laws = [StudentisedLaw(each, units, beside, level, seed=self._seed) for each in self._populations]
-            student = float(stats.t.isf(level, units - 1))
-            above = max(*(law.upper(level) for law in laws), student) - student
+            units, level = self._fewest * 2**doublings, self._level
+            values = CriticalValues(self._populations, units, round(self._beside * units), level, seed=self._seed)
+            above = values.above(level) - float(stats.t.isf(level, units - 1))
             self._excess[doublings] = above * math.sqrt(units)
         return self._excess[doublings]
 
@@ -166,7 +164,7 @@ def plan(
         return Plan(fewest)
     replicates = resampled(tested, reference, max(min(fewest, len(tested), LARGEST_RESAMPLE), 2), resamples, seed)
     ratio = effect / (deviation * (1.0 + replicates.uncertainty))
-    critical, units = CriticalValue(tested, reference, decoupled, level, fewest, seed), float(fewest)
+    critical, units = PlannedCriticalValue(tested, reference, decoupled, level, fewest, seed), float(fewest)
     for _ in range(STEPS):
         condition = odds.chance(units)
         if condition >= POWER:

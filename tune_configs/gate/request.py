@@ -77,11 +77,11 @@ class GateRequest:
             history test); empty strings, or an empty tuple, where there is none.
         scarce: per finalist the action that its weights vary most by; an empty tuple where that is not known.
         unpaid: why no look can be paid for (such as no new unit since the last gate), or empty.
-        lacking: final units that this look lacks, where it cannot be paid for.
+        lacking: final units that this look lacks, where it cannot be paid for; ``None`` where no number helps.
         model_estimate: model-based gain of the recommendation, where no finalist has overlap.
         overlap: smallest overlap at which the asymptotic leg tests a finalist.
         planning: the log's rate.
-        draws: of the bootstrap.
+        draws: of the bootstrap, and most of those of a law.
         seed: of the bootstrap.
     """
 
@@ -100,7 +100,7 @@ class GateRequest:
     barred: tuple[str, ...] = ()
     scarce: tuple[ScarceAction | None, ...] = ()
     unpaid: str = ""
-    lacking: float = 0.0
+    lacking: float | None = 0.0
     model_estimate: Estimate | None = None
     overlap: OverlapRule = DOUBLY_ROBUST_RULE
     planning: Planning = field(default_factory=Planning)

@@ -11,22 +11,24 @@ References:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 FAR = 60
-"""Tested units of a drawn log that are drawn one by one, on the average."""
+"""Units of a drawn log that are drawn one by one, on the average."""
 FEWEST_DRAWS, MOST_DRAWS, BEYOND = 8_000, 40_000, 100
 """Drawn logs by default: so many that as many as the last number exceed the quantile, within limits."""
 EXTREMES = 20
 """A quantile with fewer draws beyond it is extrapolated."""
+LEAST_DRAWS = 1_000
 
 
 class StudentisedLaw:
-    """Quantiles of T*.
+    """Quantiles of T*, of logs drawn from one population.
 
     Args:
         population: float64 (N,), units that logs are drawn from.
@@ -48,26 +50,74 @@ class StudentisedLaw:
         seed: int = 0,
     ) -> None:
         self.units = units
-        draws = min(int(np.clip(BEYOND / level, FEWEST_DRAWS, MOST_DRAWS)), draws)
-        self._sorted = np.sort(_statistics(population, units, reference, draws, seed))
+        draws = max(min(int(np.clip(BEYOND / level, FEWEST_DRAWS, MOST_DRAWS)), draws), LEAST_DRAWS)
+        found, varies = _statistics(population, units, reference, draws, seed)
+        # A log of one repeated unit convinces nobody, neither of a gain nor of a loss.
+        self._sides = [np.sort(np.where(varies, each, -np.inf)) for each in (found, -found)]
 
     def upper(self, level: float) -> float:
         """What T* exceeds with probability ``level``."""
-        return self._quantile(self._sorted, level)
+        return self._quantile(self._sides[0], level)
 
     def lower(self, level: float) -> float:
         """What -T* exceeds with probability ``level``."""
-        return self._quantile(-self._sorted[::-1], level)
+        return self._quantile(self._sides[1], level)
 
     def _quantile(self, ordered: np.ndarray, level: float) -> float:
         draws = len(ordered)
+
+        def at(beyond: float) -> float:
+            return float(ordered[min(int(np.ceil((draws + 1) * (1.0 - beyond))), draws) - 1])
+
         if level * draws >= EXTREMES:
-            return float(ordered[min(int(np.ceil((draws + 1) * (1.0 - level))), draws) - 1])
+            return at(level)
         # In a plot against Student's quantiles the last part goes on as a line, which never falls behind them.
-        levels = np.array([EXTREMES, 10 * EXTREMES]) / draws
-        far, near = (self._quantile(ordered, each) for each in levels)
-        beyond, at, before = stats.t.isf([level, *levels], self.units - 1)
-        return far + max((far - near) / float(at - before), 1.0) * float(beyond - at)
+        levels = EXTREMES / draws, 10 * EXTREMES / draws
+        far, near = map(at, levels)
+        beyond, last, before = stats.t.isf([level, *levels], self.units - 1)
+        slope = (far - near) / float(last - before) if np.isfinite(near) else 1.0
+        return far + max(slope, 1.0) * float(beyond - last)
+
+
+class CriticalValues:
+    """What T must exceed: the largest of Student's quantile and of those of several laws.
+
+    Args:
+        populations: logs are drawn from each.
+        units: see :class:`StudentisedLaw`, as all others.
+        reference: m.
+        level: smallest one.
+        draws: most of each.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        populations: Sequence[np.ndarray],
+        units: int,
+        reference: int,
+        level: float,
+        *,
+        draws: int = MOST_DRAWS,
+        seed: int = 0,
+    ) -> None:
+        self._given = (populations, units, reference, level, draws, seed)
+
+    @cached_property
+    def _laws(self) -> list[StudentisedLaw]:
+        populations, units, reference, level, draws, seed = self._given
+        return [StudentisedLaw(each, units, reference, level, draws=draws, seed=seed) for each in populations]
+
+    def above(self, level: float) -> float:
+        """For a gain, at a one-sided level of a single test."""
+        return max(self._student(level), *(law.upper(level) for law in self._laws))
+
+    def below(self, level: float) -> float:
+        """For a loss: what -T must exceed."""
+        return max(self._student(level), *(law.lower(level) for law in self._laws))
+
+    def _student(self, level: float) -> float:
+        return float(stats.t.isf(level, self._given[1] - 1))
 
 
 class _Draws(NamedTuple):
@@ -86,7 +136,7 @@ class _Draws(NamedTuple):
     normals: np.ndarray
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _draws(size: int, share: float, draws: int, seed: int) -> _Draws:
     rng = np.random.default_rng([seed, size, draws])
     counts = rng.binomial(size, share, draws) if share < 1.0 else np.full(draws, size)
@@ -96,10 +146,10 @@ def _draws(size: int, share: float, draws: int, seed: int) -> _Draws:
 
 def _sums(values: np.ndarray, size: int, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Sum of ``size`` units drawn from values of rising distance, and of their squares, each float64 (draws,)."""
-    share = FAR / size if 0.5 * size > FAR else 1.0
-    given = _draws(size, share, draws, seed)
-    count = int(np.ceil(share * len(values)))
+    wanted = FAR / size if 0.5 * size > FAR else 1.0
+    count = int(wanted * len(values))
     far, near = values[len(values) - count :], values[: len(values) - count]
+    given = _draws(size, count / len(values), draws, seed)
     drawn = np.append(far[(given.places * count).astype(np.int64)], 0.0)
     some = given.counts > 0
     total, squares = (np.where(some, np.add.reduceat(each, given.starts), 0.0) for each in (drawn, drawn**2))
@@ -114,8 +164,13 @@ def _sums(values: np.ndarray, size: int, draws: int, seed: int) -> tuple[np.ndar
     return total + rest[:, 0], squares + rest[:, 1]
 
 
-def _statistics(population: np.ndarray, units: int, reference: int, draws: int, seed: int) -> np.ndarray:
-    """T* of so many logs; σ̂* is that of all units of a log, and at least that of the tested ones."""
+def _statistics(
+    population: np.ndarray, units: int, reference: int, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """T* of so many logs and whether their tested units vary, each (draws,).
+
+    σ̂* is that of all units of a log, and at least that of the tested ones.
+    """
     centred = population - population.mean()
     deviation = float(population.std())
     varies = deviation > 1e-12 * float(np.abs(population).max())
@@ -130,5 +185,5 @@ def _statistics(population: np.ndarray, units: int, reference: int, draws: int, 
         beside, beside_squares = _sums(values, reference, draws, seed + 1)
         other = np.maximum(beside_squares - beside**2 / reference, 0.0) / (reference - 1)
         variance = np.maximum(own, (units * own + reference * other) / (units + reference))
-    # A log of one repeated unit tells nothing of the spread.
-    return np.asarray(np.sqrt(units) * means / np.sqrt(np.where(variance > 1e-18, variance, 1.0)))
+    moves = own > 1e-9 * squares / units  # below it is rounding
+    return np.sqrt(units) * means / np.sqrt(np.where(moves, variance, 1.0)), moves

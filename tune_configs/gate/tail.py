@@ -25,6 +25,7 @@ LARGEST_DIFFERENCE, LARGEST_SHARE = 15.0, 0.1
 """How far out a unit may lie, in standard deviations, or what share of the sum of squares it may carry; the looser."""
 LARGEST_RETURN_RANGE = 50.0
 REMEDY = "(declare its worst_class)"
+ROUNDING = 1e-12
 ALL_ALIKE = f"all but at most {MINIMUM_WORST_UNITS} units have the same return {REMEDY}"
 
 
@@ -69,7 +70,7 @@ def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int)
         return f"{out}, allowed are {allowed:.0f} {REMEDY}"
     spread = float(np.std(without_farthest(evidence.returns, MINIMUM_WORST_UNITS), ddof=1))
     reach = float(np.ptp(evidence.returns))
-    if reach > spread == 0.0:
+    if reach > 0.0 and spread <= ROUNDING * reach:
         return ALL_ALIKE
     if reach > LARGEST_RETURN_RANGE * spread:
         span = f"the returns span {reach / spread:.0f} standard deviations"
@@ -89,8 +90,12 @@ def largest_difference(units: float) -> float:
 
 def without_farthest(returns: np.ndarray, farthest: int) -> np.ndarray:
     """The returns (n,) but for so many that lie farthest from their median; at least two are left."""
-    nearest = np.argsort(np.abs(returns - np.median(returns)), kind="stable")
-    return np.asarray(returns[nearest[: max(len(returns) - farthest, 2)]])
+    return by_distance(returns)[: max(len(returns) - farthest, 2)]
+
+
+def by_distance(returns: np.ndarray) -> np.ndarray:
+    """The returns (n,) in the order of their distance from the median."""
+    return np.asarray(returns[np.argsort(np.abs(returns - np.median(returns)), kind="stable")])
 
 
 def worst_units(evidence: TailEvidence, finalist: int) -> int:

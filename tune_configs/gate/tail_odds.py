@@ -20,9 +20,10 @@ from tune_configs.gate.tail import (
     ALL_ALIKE,
     LARGEST_RETURN_RANGE,
     MINIMUM_WORST_UNITS,
+    ROUNDING,
     TailEvidence,
+    by_distance,
     largest_difference,
-    without_farthest,
     worst_units,
 )
 
@@ -70,7 +71,7 @@ class TailOdds:
         seen: units of the declared worst class that the finalist would meet; ``None`` where none is declared.
         extremes: how far out units lie.
         declared: width of the declared range of the return, 0 where none is declared.
-        returns: float64 (n,), logged returns; read where a range is declared.
+        returns: float64 (n,), logged returns by their distance from the median; read where a range is declared.
     """
 
     units: int
@@ -129,10 +130,10 @@ class TailOdds:
         """
         if not self.declared or not np.ptp(self.returns):
             return 0.0, 0.0
-        kept = without_farthest(self.returns, round(MINIMUM_WORST_UNITS * self.units / units))
+        kept = self.returns[: max(len(self.returns) - round(MINIMUM_WORST_UNITS * self.units / units), 2)]
         squares = (kept - kept.mean()) ** 2
         variance = float(squares.mean())
-        if variance == 0.0:
+        if variance <= (ROUNDING * np.ptp(self.returns)) ** 2:
             return math.inf, 0.0
         kurtosis = float(np.mean(squares**2)) / variance**2
         return self.declared / float(kept.std(ddof=1)), math.sqrt(max(kurtosis - 1.0, 0.0)) / 2.0
@@ -149,7 +150,7 @@ def tail_odds(evidence: TailEvidence, differences: np.ndarray, finalist: int) ->
     units = len(evidence.returns)
     if evidence.worst is not None:
         return TailOdds(units, worst_units(evidence, finalist))
-    return TailOdds(units, None, extreme_tail(differences), evidence.declared, evidence.returns)
+    return TailOdds(units, None, extreme_tail(differences), evidence.declared, by_distance(evidence.returns))
 
 
 def extreme_tail(differences: np.ndarray) -> ExtremeTail:

@@ -28,7 +28,7 @@ def gains(mean, units=UNITS, seed=0):
 
 
 def symmetric(mean, units=UNITS, seed=0):
-    """The same without skewness, for which the test corrects."""
+    """The same without skewness, which raises the critical value."""
     half = np.random.default_rng(seed).normal(size=units // 2)
     raw = np.concatenate([half, -half])
     return raw / raw.std(ddof=1) + mean
@@ -90,7 +90,7 @@ def test_inconclusive_says_how_many_decisions_and_how_long(request_for):
     decision = decide(request_for(gains(0.02), look=2))
     assert decision.decision == "inconclusive" and decision.winner is None
     units = needed_units(1.0, 0.1, leg_level(3))
-    # More than σ alone would have it: spread and skewness are estimates.
+    # More than σ alone would have it: the spread is an estimate.
     assert 1.0 < decision.needs.decisions / (units / 0.35 * 12) < 1.15
     assert decision.needs.seconds == pytest.approx(decision.needs.decisions / 12 / 0.01, rel=0.01)
     assert decision.needs.explore == pytest.approx(0.2)

@@ -55,6 +55,8 @@ def test_the_best_finalist_decides_and_the_minimum_gain_counts():
     assert foreseen_shortage([weak], 250, RULE, 1, least_power=0.5) is not None
     assert foreseen_shortage([weak, strong], 250, RULE, 1, least_power=0.5) is None
     assert foreseen_shortage([strong], 250, RULE, 1, least_power=0.5, minimum_gain=0.9) is not None
+    hopeless = foreseen_shortage([on_select(0.5)], 250, RULE, 1, least_power=0.5, minimum_gain=0.9)
+    assert hopeless is not None and hopeless.lacking is None
     # The unit of the outcomes does not matter, and a difference that never varies needs no power.
     scaled = [on_select(0.2, 2.0), on_select(200.0, 2_000.0)]
     told = [foreseen_shortage([each], 250, RULE, 1, least_power=0.5).lacking for each in scaled]

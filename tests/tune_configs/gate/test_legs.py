@@ -60,7 +60,7 @@ def test_power_is_80_percent_at_the_stated_multiple(look):
 
 def test_one_finalist_is_students_t():
     half = np.random.default_rng(0).normal(size=18)
-    differences = np.concatenate([half, -half, [0.0]])[None] + 0.3  # without skewness, which would be corrected
+    differences = np.concatenate([half, -half, [0.0]])[None] + 0.3  # without skewness, which raises the critical value
     outcome = step_down(differences, 0.1, 0.02)
     assert outcome.statistics[0] == pytest.approx(stats.ttest_1samp(differences[0], 0.1).statistic)
     assert outcome.students == pytest.approx(stats.t.isf(0.02, 36))
@@ -126,6 +126,15 @@ def test_decoupled_differences_keep_the_level_where_few_units_carry_the_weight(f
         plain += step_down(found[:, :units], 0.0, level, **given).rejected[0]
         corrected += step_down(found[:, :units], 0.0, level, decoupled=apart, **given).rejected[0]
     assert plain > 4 * runs * level and at_most(corrected, runs, level)
+
+
+def test_no_figure_that_is_not_finite_switches_a_caution_off():
+    differences = np.random.default_rng(16).normal(size=(2, 100)) + 0.3
+    for name in ("reference", "decoupled"):
+        given = np.zeros((2, 50))
+        given[1, 7] = np.nan
+        with pytest.raises(DataError, match="not finite"):
+            step_down(differences, 0.0, 0.01, **{name: given})
 
 
 def test_no_reference_makes_a_rejection_easier_than_students_t():

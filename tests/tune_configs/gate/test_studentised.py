@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tune_configs.gate.studentised import StudentisedLaw
+from tune_configs.gate.studentised import CriticalValues, StudentisedLaw
 
 
 def drawn(population, units, reference, logs=12_000):
@@ -55,5 +55,29 @@ def test_normal_units_have_students_law_and_levels_beyond_the_draws_go_on():
     steps = [law.upper(level) for level in (1e-3, 1e-4, 1e-5, 1e-7)]
     students = stats.t.isf([1e-3, 1e-4, 1e-5, 1e-7], 199)
     assert np.all(np.diff(steps) >= 0.9 * np.diff(students)) and steps[-1] < students[-1] + 2.0
-    # What does not vary has no law, and breaks nothing.
-    assert StudentisedLaw(np.full(50, 3.0), 40, 10, 0.01).upper(0.01) == 0.0
+    # What does not vary convinces nobody, and leaves Student's quantile.
+    assert CriticalValues([np.full(50, 3.0)], 40, 10, 0.01).above(0.01) == pytest.approx(stats.t.isf(0.01, 39))
+
+
+def test_of_very_many_units_students_quantile_is_left_however_few_they_are_drawn_from():
+    population = 1.0 - np.random.default_rng(3).lognormal(size=370)
+    for units, reference in ((1_233, 500), (4_931, 2_000), (123_269, 50_000)):
+        law = StudentisedLaw(population, units, reference, 0.01)
+        assert law.upper(0.01) == pytest.approx(stats.t.isf(0.01, units - 1), abs=0.25), units
+        assert law.upper(0.5) == pytest.approx(0.0, abs=0.1), units
+
+
+def test_logs_that_do_not_vary_convince_nobody_and_make_no_critical_value():
+    """A difference in two units of a thousand: one drawn log in seven has none of them."""
+    population = np.where(np.arange(1_000) < 2, -1.0, 0.0)
+    law = StudentisedLaw(population, 1_000, 430, 0.01)
+    assert np.isfinite(law.upper(0.01)) and abs(law.upper(0.01)) < 50.0 and law.lower(0.01) < 5.0
+    values = CriticalValues([population, np.zeros(10)], 1_000, 430, 0.01)
+    assert stats.t.isf(0.01, 999) <= values.above(0.01) < 50.0
+
+
+@pytest.mark.parametrize("draws", [100, 1_000, 8_366, 12_345])
+def test_any_number_of_draws_will_do(draws):
+    law = StudentisedLaw(np.random.default_rng(4).normal(size=500), 200, 0, 1e-4, draws=draws)
+    assert law.upper(1e-4) == pytest.approx(stats.t.isf(1e-4, 199), abs=1.0)
+    assert law.upper(1e-4) > law.upper(1e-3) > law.upper(0.01)

@@ -43,6 +43,11 @@ def test_a_few_catastrophes_do_not_make_their_own_range_small():
             assert (not tail_failure(evidence, differences, 0)) is allowed, (hit, declared)
 
 
+def test_equal_returns_are_equal_whatever_the_last_bit_says():
+    returns = np.where(np.arange(1_000) < 3, -1.0, 0.1)
+    assert "have the same return" in tail_failure(TailEvidence(returns), np.zeros(1_000), 0)
+
+
 def test_a_long_log_of_weighted_costs_is_not_barred_for_its_length():
     """Skewed costs under weights: a unit more than 15 deviations out is in nearly every log, and undoes none."""
     rng = np.random.default_rng(1)
