@@ -23,6 +23,8 @@ from tune_configs.gate.tail_odds import TailOdds
 POWER = 0.8
 LARGEST_RESAMPLE = 500
 """Tested units of a resampled log."""
+DRAWS = 8_000
+"""Of a planned critical value, which need not be known to the last digit."""
 STEP, STEPS = 1.02, 450
 """The plan is searched for upwards from the fewest units, to 7,000 times them."""
 
@@ -113,7 +115,8 @@ class PlannedCriticalValue:
     def _knot(self, doublings: int) -> float:
         if doublings not in self._excess:
             units, level = self._fewest * 2**doublings, self._level
-            values = CriticalValues(self._populations, units, round(self._beside * units), level, seed=self._seed)
+            beside = round(self._beside * units)
+            values = CriticalValues(self._populations, units, beside, level, draws=DRAWS, seed=self._seed)
             above = values.above(level) - float(stats.t.isf(level, units - 1))
             self._excess[doublings] = above * math.sqrt(units)
         return self._excess[doublings]
