@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -79,34 +80,32 @@ class StudentisedLaw:
         return far + max(slope, 1.0) * float(beyond - last)
 
 
+@dataclass(frozen=True, eq=False)
 class CriticalValues:
     """What T must exceed: the largest of Student's quantile and of those of several laws.
 
-    Args:
+    Attributes:
         populations: logs are drawn from each.
-        units: see :class:`StudentisedLaw`, as all others.
+        units: of :class:`StudentisedLaw`, as all that follow.
         reference: m.
         level: smallest one.
         draws: most of each.
         seed: of the draws.
     """
 
-    def __init__(
-        self,
-        populations: Sequence[np.ndarray],
-        units: int,
-        reference: int,
-        level: float,
-        *,
-        draws: int = MOST_DRAWS,
-        seed: int = 0,
-    ) -> None:
-        self._given = (populations, units, reference, level, draws, seed)
+    populations: Sequence[np.ndarray]
+    units: int
+    reference: int
+    level: float
+    draws: int = MOST_DRAWS
+    seed: int = 0
 
     @cached_property
     def _laws(self) -> list[StudentisedLaw]:
-        populations, units, reference, level, draws, seed = self._given
-        return [StudentisedLaw(each, units, reference, level, draws=draws, seed=seed) for each in populations]
+        return [
+            StudentisedLaw(each, self.units, self.reference, self.level, draws=self.draws, seed=self.seed)
+            for each in self.populations
+        ]
 
     def above(self, level: float) -> float:
         """For a gain, at a one-sided level of a single test."""
@@ -117,7 +116,7 @@ class CriticalValues:
         return max(self._student(level), *(law.lower(level) for law in self._laws))
 
     def _student(self, level: float) -> float:
-        return float(stats.t.isf(level, self._given[1] - 1))
+        return float(stats.t.isf(level, self.units - 1))
 
 
 class _Draws(NamedTuple):
