@@ -82,7 +82,7 @@ class Setting:
         deviations = np.maximum(deviations, np.sqrt(0.5 * (np.square(deviations) + self.decoupled.var())))
         means = tested.mean(axis=1)
         critical = CriticalValues((self.differences, self.decoupled), units, total - units, level)
-        passed = np.sqrt(units) * means / deviations > critical.above(level)
+        passed = np.sqrt(units) * means / deviations > critical.above(float(stats.t.isf(level, units - 1)))
         if self.worst is None:
             passed &= np.abs(tested - means[:, None]).max(axis=1) <= largest_difference(units) * own
         return float(passed.mean()) * self.odds.chance(units)

@@ -71,15 +71,10 @@ class StepDown:
     values: Sequence[CriticalValues]
     units: int
 
-    @property
-    def _level(self) -> float:
-        """Of a test of one mean that has the first step's critical value."""
-        return float(stats.t.sf(self.students, self.units - 1))
-
     @cached_property
     def critical(self) -> np.ndarray:
         """What T must exceed at the first step, float64 (K,)."""
-        return np.array([each.above(self._level) for each in self.values])
+        return np.array([each.above(self.students) for each in self.values])
 
     @cached_property
     def lower(self) -> np.ndarray:
@@ -89,7 +84,7 @@ class StepDown:
     @cached_property
     def upper(self) -> np.ndarray:
         """Simultaneous upper bounds, float64 (K,)."""
-        critical = np.array([each.below(self._level) for each in self.values])
+        critical = np.array([each.below(self.students) for each in self.values])
         return self.means + critical * self.deviations / np.sqrt(self.units)
 
 
@@ -141,9 +136,8 @@ def step_down(
     rejected = np.zeros(count, dtype=bool)
     first = students = _critical(correlation, level, units, draws, seed)
     while True:
-        alone = float(stats.t.sf(students, units - 1))
         convinced = np.flatnonzero(~rejected & (statistics > students))
-        fresh = [k for k in convinced if statistics[k] > values[k].above(alone)]
+        fresh = [k for k in convinced if statistics[k] > values[k].above(students)]
         rejected[fresh] = True
         if not fresh or rejected.all():
             return StepDown(means, deviations, statistics, rejected, first, values, units)

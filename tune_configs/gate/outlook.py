@@ -117,8 +117,8 @@ class PlannedCriticalValue:
             units, level = self._fewest * 2**doublings, self._level
             beside = round(self._beside * units)
             values = CriticalValues(self._populations, units, beside, level, draws=DRAWS, seed=self._seed)
-            above = values.above(level) - float(stats.t.isf(level, units - 1))
-            self._excess[doublings] = above * math.sqrt(units)
+            students = float(stats.t.isf(level, units - 1))
+            self._excess[doublings] = (values.above(students) - students) * math.sqrt(units)
         return self._excess[doublings]
 
 

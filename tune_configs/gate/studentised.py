@@ -107,16 +107,16 @@ class CriticalValues:
             for each in self.populations
         ]
 
-    def above(self, level: float) -> float:
-        """For a gain, at a one-sided level of a single test."""
-        return max(self._student(level), *(law.upper(level) for law in self._laws))
+    def above(self, students: float) -> float:
+        """For a gain, where Student's critical value is ``students``."""
+        return max(students, *(law.upper(self._level(students)) for law in self._laws))
 
-    def below(self, level: float) -> float:
+    def below(self, students: float) -> float:
         """For a loss: what -T must exceed."""
-        return max(self._student(level), *(law.lower(level) for law in self._laws))
+        return max(students, *(law.lower(self._level(students)) for law in self._laws))
 
-    def _student(self, level: float) -> float:
-        return float(stats.t.isf(level, self.units - 1))
+    def _level(self, students: float) -> float:
+        return float(stats.t.sf(students, self.units - 1))
 
 
 class _Draws(NamedTuple):

@@ -68,7 +68,7 @@ def tail_failure(evidence: TailEvidence, differences: np.ndarray, finalist: int)
     if largest > allowed * deviation:
         out = f"one unit lies {largest / deviation:.0f} standard deviations out"
         return f"{out}, allowed are {allowed:.0f} {REMEDY}"
-    spread = float(np.std(without_farthest(evidence.returns, MINIMUM_WORST_UNITS), ddof=1))
+    spread = float(np.std(without_farthest(by_distance(evidence.returns), MINIMUM_WORST_UNITS), ddof=1))
     reach = float(np.ptp(evidence.returns))
     if reach > 0.0 and spread <= ROUNDING * reach:
         return ALL_ALIKE
@@ -89,8 +89,8 @@ def largest_difference(units: float) -> float:
 
 
 def without_farthest(returns: np.ndarray, farthest: int) -> np.ndarray:
-    """The returns (n,) but for so many that lie farthest from their median; at least two are left."""
-    return by_distance(returns)[: max(len(returns) - farthest, 2)]
+    """Of returns in the order of :func:`by_distance` all but so many of the farthest; at least two are left."""
+    return returns[: max(len(returns) - farthest, 2)]
 
 
 def by_distance(returns: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from tune_configs.gate.tail import (
     TailEvidence,
     by_distance,
     largest_difference,
+    without_farthest,
     worst_units,
 )
 
@@ -130,7 +131,7 @@ class TailOdds:
         """
         if not self.declared or not np.ptp(self.returns):
             return 0.0, 0.0
-        kept = self.returns[: max(len(self.returns) - round(MINIMUM_WORST_UNITS * self.units / units), 2)]
+        kept = without_farthest(self.returns, round(MINIMUM_WORST_UNITS * self.units / units))
         squares = (kept - kept.mean()) ** 2
         variance = float(squares.mean())
         if variance <= (ROUNDING * np.ptp(self.returns)) ** 2:

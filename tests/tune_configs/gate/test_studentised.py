@@ -56,7 +56,7 @@ def test_normal_units_have_students_law_and_levels_beyond_the_draws_go_on():
     students = stats.t.isf([1e-3, 1e-4, 1e-5, 1e-7], 199)
     assert np.all(np.diff(steps) >= 0.9 * np.diff(students)) and steps[-1] < students[-1] + 2.0
     # What does not vary convinces nobody, and leaves Student's quantile.
-    assert CriticalValues([np.full(50, 3.0)], 40, 10, 0.01).above(0.01) == pytest.approx(stats.t.isf(0.01, 39))
+    assert CriticalValues([np.full(50, 3.0)], 40, 10, 0.01).above(stats.t.isf(0.01, 39)) == stats.t.isf(0.01, 39)
 
 
 def test_of_very_many_units_students_quantile_is_left_however_few_they_are_drawn_from():
@@ -73,7 +73,7 @@ def test_logs_that_do_not_vary_convince_nobody_and_make_no_critical_value():
     law = StudentisedLaw(population, 1_000, 430, 0.01)
     assert np.isfinite(law.upper(0.01)) and abs(law.upper(0.01)) < 50.0 and law.lower(0.01) < 5.0
     values = CriticalValues([population, np.zeros(10)], 1_000, 430, 0.01)
-    assert stats.t.isf(0.01, 999) <= values.above(0.01) < 50.0
+    assert stats.t.isf(0.01, 999) <= values.above(stats.t.isf(0.01, 999)) < 50.0
 
 
 @pytest.mark.parametrize("draws", [100, 1_000, 8_366, 12_345])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tune_configs.gate.tail import TailEvidence, tail_failure, without_farthest
+from tune_configs.gate.tail import TailEvidence, by_distance, tail_failure, without_farthest
 from tune_configs.gate.tail_odds import ExtremeTail, TailOdds, extreme_tail, tail_odds
 
 
@@ -51,7 +51,9 @@ def test_a_declared_range_near_the_limit_is_a_matter_of_luck(span):
     rng, units, fresh = np.random.default_rng(2), 300, 500
     odds = tail_odds(TailEvidence(rng.normal(size=units), declared=span), np.zeros(units), 0)
     seen = np.std(without_farthest(odds.returns, 6), ddof=1)  # as many of 300 as ten of 500
-    spread = seen / np.std(without_farthest(stats.norm.ppf((np.arange(10_000) + 0.5) / 10_000), 200), ddof=1)
+    spread = seen / np.std(
+        without_farthest(by_distance(stats.norm.ppf((np.arange(10_000) + 0.5) / 10_000)), 200), ddof=1
+    )
     held = 0
     for _ in range(600):
         true = spread * np.sqrt(units / rng.chisquare(units))
