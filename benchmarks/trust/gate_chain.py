@@ -137,8 +137,9 @@ def gate_decisions(
             continue
         rows = on_rows(dataset, np.concatenate([champion[None], variants[list(chosen)]]))
         request = gate_request(dataset, rows[0], rows[1:], sides, grade="A", look=looks[0], models=model)
+        unplanned = replace(request, draws=DRAWS, planning=replace(request.planning, resamples=0))
         for look in looks:
-            found[count, look] = decide(replace(request, look=look, draws=DRAWS)), chosen
+            found[count, look] = decide(replace(unplanned, look=look)), chosen
     return found
 
 

@@ -26,6 +26,8 @@ FEWEST_DRAWS, MOST_DRAWS, BEYOND = 8_000, 40_000, 100
 EXTREMES = 20
 """A quantile with fewer draws beyond it is extrapolated."""
 LEAST_DRAWS = 1_000
+AT_ONCE = 50_000
+"""Far units that are summed at once."""
 
 
 class StudentisedLaw:
@@ -149,9 +151,7 @@ def _sums(values: np.ndarray, size: int, draws: int, seed: int) -> tuple[np.ndar
     count = int(wanted * len(values))
     far, near = values[len(values) - count :], values[: len(values) - count]
     given = _draws(size, count / len(values), draws, seed)
-    drawn = np.append(far[(given.places * count).astype(np.int64)], 0.0)
-    some = given.counts > 0
-    total, squares = (np.where(some, np.add.reduceat(each, given.starts), 0.0) for each in (drawn, drawn**2))
+    total, squares = _far_sums(far, given)
     if not len(near):
         return total, squares
     both = np.stack([near, near**2])
@@ -161,6 +161,21 @@ def _sums(values: np.ndarray, size: int, draws: int, seed: int) -> tuple[np.ndar
     root = vectors * np.sqrt(np.clip(variances, 0.0, None))
     rest = np.outer(others, means) + np.sqrt(others)[:, None] * (given.normals @ root.T)
     return total + rest[:, 0], squares + rest[:, 1]
+
+
+def _far_sums(far: np.ndarray, given: _Draws) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of each group's far units, and of their squares; some groups at a time, which stay in the cache."""
+    total, squares = np.zeros(len(given.counts)), np.zeros(len(given.counts))
+    some = np.flatnonzero(given.counts)
+    ends = given.starts + given.counts
+    for part in np.array_split(some, len(given.places) // AT_ONCE + 1):
+        if not len(part):
+            continue
+        begin = given.starts[part[0]]
+        drawn = far[(given.places[begin : ends[part[-1]]] * len(far)).astype(np.int64)]
+        total[part] = np.add.reduceat(drawn, given.starts[part] - begin)
+        squares[part] = np.add.reduceat(drawn**2, given.starts[part] - begin)
+    return total, squares
 
 
 def _statistics(
