@@ -25,7 +25,6 @@ from envs.errors import DataError, RegistryError
 from envs.home import Home
 from tune_configs.gate.request import GateDecision
 
-HELD = "automation is held, release it to promote"
 MOVES_NOBODY = ("gate", "hold", "release")
 
 
@@ -102,8 +101,9 @@ def next_command(result: GateResult, home: Home | str | Path | None = None) -> s
     """What is run after a gate's answer, with the home where it was named."""
     command = f"retrainer gate {result.agent}"
     if result.decision == "promote":
-        held = result.reason.endswith(HELD)
-        command = f"retrainer release {result.agent} --reason TEXT" if held else f"retrainer promote {result.agent}"
+        command = (
+            f"retrainer release {result.agent} --reason TEXT" if result.held else f"retrainer promote {result.agent}"
+        )
     if home is None:
         return command
     return f"{command} --home {shlex.quote(str(home.path if isinstance(home, Home) else home))}"
@@ -161,7 +161,7 @@ def _record(
         candidate = versions[0]
     look = decision.look if decision.alpha > 0 else 0
     held = registry.held(name) and decision.decision == "promote"
-    reason = f"{decision.reason}; {HELD}" if held else decision.reason
+    reason = f"{decision.reason}; automation is held, release it to promote" if held else decision.reason
     entry = registry.record_gate(
         name,
         decision=decision.decision,
@@ -173,6 +173,7 @@ def _record(
         reason=reason,
         details={
             "run": tuned.run,
+            "held": held,
             "units": units if look else 0,
             "looks": decision.look - (0 if look else 1),
             **decision_details(decision),

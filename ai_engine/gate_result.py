@@ -36,6 +36,7 @@ class GateResult:
         scarce: the action that its weights vary most by, which more exploration would help most.
         looks: looks at ``final`` that the agent has spent, this one included.
         until_look: new decisions until there are final units for a further look; ``None`` where they are there.
+        held: whether automation was held, so that a version that passed is promoted only after a release.
     """
 
     agent: str
@@ -53,6 +54,7 @@ class GateResult:
     scarce: ScarceAction | None = None
     looks: int = 0
     until_look: int | None = None
+    held: bool = False
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> GateResult:
@@ -74,6 +76,7 @@ class GateResult:
             scarce=ScarceAction(**facts["scarce"]) if facts.get("scarce") else None,
             looks=facts.get("looks", facts["look"] or 0),
             until_look=facts.get("until_look"),
+            held=facts.get("held", False),
         )
 
     def to_json(self) -> dict[str, Any]:

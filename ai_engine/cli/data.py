@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 from ai_engine.cli.export import export
@@ -55,10 +53,10 @@ def import_(
         format=format_name,
         format_options=_named(given),
         progress=not options.as_json,
-        present=partial(presentable, keep_good=keep_good),
+        present=presentable,
         busy="reading",
     )
-    if getattr(presentable(report, keep_good), "refused", False):
+    if report.refused:
         click.get_current_context().exit(1)
 
 

@@ -19,18 +19,9 @@ class ImportResult:
 
     Attributes:
         report: the report.
-        keep_good: whether bad rows were to be left out.
     """
 
     report: ImportReport
-    keep_good: bool = False
-
-    @property
-    def refused(self) -> bool:
-        """Whether it was a dry run of an import that would write nothing, because of bad rows."""
-        report = self.report
-        kept = self.keep_good and report.added + report.duplicates > 0
-        return report.dry_run and report.rejected_count > 0 and not kept
 
     def to_json(self) -> dict[str, Any]:
         """One document; of the rejected rows the causes, each with its first row."""
@@ -48,7 +39,7 @@ class ImportResult:
             "inferred": report.inferred,
             "unlearned": dict(report.unlearned),
             "dry_run": report.dry_run,
-            "refused": self.refused,
+            "refused": report.refused,
         }
 
     def to_text(self) -> str:
@@ -80,18 +71,18 @@ class ImportResult:
 
     def _sentence(self) -> str:
         report = self.report
-        done = "are good" if self.refused else "would be imported" if report.dry_run else "imported"
-        into = "" if self.refused else f" into {report.agent}"
+        done = "are good" if report.refused else "would be imported" if report.dry_run else "imported"
+        into = "" if report.refused else f" into {report.agent}"
         also = [f"{report.duplicates:,} already there"] if report.duplicates else []
         also += [f"{report.rejected_count:,} rejected"] if report.rejected_count else []
         rest = f" ({', '.join(also)})" if also else ""
         nothing = "; nothing was written" if report.dry_run else ""
-        if self.refused:
+        if report.refused:
             nothing += ", and the import would be refused"
             nothing += " without --keep-good" if report.added + report.duplicates else ""
         return f"{report.added:,} of {report.rows:,} rows {done}{into}{rest}{nothing}."
 
 
-def presentable(report: Any, keep_good: bool = False) -> Any:
+def presentable(report: Any) -> Any:
     """The report itself where it can be printed, else in this form."""
-    return report if hasattr(report, "to_text") else ImportResult(report, keep_good)
+    return report if hasattr(report, "to_text") else ImportResult(report)

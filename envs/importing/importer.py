@@ -64,6 +64,7 @@ class ImportReport:
         inferred: whether the agent's declaration is a draft that was read off this log.
         unlearned: how often each foreign field was kept in metadata.
         dry_run: whether nothing was written.
+        keep_good: whether bad rows were to be left out.
     """
 
     agent: str
@@ -77,11 +78,18 @@ class ImportReport:
     inferred: bool
     unlearned: dict[str, int]
     dry_run: bool
+    keep_good: bool = False
 
     @property
     def rejected_count(self) -> int:
         """How many rows were rejected."""
         return sum(group.count for group in self.groups)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was a dry run of an import that would write nothing, because of bad rows."""
+        kept = self.keep_good and self.added + self.duplicates > 0
+        return self.dry_run and self.rejected_count > 0 and not kept
 
 
 def import_files(
@@ -221,6 +229,7 @@ class _Import:
             inferred=self.declared is None,
             unlearned=dict(self._foreign()) if self.unknown == "metadata" else {},
             dry_run=self.dry_run,
+            keep_good=self.keep_good,
         )
 
     def _staging_path(self) -> Path | None:

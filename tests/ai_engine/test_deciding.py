@@ -253,7 +253,7 @@ def test_a_rollback_bars_and_holds(swept: tuple[Home, TuneResult], without_ray: 
     held = gate(AGENT, home=home)
     assert (held.decision, held.look) == ("promote", 2)
     assert held.version != passed.version
-    assert "automation is held" in held.reason
+    assert held.held and "automation is held" in held.reason and not passed.held
     with pytest.raises(RegistryError, match="automation is held"):
         promote(held.version, home=home)
     assert Registry(home).champion(AGENT) == "0"

@@ -24,7 +24,8 @@ Run = Callable[..., click.testing.Result]
 class Result:
     decision: str = "promote"
     agent: str = "scaling"
-    reason: str = ""
+    held: bool = False
+    refused: bool = False
     content: dict[str, Any] = field(default_factory=lambda: {"schema_version": 1, "agent": "scaling"})
 
     def to_json(self) -> dict[str, Any]:

@@ -119,9 +119,10 @@ def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
 def test_a_dry_run_says_what_an_import_would_do(
     changes: dict[str, object], keep_good: bool, last: str, refused: bool
 ) -> None:
-    result = ImportResult(_report(dry_run=True, rejected_path=None, **changes), keep_good)
+    report = _report(dry_run=True, keep_good=keep_good, rejected_path=None, **changes)
+    result = ImportResult(report)
     assert result.to_text().splitlines()[-1] == last
-    assert result.refused is result.to_json()["refused"] is refused
+    assert report.refused is result.to_json()["refused"] is refused
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])

@@ -12,7 +12,6 @@ import click
 import pytest
 
 from ai_engine.cli.application import SECTIONS, retrainer
-from ai_engine.deciding import HELD
 from tests.ai_engine.cli.fakes import Calls, Result, Run
 
 HOME = {"home": None}
@@ -242,16 +241,16 @@ def test_gate_tells_its_decision_by_exit_code_only_when_asked(run: Run, calls: C
 
 
 @pytest.mark.parametrize(
-    ("decision", "reason", "words", "last"),
+    ("decision", "held", "words", "last"),
     [
-        ("promote", "", (), "next: retrainer promote scaling"),
-        ("promote", "", ("--home", "a home"), "next: retrainer promote scaling --home 'a home'"),
-        ("promote", f"a gain; {HELD}", (), "next: retrainer release scaling --reason TEXT"),
-        ("keep", "", (), "One plain sentence."),
+        ("promote", False, (), "next: retrainer promote scaling"),
+        ("promote", False, ("--home", "a home"), "next: retrainer promote scaling --home 'a home'"),
+        ("promote", True, (), "next: retrainer release scaling --reason TEXT"),
+        ("keep", False, (), "One plain sentence."),
     ],
 )
 def test_a_passed_gate_names_the_next_command(
-    run: Run, calls: Calls, decision: str, reason: str, words: tuple[str, ...], last: str
+    run: Run, calls: Calls, decision: str, held: bool, words: tuple[str, ...], last: str
 ) -> None:
-    calls.result = Result(decision=decision, reason=reason)
+    calls.result = Result(decision=decision, held=held)
     assert run("gate", "scaling", *words).stdout.splitlines()[-1] == last
