@@ -10,7 +10,7 @@ import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.taught import TAUGHT, barred, learned_from_select
-from ai_engine.text import interval, number, table
+from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.ope.cross_fitting import cross_fit
@@ -39,6 +39,7 @@ class EvaluateResult:
         policy: its reference.
         on: the agent whose log it is valued on.
         split: the rows that were read: ``select``, or ``all`` for another agent's log.
+        propensities: ``logged`` or ``estimated``.
         logged: mean return of the log itself with its interval.
         estimates: by every estimator.
     """
@@ -46,6 +47,7 @@ class EvaluateResult:
     policy: str
     on: str
     split: str
+    propensities: str
     logged: Estimate
     estimates: tuple[Estimate, ...]
 
@@ -57,6 +59,7 @@ class EvaluateResult:
                 "policy": self.policy,
                 "on": self.on,
                 "split": self.split,
+                "propensities": self.propensities,
                 "logged": asdict(self.logged),
                 "estimates": [asdict(estimate) for estimate in self.estimates],
             }
@@ -90,6 +93,8 @@ class EvaluateResult:
         else:
             nearest = next((e for e in self.estimates if e.estimator == "doubly_robust"), self.estimates[0])
             sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
+        if self.propensities == "estimated":
+            sentence += f" {ESTIMATED_PROPENSITIES}"
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
         return f"{table(header, rows)}\n{sentence}"
 
@@ -147,6 +152,7 @@ def evaluate(
         propensities=None if propensities is None else propensities[of],
         state_log_ratios=ratios,
         markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
+        estimated=propensities is not None,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
     estimates = every_estimate(trajectories, confidence, units=units, force=force, select=own)
@@ -156,6 +162,7 @@ def evaluate(
         policy=str(parse_reference(reference)),
         on=on,
         split="select" if own else "all",
+        propensities="logged" if propensities is None else "estimated",
         logged=logged_return(trajectories, units, confidence),
         estimates=estimates,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+ESTIMATED_PROPENSITIES = "Propensities are estimated: every number stands on that estimate as well."
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure of so many significant digits, an en dash where there is none."""

@@ -141,6 +141,7 @@ class Judge:
                     propensities=self.propensities,
                     state_log_ratios=of_states,
                     markov=self.markov,
+                    estimated=self.propensities is not None,
                 )
                 for each, q_each, v_each, of_states in zip(probabilities, q, v, ratios, strict=True)
             ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ai_engine.comparing.result import CompareResult
 from ai_engine.comparing.tables import sections
-from ai_engine.text import interval, number, table
+from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
 
 
 def to_text(result: CompareResult) -> str:
@@ -41,11 +41,7 @@ def conditions(result: CompareResult) -> str:
     """On what all of it rests, in a few plain sentences."""
     reward = f"the reward “{result.reward}”" if result.reward else "rewards as they were recorded"
     other = ", which is not the declared one and not what the policies were trained for" if result.what_if else ""
-    estimated = (
-        " Propensities are estimated: every number stands on that estimate as well."
-        if result.propensities == "estimated"
-        else ""
-    )
+    estimated = f" {ESTIMATED_PROPENSITIES}" if result.propensities == "estimated" else ""
     return (
         f"{result.decisions:,} decisions of {result.agent} in {result.units:,} units of {result.split}, under "
         f"{reward}{other}; the log earned {number(result.logged.value, 4)} "

@@ -12,6 +12,14 @@ from envs.errors import DataError
 
 INDEPENDENT_UNITS = "units are independent and alike"
 KNOWN_PROPENSITIES = "the logged propensities are the true ones, above 0 wherever the policy acts"
+ESTIMATED_PROPENSITIES = "the propensities are estimated, not logged, and nothing unrecorded led to the actions"
+
+
+def stated(assumptions: tuple[str, ...], trajectories: Trajectories) -> tuple[str, ...]:
+    """The assumptions as they are of these trajectories, whose propensities may be estimated."""
+    if not trajectories.estimated:
+        return assumptions
+    return tuple(ESTIMATED_PROPENSITIES if each == KNOWN_PROPENSITIES else each for each in assumptions)
 
 
 def trajectory_log_weights(trajectories: Trajectories) -> np.ndarray:
@@ -66,5 +74,5 @@ def assemble(
             "largest_weight_share": largest_weight_share(by_unit),
             "mean_weight": mean_weight,
         },
-        assumptions=assumptions,
+        assumptions=stated(assumptions, trajectories),
     )

@@ -8,16 +8,13 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.ope._assembly import KNOWN_PROPENSITIES
-from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import unit_log_weights
 from algorithms.ope.overlap import effective_sample_size, largest_weight_share, scaled_weights
 from algorithms.ope.trajectories import Trajectories
-from envs.behavior import BehaviorEstimate
 from envs.dataset import Dataset
 from envs.encoding.kmeans import KMeansStates
 from envs.errors import DataError
@@ -192,16 +189,6 @@ def bellman_error(trajectories: Trajectories, groups: np.ndarray, *, model: str 
         f"{model}: off by {systematic:.3g} a decision on average over groups of states, "
         f"by {math.sqrt(square):.3g} with the chance of reward and next state in it",
     )
-
-
-def with_estimated_propensities(estimate: Estimate, behavior: BehaviorEstimate) -> Estimate:
-    """The estimate, labelled as resting on an estimated behaviour policy, with the calibration error."""
-    assumptions = tuple(behavior.label if text == KNOWN_PROPENSITIES else text for text in estimate.assumptions)
-    figures = {
-        "calibration_error": behavior.error.error,
-        "calibration_error_by_chance": behavior.error.by_chance,
-    }
-    return replace(estimate, assumptions=assumptions, diagnostics=estimate.diagnostics | figures)
 
 
 def _typical(dataset: Dataset, rows: np.ndarray, chosen: np.ndarray) -> list[str]:

@@ -40,6 +40,7 @@ def trajectories_from(
     propensities: np.ndarray | None = None,
     state_log_ratios: np.ndarray | None = None,
     markov: bool = False,
+    estimated: bool = False,
 ) -> Trajectories:
     """The dataset's episodes under a target policy.
 
@@ -50,9 +51,10 @@ def trajectories_from(
         discount: γ, the specification's by default.
         q: float64 (E, H), model value of the logged actions (:func:`algorithms.ope.cross_fitting.cross_fit`).
         v: float64 (E, H + 1), model value of the states.
-        propensities: float64 (N,), instead of the logged ones (estimated behaviour, grade B).
+        propensities: float64 (N,), instead of the logged ones.
         state_log_ratios: float64 (E, H) (:func:`algorithms.ope.state_ratios.cross_fit_state_ratios`).
         markov: what the history test says (:attr:`envs.card.history.HistoryTest.shows_states`).
+        estimated: whether ``propensities`` are estimates (grade B).
 
     Raises:
         DataError: a propensity is missing or not in (0, 1], or shapes disagree.
@@ -105,4 +107,5 @@ def trajectories_from(
         v_values=v,
         state_log_ratios=None if state_log_ratios is None else np.where(active, state_log_ratios, 0.0),
         markov=markov,
+        estimated=estimated,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from algorithms.ope._assembly import INDEPENDENT_UNITS, KNOWN_PROPENSITIES, trajectory_log_weights
+from algorithms.ope._assembly import INDEPENDENT_UNITS, KNOWN_PROPENSITIES, stated, trajectory_log_weights
 from algorithms.ope.doubly_robust import doubly_robust_contributions
 from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, marginalized_contributions
 from algorithms.ope.estimate import Estimate
@@ -105,5 +105,7 @@ def paired_estimate(
             "champion_effective_fraction": champion_effective / count,
             "largest_weight_share": largest_weight_share(by_unit),
         },
-        assumptions=(INDEPENDENT_UNITS, KNOWN_PROPENSITIES, "the models were fitted on other episodes"),
+        assumptions=stated(
+            (INDEPENDENT_UNITS, KNOWN_PROPENSITIES, "the models were fitted on other episodes"), candidate
+        ),
     )

@@ -151,7 +151,7 @@ def horizon_sensitivity(
     logs = [
         Trajectories(
             trajectories.rewards[:, :h], trajectories.log_ratios[:, :h], trajectories.active[:, :h],
-            trajectories.discount,
+            trajectories.discount, estimated=trajectories.estimated,
         )
         for h in chosen
     ]  # fmt: skip

@@ -23,6 +23,8 @@ class Trajectories:
             0 after the end; or ``None``.
         markov: whether states were shown to hold all that matters (a passed history test): what
             ``state_log_ratios`` weigh is else a model's word.
+        estimated: whether the behaviour's probabilities are estimated: every estimate says so, and that a mean weight
+            is 1 is nothing to count on.
     """
 
     rewards: np.ndarray
@@ -33,6 +35,7 @@ class Trajectories:
     v_values: np.ndarray | None = None
     state_log_ratios: np.ndarray | None = None
     markov: bool = False
+    estimated: bool = False
 
     def __len__(self) -> int:
         return len(self.rewards)

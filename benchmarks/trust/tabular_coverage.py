@@ -121,6 +121,7 @@ def valued(setting: Setting, dataset: Dataset, propensities: np.ndarray | None =
             propensities=propensities,
             state_log_ratios=ratios[p],
             markov=True,
+            estimated=propensities is not None,
         )
         for p, policy in enumerate(policies)
     ]

@@ -173,7 +173,12 @@ def estimates_without_propensities(drawn: Pool, chosen: np.ndarray) -> dict[str,
         part = subset_of(path, chosen)
         paths.append(
             trajectories_from(
-                dataset, probabilities[decisions], q=part.q_values, v=part.v_values, propensities=propensities
+                dataset,
+                probabilities[decisions],
+                q=part.q_values,
+                v=part.v_values,
+                propensities=propensities,
+                estimated=True,
             )
         )
     return estimates_of(*paths)

@@ -15,6 +15,7 @@ import pytest
 from ai_engine import evaluating
 from ai_engine.deploy.registry import Registry
 from ai_engine.evaluating import EvaluateResult, aligned, evaluate
+from ai_engine.text import ESTIMATED_PROPENSITIES
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.ope.estimate import Estimate
@@ -224,3 +225,16 @@ def test_on_select_it_answers_where_the_judge_does(
     assert f"The select episodes of {AGENT} cannot say" in found.to_text() and "1,000,000,000" in found.to_text()
     monkeypatch.undo()
     assert f"on the select episodes of {AGENT}" in evaluate(tuned.finalists[0], on=AGENT, home=home).to_text()
+
+
+def test_a_log_without_propensities_says_so_beside_every_number(tmp_path: Path) -> None:
+    rows = [replace(row, propensity=None, action_probabilities=None) for row in homes.records()]
+    home = homes.make_home(tmp_path / "home", rows)
+    open_workspace(AGENT, home).champion()
+    result = evaluate(f"{AGENT}@champion", on=AGENT, home=home)
+    assert result.to_json()["propensities"] == "estimated"
+    assert result.to_text().endswith(ESTIMATED_PROPENSITIES)
+    for estimate in result.estimates:
+        assert not any("the logged propensities" in text for text in estimate.assumptions), estimate.estimator
+    refused = next(each for each in result.estimates if each.estimator == "control_variates")
+    assert "estimated" in refused.refused

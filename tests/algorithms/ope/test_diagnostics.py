@@ -1,16 +1,13 @@
 """Overlap by region and Bellman error, against what dynamic programming says they are."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from algorithms.ope.diagnostics import bellman_error, overlap_by_region, state_regions, with_estimated_propensities
-from algorithms.ope.importance_sampling import snips
-from algorithms.ope.overlap import NO_RULE
+from algorithms.ope.diagnostics import bellman_error, overlap_by_region, state_regions
 from algorithms.ope.trajectories import Trajectories
-from envs.behavior import behavior_estimate
 from envs.errors import DataError
 from tests.worlds import chain
 
@@ -124,20 +121,6 @@ def test_noise_is_removed_without_bias(bigger):
         naive.append(np.mean(means[flat] ** 2))
     # Cut at 0, so a little above it; a fifth of the naive figure.
     assert np.mean(unbiased) < 0.35 * np.mean(naive)
-
-
-def test_an_estimate_says_that_its_propensities_are_estimated(bigger):
-    behaviour = np.full((4, 3), 1 / 3)
-    batch = bigger.draw(behaviour, 200, np.random.default_rng(0))
-    dataset = bigger.dataset(batch, behaviour)
-    estimated = behavior_estimate(dataset)
-    plain = snips(bigger.trajectories(batch, behaviour, behaviour), overlap=NO_RULE)
-    labelled = with_estimated_propensities(plain, estimated)
-    assert any("estimated (counts" in text for text in labelled.assumptions)
-    assert not any("true ones" in text for text in labelled.assumptions)
-    assert len(labelled.assumptions) == len(plain.assumptions)
-    assert labelled.diagnostics["calibration_error"] == estimated.error.error
-    assert replace(labelled, assumptions=plain.assumptions, diagnostics=plain.diagnostics) == plain
 
 
 def test_a_model_is_needed():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms.ope.overlap import NO_RULE
+from algorithms.ope.paired import paired_estimate
 from algorithms.ope.registry import ESTIMATORS
 from tests.algorithms.ope.claims import CLAIMS, longest
 
@@ -90,3 +91,33 @@ def test_an_estimate_says_what_it_is(bigger, name):
     assert estimate.diagnostics["mean_weight"] == pytest.approx(1.0, abs=0.2)
     assert 0 < estimate.diagnostics["largest_weight_share"] < 0.05
     assert estimate.assumptions
+
+
+@pytest.mark.parametrize("name", [*ESTIMATORS, "paired"])
+def test_that_propensities_are_estimated_stands_beside_every_number(bigger, name):
+    bigger = replace(bigger, horizon=longest(name, bigger.horizon) if name in ESTIMATORS else bigger.horizon)
+    behaviour, better, _ = policies(bigger)
+    batch = bigger.draw(behaviour, 500, np.random.default_rng(3))
+    log = bigger.trajectories(batch, behaviour, better, bigger.q_values(better))
+    estimated = replace(log, estimated=True)
+
+    def found(trajectories):
+        if name == "paired":
+            return paired_estimate(trajectories, log, force=True)
+        return ESTIMATORS[name](trajectories, force=True)
+
+    known, told = found(log), found(estimated)
+    assert not any("propensities are estimated" in text for text in known.assumptions)
+    assert ("the logged propensities" in "".join(known.assumptions)) == (name != "direct_method")
+    assert not any("the logged propensities" in text for text in told.assumptions)
+    assert any("propensities are estimated" in text for text in told.assumptions) == (name != "direct_method")
+    assert (told.value, told.lower) == (known.value, known.lower)
+
+
+def test_control_variates_count_on_a_mean_weight_of_1(bigger):
+    """Estimated propensities do not give it: where no propensity is known there is no number."""
+    behaviour, better, _ = policies(bigger)
+    log = bigger.trajectories(bigger.draw(behaviour, 4_000, np.random.default_rng(3)), behaviour, better)
+    assert ESTIMATORS["control_variates"](log).usable
+    refused = ESTIMATORS["control_variates"](replace(log, estimated=True))
+    assert "estimated" in refused.refused and np.isnan(refused.value)
