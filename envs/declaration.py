@@ -25,7 +25,7 @@ from envs.observation import (
     ObservationSpecification,
     with_history,
 )
-from envs.specification import Action, AgentSpecification
+from envs.specification import CENSORING, INFORMATIVE, Action, AgentSpecification
 
 UNITS = ("episode", "day", "tenant")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -77,6 +77,7 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
         minimum_gain=reader.number("minimum_gain", 0.0, low=0.0),
         margin=margin,
         guardrails=guardrails_from_table(reader.table("guardrails"), where),
+        censoring=reader.text("censoring", INFORMATIVE, choices=CENSORING),
         maturation=reader.number("maturation", 0.0, low=0.0),
         explore=reader.number("explore", 0.0, low=0.0, high=1.0),
         minimum_units=reader.integer("minimum_units", 40, low=1),

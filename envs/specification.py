@@ -10,6 +10,8 @@ from envs.guardrail import GuardrailSpecification
 from envs.observation import ObservationSpecification
 
 Action = str | int
+INFORMATIVE, RANDOM = "informative", "random"
+CENSORING = (INFORMATIVE, RANDOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class AgentSpecification:
         minimum_gain: absolute improvement of the return below which the gate keeps the champion.
         margin: absolute loss of return that is tolerated; ``None`` means half the practical effect.
         guardrails: measures of the outcome that a promotion must not make worse.
+        censoring: what it means that an episode was truncated before the horizon: ``informative``, its rest may be
+            worth anything within the reward range; ``random``, it was cut by chance, given what was observed before.
         maturation: seconds after a decision in which its outcome may become known; 0 where none is declared.
         explore: share of decisions taken uniformly at random, the exploration floor.
         minimum_units: smallest number of units that training accepts.
@@ -54,6 +58,7 @@ class AgentSpecification:
     minimum_gain: float = 0.0
     margin: float | None = None
     guardrails: tuple[GuardrailSpecification, ...] = ()
+    censoring: str = INFORMATIVE
     maturation: float = 0.0
     explore: float = 0.0
     minimum_units: int = 40
@@ -61,6 +66,11 @@ class AgentSpecification:
     rule_version: str = "rule-1"
     version: int = 1
     inferred: tuple[str, ...] = field(default=())
+
+    @property
+    def declared_range(self) -> tuple[float, float] | None:
+        """The reward range, where it was declared and not read off a log."""
+        return None if "reward_range" in self.inferred else self.reward_range
 
     def action_index(self, action: object) -> int:
         """Position of ``action`` in :attr:`actions`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from algorithms.ope.censoring import censoring_survival, censoring_weighted
 from algorithms.ope.cross_fitting import cross_fit, folds_of
 from algorithms.ope.decoupled import decoupled_differences
 from algorithms.ope.doubly_robust import doubly_robust
@@ -18,12 +19,13 @@ from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, doubly_robu
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
-from algorithms.ope.padding import trajectories_from
+from algorithms.ope.padding import censored, trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
+from envs.specification import RANDOM
 from tune_configs.recommendation import MODELS_GAIN, cautious_mean
 
 FOLDS = 3
@@ -116,6 +118,8 @@ class Judge:
         self.propensities = None if propensities is None else propensities[chosen]
         unit_is_episode = dataset.specification.unit == "episode"
         self.units = None if unit_is_episode else self.subset.units
+        at_random = dataset.specification.censoring == RANDOM and not self.marginal and censored(self.subset).any()
+        self._survival = censoring_survival(self.subset) if at_random else None
         self.champion_probabilities = champion
         self.champion = self.trajectories(champion[None])
 
@@ -133,19 +137,27 @@ class Judge:
                 seed=self.seed,
             )
             found[name] = [
-                trajectories_from(
-                    self.subset,
-                    each[self.rows],
-                    q=q_each,
-                    v=v_each,
-                    propensities=self.propensities,
-                    state_log_ratios=of_states,
-                    markov=self.markov,
-                    estimated=self.propensities is not None,
+                self._weighted(
+                    trajectories_from(
+                        self.subset,
+                        each[self.rows],
+                        q=q_each,
+                        v=v_each,
+                        propensities=self.propensities,
+                        state_log_ratios=of_states,
+                        markov=self.markov,
+                        estimated=self.propensities is not None,
+                    )
                 )
                 for each, q_each, v_each, of_states in zip(probabilities, q, v, ratios, strict=True)
             ]
         return found
+
+    def _weighted(self, trajectories: Trajectories) -> Trajectories:
+        """With every weight divided by the chance of having been seen so far, where episodes were cut by chance."""
+        if self._survival is None:
+            return trajectories
+        return censoring_weighted(self.subset, trajectories, self._survival)
 
     def _state_ratios(self, probabilities: np.ndarray) -> Sequence[np.ndarray | None]:
         """Log state ratios (E', H) of each policy where they are asked for, from the folds of the values."""

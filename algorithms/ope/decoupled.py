@@ -17,6 +17,7 @@ from algorithms.ope.doubly_robust import model_residuals
 from algorithms.ope.intervals import unit_values
 from algorithms.ope.marginalized_importance_sampling import marginal_weights
 from algorithms.ope.trajectories import Trajectories
+from algorithms.ope.unseen_rest import with_least_gain
 
 PERMUTATIONS = 6
 
@@ -46,6 +47,7 @@ def decoupled_differences(
         DataError: the trajectories carry no model values.
     """
     sides = []
+    candidate, champion = with_least_gain(candidate, champion, marginal=marginal)
     for each in (candidate, champion):
         weights = marginal_weights(each, "decoupled") if marginal else each.cumulative_weights
         sides.append((weights * each.discounts, *model_residuals(each, "decoupled")))

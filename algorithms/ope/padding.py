@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from algorithms.ope.fitted_q_evaluation import return_bounds
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import Dataset
 from envs.errors import DataError
+from envs.specification import INFORMATIVE
 
 
 def pad(dataset: Dataset, values: np.ndarray, horizon: int) -> np.ndarray:
@@ -22,11 +24,24 @@ def pad(dataset: Dataset, values: np.ndarray, horizon: int) -> np.ndarray:
 def censored(dataset: Dataset, horizon: int | None = None) -> np.ndarray:
     """Episodes cut before the horizon without a termination, bool (E,): their return is not complete.
 
-    Weighted returns of such episodes are too short; the doubly robust estimator carries the model's
-    value of what was cut off, which nothing corrects. Report the count beside every number.
+    Weighted returns of such episodes are too short, and the doubly robust estimator carries a model's value of what was
+    cut off, which nothing corrects: see :mod:`algorithms.ope.unseen_rest` and :mod:`algorithms.ope.censoring`.
     """
     horizon = dataset.specification.horizon if horizon is None else horizon
     return (dataset.lengths < horizon) & ~dataset.terminated[dataset.offsets[1:] - 1]
+
+
+def rest_bounds(dataset: Dataset, active: np.ndarray, discount: float) -> np.ndarray | None:
+    """What follows the last of the ``active`` decisions (E, H) of cut episodes: (E, 2) of :class:`Trajectories`."""
+    bounds, horizon = dataset.specification.declared_range, active.shape[1]
+    cut = np.flatnonzero(censored(dataset, horizon))
+    if dataset.specification.censoring != INFORMATIVE or bounds is None or not len(cut):
+        return None
+    rest = np.full((len(active), 2), np.nan)
+    left = horizon - active[cut].sum(axis=1)
+    for steps in np.unique(left):
+        rest[cut[left == steps]] = return_bounds(bounds, int(steps), discount)
+    return rest
 
 
 def trajectories_from(
@@ -107,5 +122,6 @@ def trajectories_from(
         v_values=v,
         state_log_ratios=None if state_log_ratios is None else np.where(active, state_log_ratios, 0.0),
         markov=markov,
+        rest=rest_bounds(dataset, active, discount),
         estimated=estimated,
     )

@@ -18,6 +18,7 @@ from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import thinnest_step
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule, effective_sample_size, largest_weight_share
 from algorithms.ope.trajectories import Trajectories
+from algorithms.ope.unseen_rest import REST_AT_WORST, with_least_gain
 from envs.errors import DataError
 
 
@@ -32,6 +33,8 @@ def paired_difference(
         units: independent unit of each episode (E,), ``None`` where it is the episode.
         marginal: by marginal weights instead of their products (both carry state ratios).
 
+    The rest of episodes that were cut counts where D is smallest (:mod:`algorithms.ope.unseen_rest`).
+
     Raises:
         DataError: the two are not the same episodes, or carry no model values.
     """
@@ -44,6 +47,7 @@ def paired_difference(
     if not same:
         raise DataError("candidate and champion are on different episodes", remedy="build both from one dataset")
     contributions = marginalized_contributions if marginal else doubly_robust_contributions
+    candidate, champion = with_least_gain(candidate, champion, marginal=marginal)
     return unit_values(contributions(candidate) - contributions(champion), units)
 
 
@@ -106,6 +110,12 @@ def paired_estimate(
             "largest_weight_share": largest_weight_share(by_unit),
         },
         assumptions=stated(
-            (INDEPENDENT_UNITS, KNOWN_PROPENSITIES, "the models were fitted on other episodes"), candidate
+            (
+                INDEPENDENT_UNITS,
+                KNOWN_PROPENSITIES,
+                "the models were fitted on other episodes",
+                *((REST_AT_WORST,) if candidate.rest is not None else ()),
+            ),
+            candidate,
         ),
     )

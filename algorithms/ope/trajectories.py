@@ -23,6 +23,8 @@ class Trajectories:
             0 after the end; or ``None``.
         markov: whether states were shown to hold all that matters (a passed history test): what
             ``state_log_ratios`` weigh is else a model's word.
+        rest: (E, 2), the least and the largest value of what follows the last decision of an episode that was cut
+            before the horizon, as of that time; NaN where none was; ``None`` where it is not bounded.
         estimated: whether the behaviour's probabilities are estimated: every estimate says so, and that a mean weight
             is 1 is nothing to count on.
     """
@@ -35,6 +37,7 @@ class Trajectories:
     v_values: np.ndarray | None = None
     state_log_ratios: np.ndarray | None = None
     markov: bool = False
+    rest: np.ndarray | None = None
     estimated: bool = False
 
     def __len__(self) -> int:

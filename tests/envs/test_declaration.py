@@ -26,6 +26,7 @@ discount = 1.0
 unit = "day"
 embargo = 600
 worst_class = "dropped > 0"
+censoring = "random"
 practical_effect = 0.02
 minimum_gain = 0.0
 explore = 0.1
@@ -47,6 +48,9 @@ def test_the_example_of_the_design_is_read() -> None:
     specification = from_table("scaling", tomlkit.parse(SCALING)["agents"]["scaling"])  # type: ignore[index,arg-type]
     assert specification.actions == ("down", "hold", "up")
     assert specification.reward_range == (-60.0, 0.0)
+    assert specification.censoring == "random" and from_table("a", table() | {"censoring": "informative"}) == replace(
+        specification, name="a", censoring="informative"
+    )
     assert specification.margin is None and specification.minimum_units == 40
     assert specification.observation.names == ("cpu", "zone.name")
     assert specification.observation.fields[1].optional
@@ -136,6 +140,7 @@ def test_the_hash_does_not_depend_on_the_type_of_a_number() -> None:
         ("discount", 1.1),
         ("discount", "1"),
         ("unit", "week"),
+        ("censoring", "none"),
         ("embargo", -1),
         ("practical_effect", 0),
         ("minimum_gain", -0.1),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from algorithms.ope.trajectories import Trajectories
+from algorithms.ope.unseen_rest import least_returns
 from envs.errors import DataError
 
 _SLACK = 1e-9
@@ -148,10 +149,10 @@ def logger_difference(candidate: Trajectories, return_range: tuple[float, float]
         return_range: smallest and largest possible return, from the declared reward range.
 
     Returns:
-        float64 (E,), unbiased for the gain episode by episode, and c = range of G.
+        float64 (E,), unbiased for the gain episode by episode, below it where an episode was cut; and c = range of G.
     """
     low, high = return_range
-    returns = _within(candidate.returns, low, high, "return")
+    returns = _within(least_returns(candidate), low, high, "return")
     return (candidate.weights - 1.0) * (returns - low), high - low
 
 

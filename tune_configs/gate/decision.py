@@ -136,14 +136,16 @@ def _judge(
     if promoted:
         winner = max(promoted, key=lambda k: estimates[k].lower)
         leg = promoted[winner]
-        return answer(PROMOTE, f"{_gain(estimates[winner])}, shown by the {leg} leg", winner, leg=leg)
+        return answer(PROMOTE, f"{_gain(request, estimates[winner])}, shown by the {leg} leg", winner, leg=leg)
     if proposed:
         winner = max(proposed, key=lambda k: estimates[k].lower)
-        reason = f"{_gain(estimates[winner])}, but {proposed[winner]}: a live test may start, nothing is promoted"
+        reason = (
+            f"{_gain(request, estimates[winner])}, but {proposed[winner]}: a live test may start, nothing is promoted"
+        )
         return answer(CANARY, reason, winner)
     if broken:
         subject = max(broken, key=lambda k: estimates[k].lower)
-        return answer(KEEP, f"{_gain(estimates[subject])}, but {broken[subject]}", subject)
+        return answer(KEEP, f"{_gain(request, estimates[subject])}, but {broken[subject]}", subject)
     if asymptotic is None:
         subject = max(range(len(estimates)), key=lambda k: estimates[k].lower)
         needs, limit = _spent_without_overlap(request, subject)
@@ -157,13 +159,13 @@ def _judge(
     subject = int(eligible[best])
     if not asymptotic.deviations.any() and np.all(asymptotic.means <= request.minimum_gain):
         return answer(KEEP, "no finalist decides otherwise than the champion on these units", subject)
-    if np.all(asymptotic.upper < request.minimum_gain):
+    if not request.cut and np.all(asymptotic.upper < request.minimum_gain):
         most = float(asymptotic.upper.max())
         reason = f"no finalist gains more than {most:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
         return answer(KEEP, reason, subject)
     needs, limit = _needs(request, subject, len(eligible))
     reason = (
-        f"{_gain(estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; "
+        f"{_gain(request, estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; "
         f"{limit or f'to show a gain of {request.practical_effect:.4g} in 8 of 10 cases it '}"
         f"{settling(needs, _scarce(request, subject), request.look, _until_look(request))}"
     )
@@ -213,7 +215,8 @@ def _without_overlap(request: GateRequest, reasons: list[str]) -> GateDecision:
     needs = Needs() if request.barred and all(request.barred) else _overlap_needs(request)
     scarce = _scarce(request, int(np.argmax(request.effective_sample_sizes))) if reasons else None
     if model is not None and model.lower > request.minimum_gain:
-        text = f"only a model speaks for it ({_gain(model)}; {reason}): a live test may start, nothing is promoted"
+        gain = _gain(request, model)
+        text = f"only a model speaks for it ({gain}; {reason}): a live test may start, nothing is promoted"
         return GateDecision(CANARY, text, None, "", refused, 0.0, request.look, needs, scarce=scarce)
     reason = f"{reason}; {settling(needs, scarce, request.look - 1, None)}"
     return GateDecision(REFUSED, reason, None, "", refused, 0.0, request.look, needs, scarce=scarce)
@@ -265,10 +268,14 @@ def _planned_effect(request: GateRequest) -> float:
     return beyond if beyond > 0 else request.practical_effect
 
 
-def _gain(estimate: Estimate) -> str:
+def _gain(request: GateRequest, estimate: Estimate) -> str:
+    interval = f"[{estimate.lower:.4g}, {estimate.upper:.4g}]"
     if math.isinf(estimate.upper):
-        return f"gain {estimate.value:.4g} (at least {estimate.lower:.4g})"
-    return f"gain {estimate.value:.4g} [{estimate.lower:.4g}, {estimate.upper:.4g}]"
+        interval = f"(at least {estimate.lower:.4g})"
+    found = f"gain {estimate.value:.4g} {interval}"
+    if not request.cut:
+        return found
+    return f"{found}, the rest of {request.cut:,} episodes that were cut before the horizon taken at its worst"
 
 
 def _first(reasons: list[str]) -> str:

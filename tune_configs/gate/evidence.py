@@ -10,10 +10,11 @@ import numpy as np
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import marginal_weights
-from algorithms.ope.padding import pad, trajectories_from
+from algorithms.ope.padding import censored, pad, trajectories_from
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import FINAL, Dataset
+from envs.specification import INFORMATIVE
 from tune_configs.gate.betting import BoundedDifferences, logger_difference, single_decision_difference
 from tune_configs.gate.guardrail_evidence import guardrails_of
 from tune_configs.gate.request import GateRequest, Planning
@@ -110,6 +111,9 @@ def gate_request(
         reference, others = untested.differences(candidates)
         decoupled = np.concatenate([decoupled, untested.decoupled(others)], axis=1)
     specification = dataset.specification
+    cut = int(censored(tested.subset).sum()) if specification.censoring == INFORMATIVE else 0
+    if cut and specification.declared_range is None:
+        barred = tuple(reason or _unbounded(cut) for reason in barred or ("",) * len(candidates))
     base = tested.champion[tested.first][0]
     returns = unit_values(base.returns, tested.units)
     reached = min(tested.reach(base), float(len(returns)))
@@ -126,6 +130,7 @@ def gate_request(
         bounded=_bounded(tested, champion, candidates, sides),
         guardrails=guardrails_of(tested, untested, candidates),
         barred=barred,
+        cut=cut,
         model_estimate=model_estimate,
         overlap=overlap_rule(grade),
         planning=planning or Planning(),
@@ -133,10 +138,17 @@ def gate_request(
     )
 
 
+def _unbounded(cut: int) -> str:
+    return (
+        f"{cut:,} final episodes were cut before the horizon, and what followed may have been anything (declare "
+        'reward_range, or censoring = "random" where episodes are cut by chance)'
+    )
+
+
 def _tail(judge: Judge, trajectories: list[Trajectories], returns: np.ndarray) -> TailEvidence:
     specification = judge.dataset.specification
     if not specification.worst_class:
-        bounds = None if "reward_range" in specification.inferred else specification.reward_range
+        bounds = specification.declared_range
         width = 0.0 if bounds is None else bounds[1] - bounds[0]
         base = judge.champion[judge.first][0]
         usual = float((base.active * base.discounts).sum(axis=1).mean())
@@ -164,7 +176,7 @@ def _bounded(judge: Judge, champion: np.ndarray, candidates: np.ndarray, sides: 
     Their spread, which sizes the bets, is measured on ``selected``: the bets stand before ``final`` is read.
     """
     specification = judge.dataset.specification
-    if specification.reward_range is None or "reward_range" in specification.inferred or judge.units is not None:
+    if specification.declared_range is None or judge.units is not None:
         return None
     if sides.selected.sum() < 2:
         return None
@@ -196,6 +208,8 @@ def _exact_differences(
         trajectories_from(subset, probabilities[dataset.rows[of]], propensities=known)
         for probabilities in (candidate, champion)
     )
+    if ours.rest is None and censored(subset).any():
+        return None  # what was cut off by chance is weighed for, with estimated chances
     if np.allclose(theirs.log_ratios, 0.0):  # the champion wrote the log: its weights are 1, whatever is drawn
         total = float(ours.discounts.sum())
         return logger_difference(ours, (min(low * total, low), max(high * total, high)))

@@ -14,10 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from algorithms.ope.padding import pad
+from algorithms.ope.padding import censored, pad
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.guardrail import GuardrailSpecification
+from envs.specification import INFORMATIVE
 from tune_configs.gate.guardrails import Guardrail
 from tune_configs.judge import BY_STATES, Judge
 
@@ -60,6 +61,7 @@ def guardrail_refusal(dataset: Dataset, tested: np.ndarray, fitted: np.ndarray, 
         fitted: bool (E,), those that models are fitted on.
         grade: of the log.
     """
+    cut = censored(dataset)
     for column, declared in enumerate(dataset.specification.guardrails):
         if grade == BY_STATES and declared.aggregate != "sum" and dataset.specification.horizon > 1:
             return (
@@ -72,6 +74,12 @@ def guardrail_refusal(dataset: Dataset, tested: np.ndarray, fitted: np.ndarray, 
                 f"guardrail {declared.name} has no value in {int((missing & tested).sum()):,} of "
                 f"{int(tested.sum()):,} final episodes ({declared.outcome!r} cannot be computed there): record the "
                 "outcome, or declare what a missing one counts as (missing)"
+            )
+        if dataset.specification.censoring == INFORMATIVE and (cut & tested).any():
+            return (
+                f"guardrail {declared.name} is not known to the end in {int((cut & tested).sum()):,} of "
+                f"{int(tested.sum()):,} final episodes, which were cut before the horizon (declare censoring = "
+                '"random" where episodes are cut by chance)'
             )
         if not (fitted & ~missing).any():
             return f"guardrail {declared.name} has no value in any train or select episode"

@@ -75,6 +75,7 @@ class GateRequest:
         guardrails: measures that must not get worse.
         barred: per finalist, why it cannot be proven for reasons known before (such as a failed
             history test); empty strings, or an empty tuple, where there is none.
+        cut: tested episodes that were cut before the horizon, whose rest counts where the gain is smallest.
         scarce: per finalist the action that its weights vary most by; an empty tuple where that is not known.
         unpaid: why no look can be paid for (such as no new unit since the last gate), or empty.
         lacking: final units that this look lacks, where it cannot be paid for; ``None`` where no number helps.
@@ -98,6 +99,7 @@ class GateRequest:
     bounded: BoundedDifferences | None = None
     guardrails: tuple[Guardrail, ...] = ()
     barred: tuple[str, ...] = ()
+    cut: int = 0
     scarce: tuple[ScarceAction | None, ...] = ()
     unpaid: str = ""
     lacking: float | None = 0.0

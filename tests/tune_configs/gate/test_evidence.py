@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from algorithms.ope.padding import censored
+from benchmarks.trust.worlds import Log, World, dataset_of, on_rows
 from envs.dataset import FINAL, SELECT, TRAIN
 from envs.guardrail import GuardrailSpecification
 from tests.worlds import bandit, explored, random_world
 from tune_configs.gate.decision import decide
 from tune_configs.gate.evidence import Sides, fresh_final, gate_request
+from tune_configs.gate.guardrail_evidence import guardrail_refusal
 from tune_configs.judge import episodes_in
 
 EXPLORE = 0.3
@@ -127,6 +130,61 @@ def test_the_declared_range_is_that_of_an_episode_of_usual_length():
     final = log.lengths[episodes_in(log, "final")]
     usual = np.mean((1.0 - 0.9**final) / 0.1)
     assert final.mean() < 10 and asked(log, champion, candidate).tail.declared == pytest.approx(4.0 * usual)
+
+
+def losing_sight(seed, **declared):
+    """A log in which the second action earns more and now and then ends in silence; and champion and candidate."""
+    rng, horizon, episodes = np.random.default_rng(seed), 4, 1_500
+    taken = (rng.random((episodes, horizon)) < 0.5).astype(np.int64)
+    lost = (taken == 1) & (rng.random(taken.shape) < 0.15)
+    active = np.cumsum(lost, axis=1) - lost == 0
+    rewards = np.where(active, 0.1 * taken + 0.2 * rng.choice([-1.0, 1.0], taken.shape), 0.0)
+    even, often = np.full((1, 2), 0.5), np.array([[0.3, 0.7]])
+    world = World(np.ones(1), np.ones((1, 2, 1)), np.zeros((1, 2)), np.zeros((1, 2)), horizon)
+    states, silent = np.zeros((episodes, horizon + 1), dtype=np.int64), np.zeros(episodes, dtype=bool)
+    log = Log(states, taken, rewards, active, silent, np.broadcast_to(even, (episodes, horizon, 2)))
+    dataset = dataset_of(log, world, explore=0.6, **({"reward_range": (-1.0, 1.0)} | declared))
+    return dataset, *on_rows(dataset, np.stack([even, often]))
+
+
+def test_what_is_lost_from_sight_is_no_gain():
+    """With an outage of -1 a decision behind every silence the candidate is worse: -.25 becomes -.35."""
+    for seed in range(3):
+        request = asked(*losing_sight(seed))
+        assert request.cut == int(censored(losing_sight(seed)[0].split("final")).sum()) > 100
+        answer = decide(request)
+        assert answer.decision == "inconclusive" and "cut before the horizon" in answer.reason
+        assert answer.estimates[0].value < -0.05
+        # Its upper bound is that of the worst case, and tells nobody to keep the champion.
+        assert answer.estimates[0].upper < 0.0
+
+
+def test_silence_that_is_declared_to_be_chance_is_weighed_for():
+    """Then what was seen of both actions is all there is: the second earns .1 more, over four decisions .08."""
+    request = asked(*losing_sight(0, censoring="random"))
+    answer = decide(request)
+    assert (request.cut, request.bounded, answer.decision) == (0, None, "promote")
+    assert answer.estimates[0].lower < 0.08 < answer.estimates[0].upper
+
+
+def test_what_was_cut_off_and_has_no_bounds_proves_nothing():
+    for changes in ({"reward_range": None}, {"inferred": ("reward_range",)}):
+        log, champion, candidate = losing_sight(0)
+        log = replace(log, specification=replace(log.specification, **changes))
+        request = asked(log, champion, candidate)
+        assert "cut before the horizon" in request.barred[0] and "declare reward_range" in request.barred[0]
+        answer = decide(request)
+        assert (answer.decision, answer.alpha) == ("refused", 0.0)
+
+
+def test_a_guardrail_that_is_lost_from_sight_is_refused_by_name():
+    rail = GuardrailSpecification("latency", "latency", "lower", "mean", margin=0.1)
+    log, _, _ = losing_sight(0, guardrails=(rail,))
+    log = replace(log, guardrails=np.zeros((len(log), 1)))
+    sides = sides_of(log)
+    assert "latency is not known to the end" in guardrail_refusal(log, sides.tested, sides.fitted)
+    by_chance = replace(log, specification=replace(log.specification, censoring="random"))
+    assert not guardrail_refusal(by_chance, sides.tested, sides.fitted)
 
 
 def test_a_gain_bought_with_a_guardrail_is_not_promoted():
