@@ -150,6 +150,8 @@ def _unicode(value: str) -> str:
 
 def name(value: Any) -> str:
     """An identifier: text of 1 to 256 characters without control characters."""
+    if type(value) is str and value.isascii() and value.isprintable() and 0 < len(value) <= MAXIMUM_NAME:
+        return value  # what nearly every one is
     if type(value) is not str:
         if not isinstance(value, str):
             raise UnfitValueError(f"{shown(value)} is not a text", "give a text")
@@ -168,6 +170,8 @@ def boolean(value: Any) -> bool:
 
 def number(value: Any) -> float:
     """A finite float."""
+    if type(value) is float and isfinite(value):
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, Decimal)):
         raise UnfitValueError(f"{shown(value)} is not a number", "give a number")
     try:
@@ -190,7 +194,7 @@ def integer(value: Any) -> int:
 
 def observation(value: Any) -> Any:
     """An observation: an integer, an array of numbers, or an object of named values."""
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return _plain_object(value, 1)
     if isinstance(value, np.ndarray):
         value = value.tolist()
@@ -249,7 +253,7 @@ def timestamp(value: Any) -> str:
     """
     moment: datetime | None = None
     if type(value) is datetime and value.tzinfo is UTC:
-        return value.replace(tzinfo=None).isoformat() + "Z"
+        return value.isoformat()[: -len("+00:00")] + "Z"
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str) and RFC_3339.fullmatch(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -124,6 +125,28 @@ def test_defaults() -> None:
     assert record.episode_id == record.event_id and len(record.event_id) == 32
     assert record.reward is None and record.metadata == {} and not record.terminated and math.isnan(record.seconds)
     assert DecisionRecord.from_mapping(MINIMAL).event_id != record.event_id
+
+
+def test_a_record_cannot_be_changed_and_has_one_type_however_it_was_made() -> None:
+    checked = DecisionRecord.from_mapping({**MINIMAL, "event_id": "e"})
+    made = DecisionRecord(
+        event_id="e", agent="scaling", action="hold", observation={"load": 0.5}, episode_id="e", metadata={}
+    )
+    for record in (checked, trusted(stored_text(checked)), replace(checked, step=0)):
+        assert type(record) is DecisionRecord and record == made and repr(record) == repr(made)
+        with pytest.raises(FrozenInstanceError):
+            record.reward = 1.0  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError):
+            del record.reward
+
+
+def test_what_a_record_keeps_is_its_own() -> None:
+    given = {"load": [0.5]}
+    first = DecisionRecord.from_mapping({**MINIMAL, "observation": given, "outcome": given, "metadata": given})
+    given["load"].append(1.0)
+    given["more"] = []
+    assert first.observation == first.outcome == first.metadata == {"load": [0.5]}
+    assert DecisionRecord.from_mapping(MINIMAL).metadata is not DecisionRecord.from_mapping(MINIMAL).metadata
 
 
 def test_named_probabilities_give_the_propensity() -> None:
