@@ -9,6 +9,8 @@ from typing import Any
 from envs.errors import RecordError
 from envs.event_ids import new_event_id
 
+_POSITIONAL = ("agent", "action", "observation")
+
 
 def action_fields(
     agent_name: str,
@@ -35,11 +37,16 @@ def action_fields(
     Raises:
         RecordError: a field is given under two names, or metadata is no object.
     """
-    twice = [name for name in ("agent", "action", "observation") if name in fields]
-    if twice:
-        raise RecordError("is given twice", field=twice[0], where=where, remedy="give it once")
-    metadata = _given(confidence=confidence, explanation=explanation)
-    metadata.update(_named(fields.pop("metadata", None), "metadata", where))
+    if not fields.keys().isdisjoint(_POSITIONAL):
+        twice = next(name for name in _POSITIONAL if name in fields)
+        raise RecordError("is given twice", field=twice, where=where, remedy="give it once")
+    metadata: dict[str, Any] = {}
+    if confidence is not None:
+        metadata["confidence"] = confidence
+    if explanation is not None:
+        metadata["explanation"] = explanation
+    if "metadata" in fields:
+        metadata.update(_named(fields.pop("metadata"), "metadata", where))
     mapping = {
         "agent": agent_name,
         "action": action_type,
@@ -64,13 +71,16 @@ def outcome_of(
     Raises:
         RecordError: ``outcome`` is no object.
     """
-    found = _given(success=success, execution_time=execution_time, output=output_data)
-    found.update(_named(outcome, "outcome", where))
+    found: dict[str, Any] = {}
+    if success is not None:
+        found["success"] = success
+    if execution_time is not None:
+        found["execution_time"] = execution_time
+    if output_data is not None:
+        found["output"] = output_data
+    if outcome is not None:
+        found.update(_named(outcome, "outcome", where))
     return found
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _named(value: Any, field: str, where: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import AppendResult
 from envs.log.outcome import OutcomeEvent
-from envs.record import KNOWN_NAMES, DecisionRecord
+from envs.record import KNOWN_NAMES, DecisionRecord, unknown_fields
 
 DURABILITIES = ("full", "buffered")
 
@@ -281,8 +281,8 @@ class LearningPipeline:
 
     def _checked(self, mapping: Mapping[str, Any], where: str) -> DecisionRecord:
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)
-        if unlearned := mapping.keys() - KNOWN_NAMES:
-            self.unlearned.update(unlearned)
+        if not KNOWN_NAMES.issuperset(mapping):
+            self.unlearned.update(unknown_fields(mapping))
         return self._conform(record, where)
 
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:
