@@ -13,12 +13,13 @@ from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
+from algorithms.ope.censoring import CENSORED_AT_RANDOM, censoring_survival, censoring_weighted
 from algorithms.ope.cross_fitting import cross_fit
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import student_t, unit_values
 from algorithms.ope.model_classes import evaluation_models
-from algorithms.ope.padding import trajectories_from
-from algorithms.ope.registry import estimators_for
+from algorithms.ope.padding import censored, trajectories_from
+from algorithms.ope.registry import NEEDS_STATE_RATIOS, estimators_for
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
 from algorithms.policy import Policy
@@ -40,6 +41,7 @@ class EvaluateResult:
         on: the agent whose log it is valued on.
         split: the rows that were read: ``select``, or ``all`` for another agent's log.
         propensities: ``logged`` or ``estimated``.
+        cut: episodes that were cut before the horizon, which are weighed for.
         logged: mean return of the log itself with its interval.
         estimates: by every estimator.
     """
@@ -48,6 +50,7 @@ class EvaluateResult:
     on: str
     split: str
     propensities: str
+    cut: int
     logged: Estimate
     estimates: tuple[Estimate, ...]
 
@@ -60,6 +63,7 @@ class EvaluateResult:
                 "on": self.on,
                 "split": self.split,
                 "propensities": self.propensities,
+                "cut": self.cut,
                 "logged": asdict(self.logged),
                 "estimates": [asdict(estimate) for estimate in self.estimates],
             }
@@ -93,6 +97,8 @@ class EvaluateResult:
         else:
             nearest = next((e for e in self.estimates if e.estimator == "doubly_robust"), self.estimates[0])
             sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
+        if self.cut:
+            sentence += f" {self.cut:,} episodes were cut before the horizon and count as cut by chance."
         if self.propensities == "estimated":
             sentence += f" {ESTIMATED_PROPENSITIES}"
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
@@ -155,7 +161,7 @@ def evaluate(
         estimated=propensities is not None,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
-    estimates = every_estimate(trajectories, confidence, units=units, force=force, select=own)
+    estimates = every_estimate(trajectories, confidence, units=units, force=force, select=own, cut=subset)
     if own and learned_from_select(workspace, policy):
         estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
     return EvaluateResult(
@@ -163,6 +169,7 @@ def evaluate(
         on=on,
         split="select" if own else "all",
         propensities="logged" if propensities is None else "estimated",
+        cut=int(censored(subset).sum()),
         logged=logged_return(trajectories, units, confidence),
         estimates=estimates,
     )
@@ -175,6 +182,7 @@ def every_estimate(
     units: np.ndarray | None,
     force: bool = False,
     select: bool = False,
+    cut: Dataset | None = None,
 ) -> tuple[Estimate, ...]:
     """The value of a policy by every estimator that answers at the log's horizon, with what it carries.
 
@@ -185,12 +193,24 @@ def every_estimate(
         force: give refused numbers too.
         select: whether the episodes are those of ``select``: there ``doubly_robust``, by which variants are judged,
             asks for as much overlap as the gate's final units will need, in proportion.
+        cut: the same episodes, where those that were cut before the horizon are to be weighed for as cut by chance;
+            without it they count as they are. Marginal weights carry a model's value of what was cut off.
+
+    Raises:
+        DataError: every episode that went on was cut at the same step.
     """
     with_ratios = trajectories.state_log_ratios is not None
+    weighed = trajectories
+    if cut is not None and censored(cut).any():
+        weighed = censoring_weighted(cut, trajectories, censoring_survival(cut))
     found = []
     for name, estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).items():
         rule = {"overlap": SELECT_RULE} if select and name == "doubly_robust" else {}
-        found.append(_honest(estimator(trajectories, confidence, force=force, units=units, **rule)))
+        read = trajectories if name in NEEDS_STATE_RATIOS else weighed
+        estimate = _honest(estimator(read, confidence, force=force, units=units, **rule))
+        if read is not trajectories:
+            estimate = replace(estimate, assumptions=(*estimate.assumptions, CENSORED_AT_RANDOM))
+        found.append(estimate)
     return tuple(found)
 
 

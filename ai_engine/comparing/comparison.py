@@ -106,7 +106,7 @@ def _policies(evidence: Evidence, confidence: float) -> list[ComparedPolicy]:
     found = []
     for number, (each, judgement, gain) in enumerate(zip(evidence.candidates, judgements, gains, strict=True)):
         trajectories = evidence.trajectories[number]
-        estimates = every_estimate(trajectories, confidence, units=units, select=True)
+        estimates = every_estimate(trajectories, confidence, units=units, select=True, cut=evidence.cut)
         found.append(
             ComparedPolicy(
                 reference=each.reference,

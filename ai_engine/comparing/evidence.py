@@ -17,6 +17,7 @@ from algorithms.ope.expected_error import at_least_expected, residual_variances
 from algorithms.ope.trajectories import Trajectories
 from envs.card.history import history_test
 from envs.dataset import Dataset
+from envs.specification import INFORMATIVE
 from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.trial import behavior_propensities
 
@@ -49,6 +50,12 @@ class Evidence:
     def trajectories(self) -> list[Trajectories]:
         """The evaluated episodes under each policy, by the model class that the gate uses."""
         return self.found[self.judge.first]
+
+    @property
+    def cut(self) -> Dataset | None:
+        """The evaluated episodes, where those cut before the horizon are not weighed for by the judge itself."""
+        subset = self.judge.subset
+        return subset if subset.specification.censoring == INFORMATIVE else None
 
     @property
     def decided(self) -> np.ndarray:

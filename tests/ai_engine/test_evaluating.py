@@ -238,3 +238,29 @@ def test_a_log_without_propensities_says_so_beside_every_number(tmp_path: Path) 
         assert not any("the logged propensities" in text for text in estimate.assumptions), estimate.estimator
     refused = next(each for each in result.estimates if each.estimator == "control_variates")
     assert "estimated" in refused.refused
+
+
+def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: Path) -> None:
+    """A third is cut after the first decision: their returns are short, the value of the policy is not."""
+    rows = homes.records()
+    following = {(row.episode_id, row.step - 1): row.observation for row in rows}
+    cut = {row.episode_id for row in rows if row.episode_id and int(row.episode_id[-5:]) % 3 == 0}
+    rows = [
+        replace(row, truncated=True, next_observation=following[row.episode_id, 0])
+        if row.episode_id in cut and row.step == 0
+        else row
+        for row in rows
+        if row.step == 0 or row.episode_id not in cut
+    ]
+    home = homes.make_home(tmp_path / "home", rows)
+    open_workspace(AGENT, home).champion()
+    result = evaluate(f"{AGENT}@champion", on=AGENT, home=home)
+    truth = homes.HORIZON * (4 * 0.8 + 2 * 0.1) / 6
+    assert 0.2 * result.logged.units < result.cut < 0.47 * result.logged.units
+    assert result.logged.upper < truth
+    for estimate in result.estimates:
+        if estimate.usable and estimate.evidence == "log":
+            assert estimate.lower < truth < estimate.upper, estimate.estimator
+        marginal = "marginalized" in estimate.estimator
+        assert any("cut by chance" in text for text in estimate.assumptions) != marginal
+    assert f"{result.cut:,} episodes were cut before the horizon" in result.to_text()
