@@ -13,6 +13,7 @@ from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
 from envs.dataset import Dataset
+from envs.specification import INFORMATIVE
 
 # Of the steps that could show a change, this share without one is no coincidence.
 UNCHANGED = 0.999
@@ -30,6 +31,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
     found = [
         _static_observations(dataset),
         _unknown_ends(dataset),
+        _cut_episodes(dataset),
         repeated_episodes(dataset),
         repeated_steps(dataset),
         shuffled_steps(dataset),
@@ -78,6 +80,22 @@ def _unknown_ends(dataset: Dataset) -> Finding | None:
         "next_observation",
         "their last decision is not trained on and they give no full return",
         "record next_observation with the last decision",
+    )
+
+
+def _cut_episodes(dataset: Dataset) -> Finding | None:
+    """Episodes without a return to the horizon, where nobody has said that they were cut by chance."""
+    cut = ~complete_episodes(dataset)
+    if not cut.any() or dataset.specification.censoring != INFORMATIVE:
+        return None
+    bounded = dataset.specification.declared_range is not None
+    return Finding(
+        "cut_episodes",
+        "information" if bounded else "warning",
+        f"{int(cut.sum()):,} of {dataset.episode_count:,} episodes were cut before the horizon",
+        "the gate takes what followed at its worst for a gain"
+        + (", within reward_range" if bounded else ", and proves nothing without a declared reward_range"),
+        'declare censoring = "random" where they were cut by chance, given what was observed until then',
     )
 
 

@@ -46,6 +46,8 @@ def test_unknown_ends_are_found_only_where_they_cost_something() -> None:
     assert "unknown_ends" in cut(truncated=True)
     assert "unknown_ends" not in cut(truncated=True, next_observation={"load": 1.0, "queue": {"size": 1.0}})
     assert "unknown_ends" not in cut(terminated=True)
+    assert "cut_episodes" in cut(truncated=True, next_observation={"load": 1.0, "queue": {"size": 1.0}})
+    assert "cut_episodes" not in cut(terminated=True)
 
 
 def test_untried_actions_are_named() -> None:
