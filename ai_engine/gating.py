@@ -178,7 +178,7 @@ def _unpaid(count: int, grade: str, look: int, shortage: Shortage | None, planni
         overlap=overlap_rule(grade),
         practical_effect=1.0,
         unpaid=shortage.reason if shortage else "",
-        lacking=shortage.lacking if shortage else 0.0,
+        lacking=shortage.lacking if shortage else None,
         planning=planning,
     )
 

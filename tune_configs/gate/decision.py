@@ -223,10 +223,7 @@ def _without_overlap(request: GateRequest, reasons: list[str]) -> GateDecision:
 
 
 def _unpaid(request: GateRequest) -> GateDecision:
-    lacking = request.lacking
-    needs = Needs()
-    if lacking is not None:
-        needs = needs_for_units(lacking or request.overlap.minimum_units, request.planning, None)
+    needs = needs_for_units(request.lacking, request.planning, None)
     reason = f"{request.unpaid}; {settling(needs, None, request.look - 1, needs.decisions)}"
     return _refused(request, reason, needs, needs.decisions)
 

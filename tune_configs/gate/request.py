@@ -102,7 +102,7 @@ class GateRequest:
     cut: int = 0
     scarce: tuple[ScarceAction | None, ...] = ()
     unpaid: str = ""
-    lacking: float | None = 0.0
+    lacking: int | None = None
     model_estimate: Estimate | None = None
     overlap: OverlapRule = DOUBLY_ROBUST_RULE
     planning: Planning = field(default_factory=Planning)

@@ -126,12 +126,12 @@ def test_refuses_a_log_that_proves_nothing(request_for, grade):
 
 
 def test_refuses_a_look_that_cannot_be_paid_for(request_for):
-    decision = decide(request_for(gains(5.0), unpaid="no final unit is newer than the last gate", look=2))
+    decision = decide(request_for(gains(5.0), unpaid="no final unit is newer than the last gate", lacking=100, look=2))
     assert decision.decision == "refused" and "newer than the last gate" in decision.reason
     assert decision.alpha == 0.0 and decision.needs.decisions == math.ceil(100 / 0.35) * 12 == decision.until_look
     assert decision.reason.endswith("final split: 1 look spent, fresh after 3,500 new decisions")
-    fewer = decide(request_for(gains(5.0), unpaid="only 80 are newer", lacking=20.0))
-    assert fewer.needs.decisions == math.ceil(20 / 0.35) * 12
+    hopeless = decide(request_for(gains(5.0), unpaid="no finalist gains more than the minimum"))
+    assert hopeless.needs.decisions is None is hopeless.until_look
 
 
 def test_refuses_too_few_units_and_says_how_many_more(request_for):
