@@ -173,7 +173,7 @@ def _judge(
 
 
 def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, str]:
-    """What promotes the practical effect at the next look in 8 of 10 cases, and why no number of decisions does."""
+    """What promotes the practical effect at the next look in 8 of 10 cases, or why no practical number does."""
     tested, units = request.differences[finalist], request.differences.shape[1]
     fresh = units_until_look(float(request.effective_sample_sizes[finalist]), units, request.overlap)
     explore = more_exploration(request.planning)
@@ -194,7 +194,7 @@ def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, 
     )
     if found.units is None:
         gain = f"a gain of {request.practical_effect:.4g} in 8 of 10 cases"
-        why = f"no number of decisions promotes {gain}: {found.limit}; "
+        why = f"no practical number of decisions promotes {gain}: {found.limit}; "
         return Needs(None, None, explore if found.explorable else None), why
     return needs_for_units(max(float(found.units), fresh), request.planning, explore), ""
 

@@ -1,11 +1,17 @@
 """How likely the tail condition is to hold in units not logged yet, from those that are.
 
 Without a declared worst class one unit may lie too far out. The rate of such units is extrapolated from the
-largest differences seen, with a shape of the tail half a standard error above the estimate: over logs of 350
-units the mean was 1.1 to 1.9 times the true rate where that was 1e-4 or more, and at most 1e-6 for normal and for
-bounded differences. The range of the logged returns themselves is not foretold.
+largest differences seen. A few of them tell the shape of the tail as badly as tails differ, so it is drawn towards
+that of other logs. The range of the logged returns themselves is not foretold.
 
-Reference: Hosking & Wallis (1987), Parameter and quantile estimation for the generalized Pareto distribution.
+Measured (logs of 350 units of ten worlds; the chance in 1.25, 2 and 3.5 times as many units as the test takes): over
+the worlds it is foretold .01 too high, right and right, in one world with an error of .13, .15 and .16 (root mean
+square), and by one log with .10 to .13 more. A shape half a standard error above the estimate, and a deviation that no
+far unit widens, foretold it .11, .14 and .17 too low.
+
+References:
+    Hosking & Wallis (1987), Parameter and quantile estimation for the generalized Pareto distribution.
+    Martins & Stedinger (2000), Generalized maximum-likelihood generalized extreme-value quantile estimators.
 """
 
 from __future__ import annotations
@@ -30,8 +36,10 @@ from tune_configs.gate.tail import (
 
 FEWEST_EXTREMES, EXTREME_SHARE = 20, 0.05
 """The farthest units, in number and as a share, that the tail is read from."""
-LARGEST_SHAPE = 0.9
-"""Of the tail: from 1 on it has no mean."""
+USUAL_SHAPE, SHAPE_DEVIATION = 0.25, 0.2
+"""Of the tails of weighted differences, before any is seen: that of twenty extremes errs by as much as tails differ."""
+LARGEST_SHAPE = 0.5
+"""Of the tail: from there on units have no variance, and no number of them proves a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,10 @@ class TailOdds:
         return float(stats.nbinom.sf(MINIMUM_WORST_UNITS - 1, self.seen, self.units / (self.units + units)))
 
     def _without_outlier(self, units: float) -> float:
-        return math.exp(-self.extremes.rate(largest_difference(units)) * units)
+        """A far unit widens the log's own deviation: c of them are c / √(1 - c² / n) without it."""
+        allowed = largest_difference(units)
+        unmoved = 1.0 - allowed**2 / units
+        return math.exp(-self.extremes.rate(allowed / math.sqrt(unmoved)) * units) if unmoved > 0.0 else 1.0
 
     def _in_range(self, units: float) -> float:
         span, noise = self._span(units)
@@ -157,7 +168,8 @@ def tail_odds(evidence: TailEvidence, differences: np.ndarray, finalist: int) ->
 def extreme_tail(differences: np.ndarray) -> ExtremeTail:
     """The tail of differences (n,), read from the farthest twentieth.
 
-    Shape and scale by probability-weighted moments, the shape half a standard error (1 / √k) larger than estimated.
+    Shape and scale by probability-weighted moments; the shape, whose standard error is 1 / √k, as the mean of its
+    posterior under the usual shape.
     """
     deviation = float(np.std(differences))
     count = min(max(FEWEST_EXTREMES, int(EXTREME_SHARE * len(differences))), len(differences) - 1)
@@ -169,5 +181,7 @@ def extreme_tail(differences: np.ndarray) -> ExtremeTail:
     mean, weighted = float(excess.mean()), float(np.mean((np.arange(count) + 0.35) / count * excess))
     if mean <= 0.0:  # as far out as each other: nothing is farther
         return ExtremeTail(share, start)
-    shape = min(2.0 - mean / (mean - 2.0 * weighted) + 0.5 / math.sqrt(count), LARGEST_SHAPE)
+    seen, usual = float(count), SHAPE_DEVIATION**-2  # what each says, as 1 / variance
+    estimated = 2.0 - mean / (mean - 2.0 * weighted)
+    shape = min((seen * estimated + usual * USUAL_SHAPE) / (seen + usual), LARGEST_SHAPE)
     return ExtremeTail(share, start, mean * (1.0 - shape), shape)
