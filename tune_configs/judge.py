@@ -20,7 +20,7 @@ from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
 from algorithms.ope.padding import censored, trajectories_from
-from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap
+from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap, paired_overlap_error
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
 from algorithms.ope.trajectories import Trajectories
@@ -210,9 +210,10 @@ class Judge:
             ]
         )
 
-    def reach(self, trajectories: Trajectories) -> float:
-        """Effective number of evaluated units under a policy's weights."""
-        return paired_overlap(trajectories, units=self.units, marginal=self.marginal)
+    def reach(self, trajectories: Trajectories) -> tuple[float, float]:
+        """Effective number of evaluated units under a policy's weights, and √units times its relative error."""
+        overlap = paired_overlap(trajectories, units=self.units, marginal=self.marginal)
+        return overlap, paired_overlap_error(trajectories, units=self.units, marginal=self.marginal)
 
     def _model_value(self, found: dict[str, list[Trajectories]]) -> Estimate:
         """The models' word: their mean and their range, which is no confidence interval and does not pose as one."""

@@ -60,6 +60,16 @@ def effective_sample_size(log_weights: np.ndarray) -> float:
     return total * total / float(np.square(weights).sum()) if total > 0 else 0.0
 
 
+def effective_error(log_weights: np.ndarray) -> float:
+    """Standard error of the effective number's logarithm, times √E, of log weights (E,); 0 where every weight is 0.
+
+    By the delta method, of 2 ln Σw - ln Σw².
+    """
+    weights = scaled_weights(log_weights)
+    squares = np.square(weights)
+    return float(np.std(2.0 * weights / weights.mean() - squares / squares.mean())) if weights.any() else 0.0
+
+
 def largest_weight_share(log_weights: np.ndarray) -> float:
     """The largest weight as a share of the sum of all; 1 where every weight is 0."""
     total = float(scaled_weights(log_weights).sum())

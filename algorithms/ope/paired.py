@@ -16,7 +16,13 @@ from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, marginalize
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import thinnest_step
-from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule, effective_sample_size, largest_weight_share
+from algorithms.ope.overlap import (
+    DOUBLY_ROBUST_RULE,
+    OverlapRule,
+    effective_error,
+    effective_sample_size,
+    largest_weight_share,
+)
 from algorithms.ope.trajectories import Trajectories
 from algorithms.ope.unseen_rest import REST_AT_WORST, with_least_gain
 from envs.errors import DataError
@@ -54,6 +60,13 @@ def paired_difference(
 def paired_overlap(trajectories: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False) -> float:
     """Kish effective number of units under whole-trajectory weights, or marginal ones at their thinnest step."""
     return effective_sample_size(_unit_weights(trajectories, units, marginal))
+
+
+def paired_overlap_error(
+    trajectories: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False
+) -> float:
+    """Standard error of the logarithm of :func:`paired_overlap`, times the root of the number of units."""
+    return effective_error(_unit_weights(trajectories, units, marginal))
 
 
 def _unit_weights(trajectories: Trajectories, units: np.ndarray | None, marginal: bool) -> np.ndarray:

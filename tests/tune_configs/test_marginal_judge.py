@@ -48,7 +48,7 @@ def test_what_episodes_do_not_reach_states_do(setting: tuple[Dataset, np.ndarray
     assert found.value.estimator == "doubly_robust_marginalized"
     assert truth > 1.0
     assert abs(found.gain.value - truth) < 3.0 * found.gain.diagnostics["standard_error"] < 0.5 * truth
-    reach = [judge.reach(judge.trajectories(candidate[None])[judge.first][0]) for judge in (whole, by_states)]
+    reach = [judge.reach(judge.trajectories(candidate[None])[judge.first][0])[0] for judge in (whole, by_states)]
     assert reach[0] < 0.05 * found.gain.units < 0.25 * found.gain.units < reach[1]
 
 

@@ -14,6 +14,7 @@ from tune_configs.gate.estimates import gate_estimates, refused_estimate
 from tune_configs.gate.guardrails import BROKEN, HELD, GuardrailOutcome, guardrail_outcomes
 from tune_configs.gate.outlook import plan
 from tune_configs.gate.planning import (
+    OverlapOdds,
     more_exploration,
     needs_for_overlap,
     needs_for_units,
@@ -175,16 +176,17 @@ def _judge(
 def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, str]:
     """What promotes the practical effect at the next look in 8 of 10 cases, or why no practical number does."""
     tested, units = request.differences[finalist], request.differences.shape[1]
-    fresh = units_until_look(float(request.effective_sample_sizes[finalist]), units, request.overlap)
-    explore = more_exploration(request.planning)
+    effective, explore = float(request.effective_sample_sizes[finalist]), more_exploration(request.planning)
     if not request.planning.resamples:
-        return needs_for_units(fresh, request.planning, explore), ""
+        return needs_for_units(units_until_look(effective, units, request.overlap), request.planning, explore), ""
+    error = 0.0 if request.effective_errors is None else float(request.effective_errors[finalist])
     reference = np.zeros(0) if request.reference is None else request.reference[finalist]
     decoupled = None if request.decoupled is None else request.decoupled[finalist]
     found = plan(
         tested,
         reference,
         tail_odds(request.tail, np.concatenate([tested, reference]), finalist),
+        OverlapOdds(effective, units, error, request.overlap.minimum_units),
         deviation=float(spread(tested[None], reference[None], None if decoupled is None else decoupled[None])[1][0]),
         effect=_planned_effect(request),
         level=leg_level(request.look + 1, request.alpha) / finalists,
@@ -196,7 +198,7 @@ def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, 
         gain = f"a gain of {request.practical_effect:.4g} in 8 of 10 cases"
         why = f"no practical number of decisions promotes {gain}: {found.limit}; "
         return Needs(None, None, explore if found.explorable else None), why
-    return needs_for_units(max(float(found.units), fresh), request.planning, explore), ""
+    return needs_for_units(found.units, request.planning, explore), ""
 
 
 def _spent_without_overlap(request: GateRequest, finalist: int) -> tuple[Needs, str]:

@@ -116,10 +116,12 @@ def gate_request(
         barred = tuple(reason or _unbounded(cut) for reason in barred or ("",) * len(candidates))
     base = tested.champion[tested.first][0]
     returns = unit_values(base.returns, tested.units)
-    reached = min(tested.reach(base), float(len(returns)))
+    champions = min(tested.reach(base), (float(len(returns)), 0.0))
+    reached = [min(tested.reach(each), champions) for each in trajectories]
     return GateRequest(
         differences=differences,
-        effective_sample_sizes=np.array([min(tested.reach(each), reached) for each in trajectories]),
+        effective_sample_sizes=np.array([effective for effective, _ in reached]),
+        effective_errors=np.array([error for _, error in reached]),
         tail=_tail(tested, trajectories, returns),
         grade=grade,
         look=look,

@@ -1,11 +1,12 @@
 """How many final units promote a gain, by the whole rule: the test as it is made, and the tail condition.
 
-    P(promote | N) = P(T_N > z) P(tail condition | N)
+    P(promote | N) = P(T_N > z) P(tail condition | N) P(overlap | N)
 
 The first factor is read from logs resampled from the units at hand, with mean, spread and critical value as the
 test takes them. It is the mean over what σ may be, whose estimate errs as that of a resampled log does; planned with σ
 one standard error higher instead, .95 to 1.00 were promoted where .80 was promised. The second factor may stay small
-for any practical N.
+for any practical N. The third counts where a gain is so large that few units show it: of as many as have just enough
+effective ones, every second log has too few.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from scipy import stats
 
 from tune_configs.gate.asymptotic import spread
 from tune_configs.gate.budget import needed_units
+from tune_configs.gate.planning import OverlapOdds
 from tune_configs.gate.studentised import CriticalValues
 from tune_configs.gate.tail_odds import TailOdds
 
@@ -144,6 +146,7 @@ def plan(
     tested: np.ndarray,
     reference: np.ndarray,
     odds: TailOdds,
+    overlap: OverlapOdds,
     *,
     deviation: float,
     effect: float,
@@ -158,6 +161,7 @@ def plan(
         tested: float64 (n,), the finalist's paired differences.
         reference: float64 (m,), of units that are not tested; may be empty.
         odds: of the tail condition.
+        overlap: odds of enough effective units.
         deviation: σ̂ of the test.
         effect: δ > 0, distance of the gain from the null.
         level: of the leg, divided by the number of finalists.
@@ -165,13 +169,13 @@ def plan(
         decoupled: float64 (l,), decoupled differences where the test reads them.
         seed: of the draws.
     """
-    fewest = max(needed_units(deviation, effect, level, POWER), 2)
+    fewest = max(needed_units(deviation, effect, level, POWER), math.ceil(overlap.fewest), 2)
     if not deviation > 0.0:
         return Plan(fewest)
     replicates = resampled(tested, reference, max(min(fewest, len(tested), LARGEST_RESAMPLE), 2), resamples, seed)
     critical, units = PlannedCriticalValue(tested, reference, decoupled, level, fewest, seed), float(fewest)
     while units <= max(FARTHEST * len(tested), 2 * fewest):
-        condition = odds.chance(units)
+        condition = odds.chance(units) * overlap.chance(units)
         if condition >= POWER:
             found = shown(replicates, effect / deviation, units, critical.at(units))
             if found * condition >= POWER:

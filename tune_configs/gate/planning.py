@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from scipy import stats
 
 from algorithms.ope.overlap import OverlapRule
 from tune_configs.gate.request import Needs, Planning
@@ -55,6 +58,33 @@ def units_until_look(effective: float, units: int, rule: OverlapRule) -> float:
     """Unread final units that a look needs: as many as have the smallest effective number at the present overlap."""
     fraction = effective / units if units else 1.0
     return rule.minimum_units / max(fraction, rule.minimum_fraction, 1e-3)
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapOdds:
+    """What the chance follows from that new units have enough effective ones.
+
+    Attributes:
+        effective: number of the units at hand.
+        units: n, at hand.
+        error: relative standard error of ``effective``, times √n.
+        minimum: effective units that are enough.
+    """
+
+    effective: float
+    units: int
+    error: float
+    minimum: float
+
+    @property
+    def fewest(self) -> float:
+        """New units of which, at the present overlap, just enough are effective."""
+        return self.minimum * self.units / self.effective
+
+    def chance(self, units: float) -> float:
+        """Probability that so many new units have enough, whose overlap is another one than was seen."""
+        margin, error = math.log(units / self.fewest), self.error * math.sqrt(1.0 / self.units + 1.0 / units)
+        return float(stats.norm.cdf(margin / error)) if error > 0.0 else float(margin >= 0.0)
 
 
 def settling(needs: Needs, scarce: ScarceAction | None, looks: int, until_look: int | None) -> str:

@@ -65,6 +65,8 @@ class GateRequest:
         grade: of the log: ``A``, ``A-M``, ``B``, ``C`` or ``D``.
         look: j, the number of this gate in the agent's life, from 1.
         practical_effect: absolute gain worth having, > 0: plans and messages only.
+        effective_errors: float64 (K,), relative standard errors of the effective sizes times √n, for plans only;
+            ``None`` plans as if they were certain.
         reference: float64 (K, m), the finalists' paired differences on units that are not tested
             (select, or train and select), from which spread and critical value are taken together with the
             tested ones'; the spread only to raise it. Give it wherever outcomes are skewed.
@@ -92,6 +94,7 @@ class GateRequest:
     grade: str
     look: int
     practical_effect: float
+    effective_errors: np.ndarray | None = None
     reference: np.ndarray | None = None
     decoupled: np.ndarray | None = None
     minimum_gain: float = 0.0
@@ -131,6 +134,8 @@ class GateRequest:
             shapes.append(("tail.worst", np.shape(self.tail.worst), (units,)))
         if self.tail.weights is not None:
             shapes.append(("tail.weights", np.shape(self.tail.weights), (count, units)))
+        if self.effective_errors is not None:
+            shapes.append(("effective_errors", np.shape(self.effective_errors), (count,)))
         if self.bounded is not None:
             shapes.append(("bounded.differences", np.shape(self.bounded.differences), (count, units)))
         for name, others in (("reference", self.reference), ("decoupled", self.decoupled)):

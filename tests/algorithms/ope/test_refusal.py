@@ -9,6 +9,7 @@ from algorithms.ope.overlap import (
     DOUBLY_ROBUST_RULE,
     WEIGHTED_RULE,
     OverlapRule,
+    effective_error,
     effective_sample_size,
     largest_weight_share,
 )
@@ -121,3 +122,11 @@ def test_errors_name_the_remedy():
         ESTIMATORS["snips"](decisions(np.zeros(0)))
     with pytest.raises(DataError, match="different episodes"):
         paired_estimate(two_valued(300, 300), two_valued(301, 300))
+
+
+def test_the_error_of_the_effective_number_is_that_of_drawn_logs():
+    logs = 0.5 * np.random.default_rng(4).normal(size=(1_000, 400))
+    found = np.std([np.log(effective_sample_size(each)) for each in logs]) * np.sqrt(400)
+    assert np.mean([effective_error(each) for each in logs]) == pytest.approx(found, rel=0.1)
+    assert effective_error(logs[0] - 900.0) == pytest.approx(effective_error(logs[0]))
+    assert effective_error(np.zeros(9)) == effective_error(np.full(9, -np.inf)) == 0.0

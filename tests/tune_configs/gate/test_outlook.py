@@ -10,17 +10,19 @@ from tune_configs.gate.asymptotic import step_down
 from tune_configs.gate.budget import leg_level, needed_units, planned_power
 from tune_configs.gate.decision import decide
 from tune_configs.gate.outlook import FARTHEST, plan, resampled, shown
+from tune_configs.gate.planning import OverlapOdds
 from tune_configs.gate.request import Needs, Planning
 from tune_configs.gate.tail import TailEvidence
 from tune_configs.gate.tail_odds import ExtremeTail, TailOdds
 
 LEVEL = leg_level(1)
 SAFE = TailOdds(1_000, None)
+AMPLE = OverlapOdds(1_000.0, 1_000, 0.0, 1.0)
 
 
-def planned(tested, effect, odds=SAFE, **changes):
+def planned(tested, effect, odds=SAFE, overlap=AMPLE, **changes):
     arguments = {"deviation": float(tested.std(ddof=1)), "effect": effect, "level": LEVEL, "resamples": 500}
-    return plan(tested, np.zeros(0), odds, **(arguments | changes))
+    return plan(tested, np.zeros(0), odds, overlap, **(arguments | changes))
 
 
 def test_without_tail_or_skewness_it_is_students_plan():
@@ -93,6 +95,14 @@ def test_skewness_that_the_units_do_not_show_takes_more_of_them():
     apart = 1.0 - np.random.default_rng(5).lognormal(0.0, 1.2, 8_000)
     assert planned(tested, 0.1, decoupled=apart).units > 1.1 * planned(tested, 0.1).units
     assert planned(tested, 0.1, decoupled=-apart).units <= 1.02 * planned(tested, 0.1).units
+
+
+def test_as_many_as_just_have_enough_effective_units_are_not_enough():
+    tested = np.random.default_rng(2).normal(size=400)
+    certain, seen = OverlapOdds(160.0, 400, 0.0, 100.0), OverlapOdds(160.0, 400, 2.0, 100.0)
+    assert planned(tested, 0.4, overlap=certain).units == 250  # the test itself takes fewer
+    assert 275 < planned(tested, 0.4, overlap=seen).units < 300  # 250 exp(.84 · 2 √(1/400 + 1/n))
+    assert planned(tested, 0.05, overlap=seen) == planned(tested, 0.05, overlap=certain)
 
 
 def test_what_does_not_vary_needs_no_plan():
