@@ -16,7 +16,7 @@ from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.ope.censoring import CENSORED_AT_RANDOM, censoring_survival, censoring_weighted
 from algorithms.ope.cross_fitting import cross_fit
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.intervals import student_t, unit_values
+from algorithms.ope.intervals import studentised, unit_values
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.padding import censored, trajectories_from
 from algorithms.ope.registry import NEEDS_STATE_RATIOS, estimators_for
@@ -217,7 +217,7 @@ def every_estimate(
 def logged_return(trajectories: Trajectories, units: np.ndarray | None, confidence: float) -> Estimate:
     """What the log earned itself."""
     returns = unit_values(trajectories.returns, units)
-    found, count = student_t(returns, confidence), len(returns)
+    found, count = studentised(returns, confidence), len(returns)
     return Estimate(found.value, found.lower, found.upper, confidence, "logged", float(count), count)
 
 

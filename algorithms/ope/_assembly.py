@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.intervals import student_t, unit_log_weights, unit_values
+from algorithms.ope.intervals import studentised, unit_log_weights, unit_values
 from algorithms.ope.overlap import OverlapRule, effective_sample_size, largest_weight_share
 from algorithms.ope.trajectories import Trajectories
 from envs.errors import DataError
@@ -41,14 +41,14 @@ def assemble(
     refused: str = "",
     log_weights: np.ndarray | None = None,
 ) -> Estimate:
-    """The estimate whose value is the mean of ``contributions`` (E,) and whose interval is Student-t over units.
+    """The estimate whose value is the mean of ``contributions`` (E,), with its studentised interval over units.
 
     A refused estimate carries NaN unless ``force``; its reason is set either way. The overlap is that of
     ``log_weights`` (E,), the whole trajectories' by default.
     """
     if len(trajectories) == 0:
         raise DataError("no episode to evaluate on", where=name, remedy="log decisions, or choose another split")
-    interval = student_t(unit_values(contributions, units), confidence)
+    interval = studentised(unit_values(contributions, units), confidence)
     log_weights = trajectory_log_weights(trajectories) if log_weights is None else log_weights
     by_unit = unit_log_weights(log_weights, units)
     count = len(by_unit)

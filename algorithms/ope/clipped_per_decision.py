@@ -39,12 +39,12 @@ def clipped_pdis(
 ) -> Estimate:
     """Per-decision importance sampling whose cumulative weights are at most c.
 
-    The bias is -Σ_t γᵗ E[(ω_t - ω̂_t) r_t]; its bound is added to both sides of the Student-t interval. Both
+    The bias is -Σ_t γᵗ E[(ω_t - ω̂_t) r_t]; its bound is added to both sides of the interval. Both
     grow with the level of the rewards.
 
     Args:
         trajectories: the log under the target's ratios; models are not read.
-        confidence: coverage of the Student-t part of the interval.
+        confidence: coverage of the interval before the bias bound.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap, of the weights as they are, that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

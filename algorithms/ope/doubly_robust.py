@@ -57,7 +57,7 @@ def doubly_robust(
 
     Args:
         trajectories: with ``q_values`` and ``v_values`` fitted on other episodes.
-        confidence: coverage of the two-sided Student-t interval.
+        confidence: coverage of the two-sided interval.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

@@ -48,14 +48,14 @@ def doubly_robust_marginalized(
 ) -> Estimate:
     """The doubly robust value of a policy by marginal weights.
 
-    The interval is Student-t over the units' influence functions: to first order the errors of ratios and
+    The interval is the studentised one over the units' influence functions: to first order the errors of ratios and
     model do not enter it. Its evidence is ``log`` only where the trajectories say that states were shown to
     hold all that matters (``markov``), else ``model``: under aliased states it is off and does not show it.
     The effective sample size is that of the step where it is smallest.
 
     Args:
         trajectories: with ``q_values``, ``v_values`` and ``state_log_ratios`` fitted on other episodes.
-        confidence: coverage of the two-sided Student-t interval.
+        confidence: coverage of the two-sided interval.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap, at every step, that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

@@ -43,11 +43,11 @@ def doubly_robust_shrinkage(
 ) -> Estimate:
     """The DRos value of a policy of single decisions.
 
-    The interval is Student-t over the episodes' contributions, with the bias bound added to both sides.
+    The interval is the studentised one over the episodes' contributions, with the bias bound added to both sides.
 
     Args:
         trajectories: one decision per episode, with ``q_values`` and ``v_values`` fitted on other episodes.
-        confidence: coverage of the Student-t part of the interval.
+        confidence: coverage of the interval before the bias bound.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap, of the weights as they are, that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

@@ -43,7 +43,7 @@ def ips(
 
     Args:
         trajectories: the log under the target's ratios; models are not read.
-        confidence: coverage of the two-sided Student-t interval.
+        confidence: coverage of the two-sided interval.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap that is answered; :func:`default_rule` by default.
         units: independent unit of each episode (E,), ``None`` where it is the episode.
@@ -69,7 +69,7 @@ def snips(
 ) -> Estimate:
     """Self-normalised importance sampling: consistent, within the range of the returns, exact under reward shift.
 
-    The interval is the delta method's: Student-t over v̂ + w_i (G_i - v̂) / w̄. Arguments as :func:`ips`.
+    The interval is the delta method's: studentised over v̂ + w_i (G_i - v̂) / w̄. Arguments as :func:`ips`.
     """
     weights = scaled_weights(trajectory_log_weights(trajectories))
     total = weights.sum()

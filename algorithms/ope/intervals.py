@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean: Student-t over independent units, and exact ones for bounded values.
+"""Confidence intervals of a mean: Student-t over independent units, studentised, and exact ones for bounded values.
 
 References:
     Maurer & Pontil (2009), Empirical Bernstein bounds and sample variance penalization, theorem 4.
@@ -9,12 +9,16 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
+from algorithms.ope.studentised import CriticalValues
 from envs.errors import DataError
+
+DRAWS = 4_000
+FEWEST_STUDENTISED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,24 @@ def student_t(values: np.ndarray, confidence: float = 0.95) -> Interval:
     error = float(np.std(values, ddof=1)) / np.sqrt(count)
     reach = float(stats.t.ppf(0.5 + confidence / 2.0, count - 1)) * error
     return Interval(value, value - reach, value + reach, error)
+
+
+def studentised(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """On each side the wider of Student's interval of the mean of independent values (n,) and the bootstrap-t one.
+
+    A log of skewed values that by chance missed the far ones shows a mean on one side of the truth and a small spread
+    at once: of weighted costs over 12 decisions, at 40 % overlap, Student's 95 % intervals covered 89 to 93 % of 1,000
+    logs. Fewer than :data:`FEWEST_STUDENTISED` values tell nothing of their law: there it is Student's alone.
+    """
+    plain = student_t(values, confidence)
+    count = len(values)
+    if count < FEWEST_STUDENTISED or not np.isfinite(plain.standard_error):
+        return plain
+    level = 0.5 * (1.0 - confidence)
+    students = float(stats.t.isf(level, count - 1))
+    critical = CriticalValues([np.asarray(values, dtype=np.float64)], count, 0, level, draws=DRAWS)
+    lower = plain.value - critical.above(students) * plain.standard_error
+    return replace(plain, lower=lower, upper=plain.value + critical.below(students) * plain.standard_error)
 
 
 def empirical_bernstein(values: np.ndarray, low: float, high: float, confidence: float = 0.95) -> Interval:

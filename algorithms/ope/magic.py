@@ -8,7 +8,7 @@ covariance of the g_j, and b̂_j the distance of g_j to a confidence interval of
 
 Reference: Thomas & Brunskill (2016), Data-efficient off-policy policy evaluation for reinforcement learning.
 Here Ω̂ is of the delta method's influences, which know that the weights are normalised, and the
-confidence interval is Student-t over them instead of a bootstrap; both are deterministic.
+confidence interval is studentised over them instead of a bootstrap; both are deterministic.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def magic(
 
     Args:
         trajectories: with ``q_values`` and ``v_values`` fitted on other episodes.
-        confidence: coverage of the two-sided Student-t interval of g_{H-1}.
+        confidence: coverage of the two-sided interval of g_{H-1}.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

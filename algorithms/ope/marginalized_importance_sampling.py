@@ -74,7 +74,7 @@ def marginalized_importance_sampling(
 
     Args:
         trajectories: with ``state_log_ratios`` fitted on other episodes; models of values are not read.
-        confidence: coverage of the two-sided Student-t interval, were the ratios exact.
+        confidence: coverage of the two-sided interval, were the ratios exact.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

@@ -35,7 +35,7 @@ def pdis(
 
     Args:
         trajectories: the log under the target's ratios; models are not read.
-        confidence: coverage of the two-sided Student-t interval.
+        confidence: coverage of the two-sided interval.
         force: give the numbers although the overlap is refused; the reason stays.
         overlap: smallest overlap that is answered.
         units: independent unit of each episode (E,), ``None`` where it is the episode.

@@ -6,7 +6,7 @@ does know a bound of (Cauchy-Schwarz), estimated from the same log:
 
     B = √( E[w - ŵ] E[(w - ŵ) δ²] )  ≥  |E[(w - ŵ) δ]|
 
-The limit is the one of least  se² + B²  on a grid of powers of 2, and B is added to both sides of the Student-t
+The limit is the one of least  se² + B²  on a grid of powers of 2, and B is added to both sides of the studentised
 interval.
 
 References:

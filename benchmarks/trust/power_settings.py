@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from algorithms.ope.studentised import CriticalValues
 from benchmarks.trust.gate_chain import DRAWS
 from benchmarks.trust.worlds import World, dataset_of, explored, on_rows, uniform_start_world
 from envs.dataset import Dataset
@@ -17,7 +18,6 @@ from tune_configs.gate.budget import leg_level, needed_multiple
 from tune_configs.gate.evidence import Sides, gate_request
 from tune_configs.gate.outlook import POWER
 from tune_configs.gate.request import GateRequest, Planning
-from tune_configs.gate.studentised import CriticalValues
 from tune_configs.gate.tail import TailEvidence, largest_difference
 from tune_configs.gate.tail_odds import ExtremeTail, TailOdds, tail_odds
 from tune_configs.judge import episodes_in

@@ -10,7 +10,7 @@ A log that by chance missed the expensive episodes shows a high mean and a small
 a negatively skewed D is promoted too often (skewness -2.6, 300 units, the third look's level: 3.4
 times the nominal rate), and the tested units do not know it: the expensive ones are missing. Therefore σ̂ is that of
 the tested and of other units (``reference``) together, at least that of the tested, and T must exceed the quantile of
-logs drawn from all of them as well as Student's (:mod:`tune_configs.gate.studentised`).
+logs drawn from all of them as well as Student's (:mod:`algorithms.ope.studentised`).
 
 Where few units carry the weight, all of them together may have missed what is bad. What is bad is also known from
 decisions of small weight, so logs are drawn from decoupled differences as well (:mod:`algorithms.ope.decoupled`), and
@@ -43,8 +43,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy import stats
 
+from algorithms.ope.studentised import CriticalValues
 from envs.errors import DataError
-from tune_configs.gate.studentised import CriticalValues
 
 DRAWS = 100_000
 

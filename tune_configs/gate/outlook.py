@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from algorithms.ope.studentised import CriticalValues
 from tune_configs.gate.asymptotic import spread
 from tune_configs.gate.budget import needed_units
 from tune_configs.gate.planning import OverlapOdds
-from tune_configs.gate.studentised import CriticalValues
 from tune_configs.gate.tail_odds import TailOdds
 
 POWER = 0.8

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tune_configs.gate.studentised import CriticalValues, StudentisedLaw
+from algorithms.ope.studentised import CriticalValues, StudentisedLaw
 
 
 def drawn(population, units, reference, logs=12_000):

@@ -190,7 +190,7 @@ def _statistics(
     varies = deviation > 1e-12 * float(np.abs(population).max())
     # Rounded, so that the draws do not depend on the unit in which outcomes are measured.
     values = np.round(centred / deviation, 9) if varies else np.zeros(len(population))
-    values = values[np.argsort(np.abs(values), kind="stable")]
+    values = values[np.lexsort((values, np.abs(values)))]  # the order of the units tells nothing
     total, squares = _sums(values, units, draws, seed)
     means = total / units
     own = np.maximum(squares - units * means**2, 0.0) / (units - 1)
