@@ -17,7 +17,7 @@ import numpy as np
 
 from algorithms.ope._assembly import assemble
 from algorithms.ope.estimate import Estimate
-from algorithms.ope.overlap import WHOLE_TRAJECTORY_RULE, OverlapRule
+from algorithms.ope.overlap import CONTROL_VARIATES_RULE, OverlapRule
 from algorithms.ope.trajectories import Trajectories
 
 ROUNDING = 1e-12
@@ -91,7 +91,7 @@ def control_variates(
     confidence: float = 0.95,
     *,
     force: bool = False,
-    overlap: OverlapRule = WHOLE_TRAJECTORY_RULE,
+    overlap: OverlapRule = CONTROL_VARIATES_RULE,
     units: np.ndarray | None = None,
 ) -> Estimate:
     """Per-decision importance sampling with control variates: unbiased, and exact under reward shift.

@@ -43,8 +43,10 @@ class OverlapRule:
 
 
 WEIGHTED_RULE = OverlapRule(200.0, 0.10)
-WHOLE_TRAJECTORY_RULE = OverlapRule(200.0, 0.25)
-"""For IPS and SNIPS beyond one step (at 8 steps and 15 % they cover 93 to 94 %), and for control variates."""
+WHOLE_TRAJECTORY_RULE = OverlapRule(200.0, 0.40)
+"""For IPS and SNIPS beyond one step: of 1,000 logs of skewed costs over 12 steps that reach 25 % or more (40 % in the
+mean) their intervals cover 92 to 93 %, of 600 that reach 40 % (55 %) they cover 95 to 96 %."""
+CONTROL_VARIATES_RULE = OverlapRule(200.0, 0.25)
 DOUBLY_ROBUST_RULE = OverlapRule(100.0, 0.10)
 NO_RULE = OverlapRule(0.0, 0.0)
 

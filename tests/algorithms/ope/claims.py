@@ -47,8 +47,8 @@ class Claims:
 
 
 CLAIMS: dict[str, Claims] = {
-    "ips": Claims(True, "any", "no", True, False, False, share_beyond=0.25),
-    "snips": Claims(False, "any", "alone", True, True, True, share_beyond=0.25),
+    "ips": Claims(True, "any", "no", True, False, False, share_beyond=0.40),
+    "snips": Claims(False, "any", "alone", True, True, True, share_beyond=0.40),
     "pdis": Claims(True, "any", "no", True, False, False),
     "weighted_pdis": Claims(False, "any", "alone", True, True, True),
     "clipped_pdis": Claims(False, "error", "no", True, False, False, close_to="pdis"),
