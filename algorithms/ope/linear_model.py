@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
 from algorithms.ope.action_ridge import ActionRidge, penalty_apart
+from algorithms.ope.logistic_rewards import LogisticRegression, logistic_weights, probability, two_valued
 from algorithms.ope.row_features import BLOCK, KEPT, RowFeatures, row_features
 from algorithms.ope.state_action_models import Bounds, Regression, Transitions, clip_values
 
@@ -18,7 +20,8 @@ class LinearModel:
     """Ridge regression on features, per action, shrunk to one regression over all actions.
 
     Q̂(s, a) = φ(s)·w_a with an intercept in φ, see :class:`~algorithms.ope.action_ridge.ActionRidge`. Where every
-    transition is an end, how far actions may differ is chosen by cross-validation.
+    transition is an end, how far actions may differ is chosen by cross-validation, and where rewards then take two
+    values, whether the regression is a logistic one, see :mod:`algorithms.ope.logistic_rewards`.
 
     Args:
         features: float64 (M, F) of like scale; an intercept is added.
@@ -30,17 +33,34 @@ class LinearModel:
         self.features = row_features(features)
         self.actions = actions
         self.ridge = float(ridge)
+        self._fitted: dict[bytes, np.ndarray | None] = {}
 
     def regression(self, transitions: Transitions, probabilities: np.ndarray, discount: float) -> Regression:
         """See :class:`StateActionModel`."""
+        weights = self._logistic(transitions)
+        if weights is not None:
+            return LogisticRegression(weights, len(probabilities))
         return _LinearRegression(self, transitions, probabilities, discount)
 
     def values(self, coefficients: np.ndarray, rows: np.ndarray, bounds: Bounds) -> np.ndarray:
         """See :class:`StateActionModel`."""
         flat = coefficients.reshape(-1, coefficients.shape[2])
-        predicted = self.basis(rows) @ flat.T
+        weights, ends = np.split(flat, [1 + self.features.size], axis=1)
+        predicted = self.basis(rows) @ weights.T
+        if ends.size:  # of a logistic regression, the two rewards
+            predicted = ends[:, 0] + (ends[:, 1] - ends[:, 0]) * probability(predicted)
         shaped = clip_values(predicted, bounds).reshape(len(rows), len(coefficients), self.actions)
         return np.ascontiguousarray(shaped.transpose(1, 0, 2))
+
+    def _logistic(self, transitions: Transitions) -> np.ndarray | None:
+        """Weights of a logistic regression where it is one; no policy is read, so a fold is fitted once for all."""
+        if not two_valued(transitions):
+            return None
+        read = (transitions.rows, transitions.actions, transitions.rewards)
+        key = b"".join(blake2b(each.tobytes()).digest() for each in read)
+        if key not in self._fitted:
+            self._fitted[key] = logistic_weights(self.basis, transitions, actions=self.actions, ridge=self.ridge)
+        return self._fitted[key]
 
     def basis(self, rows: np.ndarray) -> np.ndarray:
         """φ of the named rows, float64 (m, 1 + F)."""
