@@ -28,7 +28,7 @@ APART = (1e4, 1e3, 1e2, 1e1, 1.0, 0.1)
 """What it may cost an action to differ from the others, in λ; the first of equals is chosen."""
 HELD_OUT = 3
 CHOSEN_BY = 20_000
-"""Link and μ are chosen on so many rows at most, evenly spaced: a penalty on a sum over rows does not grow with them."""
+"""Link and μ are chosen on so many rows at most, evenly spaced: the best penalty on a sum does not grow with them."""
 ITERATIONS = 50
 
 
