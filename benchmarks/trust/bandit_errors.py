@@ -36,7 +36,7 @@ GOAL = "mean relative error at most that of OBP's counterpart on the same logs"
 
 def measure(request: Request) -> list[Row]:
     """One row for each set-up and estimator, and the limit on digits."""
-    runs = request.count(quick=1, full=30)
+    runs = request.count(quick=1, full=150)
     pieces = request.pieces("bandit-errors", sizes_of(runs, PIECE), piece)
     rows = []
     for setup in SETUPS:
