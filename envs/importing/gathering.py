@@ -217,7 +217,8 @@ def _any(journal: Journal) -> bool:
     """Whether the journal or its table hold anything."""
     return journal.file.run(
         lambda connection: any(
-            connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in ("events", "sealed_keys")
+            connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
+            for table in ("events", "segments", "sealed_keys")
         )
     )
 

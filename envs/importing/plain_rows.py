@@ -27,8 +27,8 @@ from envs.importing.plain_columns import (
     require_in_range,
     require_small,
 )
-from envs.importing.row_texts import row_texts
 from envs.importing.rows import ReadRows, SourceRow
+from envs.journal.row_texts import row_texts
 from envs.journal.rows import JournalRow
 from envs.observation import ObservationField
 from envs.record import FIELD_NAMES

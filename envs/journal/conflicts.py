@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from envs.errors import DuplicateRecordError, RecordError
 from envs.journal.rows import JournalRow, event_in, outcome_in
 from envs.journal.sealed import episode_key, event_key, known_keys, short, step_key, tenant_key
+from envs.journal.segments import rows_met
 from envs.log.outcome import OutcomeEvent, contradiction
 from envs.record import DecisionRecord, trusted
 from envs.values import shown
@@ -43,6 +44,7 @@ class _Known:
         tenants: tenant by agent and episode.
         steps: ``event_id`` by agent, episode and step.
         sealed: what is known of keys that left for the table.
+        decisions: rows of segments by ``event_id``.
         origin: position in the batch by ``event_id``.
         told: rows of the batch by the decision that they are, or are about.
     """
@@ -51,6 +53,7 @@ class _Known:
     tenants: dict[tuple[str, str], str] = field(default_factory=dict)
     steps: dict[tuple[str, str, int], str] = field(default_factory=dict)
     sealed: dict[bytes, bytes] = field(default_factory=dict)
+    decisions: dict[str, JournalRow] = field(default_factory=dict)
     origin: dict[str, int] = field(default_factory=dict)
     told: dict[str, list[JournalRow]] = field(default_factory=dict)
 
@@ -154,6 +157,8 @@ def _check_outcome(connection: sqlite3.Connection, known: _Known, row: JournalRo
     before: list[OutcomeEvent] = []
     select = "SELECT decision_id, content FROM events WHERE event_id = ? OR decision_id = ? ORDER BY sequence"
     listed = list(connection.execute(select, (row.decision_id, row.decision_id)))
+    if row.decision_id in known.decisions:
+        listed.append((None, known.decisions[row.decision_id].content))
     listed += [(other.decision_id, other.content) for other in known.told.get(str(row.decision_id), ())]
     for about, content in listed:
         if about is None:
@@ -190,6 +195,12 @@ def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known
             for episode, step, tenant, event in connection.execute(select, (agent, *chunk)):
                 known.tenants[agent, episode] = tenant
                 known.steps[agent, episode, step] = event
+    for row in rows_met(connection, rows):
+        known.decisions[row.event_id] = row
+        known.contents[row.event_id] = (row.agent, row.content)
+        if not row.shadow:
+            known.tenants[row.agent, row.episode_id] = row.tenant
+            known.steps[row.agent, row.episode_id, row.step] = row.event_id
     return known
 
 

@@ -20,10 +20,12 @@ from envs.errors import RecordError
 from envs.journal.conflicts import Conflict, find_conflicts
 from envs.journal.errors import locked
 from envs.journal.file import JournalFile
+from envs.journal.keys import text_keys
 from envs.journal.queue import CommitQueue, Request
 from envs.journal.reading import LogReader
 from envs.journal.rows import COLUMNS, Event, JournalRow, rows_of
 from envs.journal.sealed import SealedState, known_keys, sealed_state, table_reader
+from envs.journal.segments import has_segments, make_rows_met, segments_with
 from envs.record import DecisionRecord, trusted
 
 CHUNKS = (2048, 256, 32, 4, 1)  # rows of one statement: while it runs, the interpreter is free for others
@@ -107,15 +109,24 @@ class Journal:
     def find(self, event_id: str) -> DecisionRecord | None:
         """The record of a decision as it was written, or ``None``."""
         select = "SELECT content FROM events WHERE event_id = ? AND decision_id IS NULL"
-        rows = self.file.run(lambda connection: connection.execute(select, (event_id,)).fetchall())
-        if rows:
-            return trusted(rows[0][0])
+
+        def kept(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(select, (event_id,)).fetchall()
+            if rows or not has_segments(connection):
+                return [content for (content,) in rows]
+            segments = segments_with(connection, text_keys([event_id]))
+            return [row.content for one in segments for _, row in one.rows() if row.event_id == event_id]
+
+        found = self.file.run(kept)
+        if found:
+            return trusted(found[0])
         sealed = self.sealed()
         return table_reader().find(self.path, sealed, event_id) if sealed.through else None
 
     def counts(self) -> dict[str, int]:
         """Number of decisions of each agent."""
-        return self._counts("decision_id IS NULL", lambda state: state.decisions)
+        packed = "SELECT agent, SUM(last - first + 1) FROM segments GROUP BY agent"
+        return self._counts("decision_id IS NULL", lambda state: state.decisions, packed)
 
     def outcome_counts(self) -> dict[str, int]:
         """Number of outcomes of each agent that were recorded apart from their decisions."""
@@ -131,8 +142,9 @@ class Journal:
         def last(connection: sqlite3.Connection) -> tuple[int, SealedState]:
             events = connection.execute("SELECT MAX(sequence) FROM events WHERE agent = ?", (agent,)).fetchone()[0]
             notes = connection.execute("SELECT MAX(sequence) FROM notes WHERE agent IN (?, '')", (agent,)).fetchone()[0]
+            packed = connection.execute("SELECT MAX(last) FROM segments WHERE agent = ?", (agent,)).fetchone()[0]
             state = sealed_state(connection)
-            return max(events or 0, notes or 0, state.last.get(agent, 0)), state
+            return max(events or 0, packed or 0, notes or 0, state.last.get(agent, 0)), state
 
         return self.file.run(last)
 
@@ -144,8 +156,9 @@ class Journal:
         """How many positions the journal is ahead of the table."""
 
         def ahead(connection: sqlite3.Connection) -> int:
-            last = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM events").fetchone()[0]
-            return max(int(last) - sealed_state(connection).through, 0)
+            ends = ("SELECT MAX(sequence) FROM events", "SELECT MAX(last) FROM segments")
+            last = max(connection.execute(select).fetchone()[0] or 0 for select in ends)
+            return max(last - sealed_state(connection).through, 0)
 
         return self.file.run(ahead)
 
@@ -166,12 +179,15 @@ class Journal:
 
         self.file.run(write, write=True, deadline=deadline)
 
-    def _counts(self, condition: str, sealed: Callable[[SealedState], dict[str, int]]) -> dict[str, int]:
+    def _counts(
+        self, condition: str, sealed: Callable[[SealedState], dict[str, int]], packed: str = ""
+    ) -> dict[str, int]:
         def count(connection: sqlite3.Connection) -> dict[str, int]:
             state = sealed_state(connection)
             found = Counter(sealed(state))
             select = f"SELECT agent, COUNT(*) FROM events WHERE {condition} AND sequence > ? GROUP BY agent"
             found.update(dict(connection.execute(select, (state.through,)).fetchall()))
+            found.update(dict(connection.execute(packed).fetchall()) if packed else {})
             return dict(sorted(found.items()))
 
         return self.file.run(count)
@@ -180,6 +196,7 @@ class Journal:
 def _write_request(connection: sqlite3.Connection, request: Request) -> None:
     """Within a transaction: all rows of a request, or none and the error that refused them."""
     request.added, request.error = 0, None
+    make_rows_met(connection, request.rows)
     several = len(request.rows) > 1  # one row is one statement, which the file takes or refuses as a whole
     if several:
         connection.execute("SAVEPOINT request")

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from envs.errors import DataError
 from envs.journal.errors import DamagedContentError
+from envs.journal.keys import episode_keys, text_keys
 from envs.journal.rows import outcome_in, sound
 from envs.journal.sealed import SealedState, episode_key, sealed_state, table_reader
+from envs.journal.segments import has_segments, next_segment, segments_with
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
 
@@ -32,12 +34,12 @@ class JournalPage:
 
     Attributes:
         sealed: what had left for the table at that moment.
-        rows: (position, text) of the decisions.
+        rows: (position, record) of the decisions.
         outcomes: (position, text) of their outcomes by ``event_id``.
     """
 
     sealed: SealedState
-    rows: list[tuple[int, str]]
+    rows: list[tuple[int, DecisionRecord]]
     outcomes: dict[str, list[tuple[int, str]]]
 
 
@@ -46,12 +48,16 @@ def read_page(connection: sqlite3.Connection, agent: str, after: int) -> Journal
     # In pages, each its own transaction: a long reader must not keep the write-ahead log from shrinking.
     state = sealed_state(connection)
     after = max(after, state.through)
+    segment = next_segment(connection, after, agent)
+    end = sys.maxsize if segment is None else segment.first
     # Not by the index of agents (hence the +): a damaged index hides rows without a word.
     select = (
         "SELECT sequence, content, checksum FROM events"
-        " WHERE sequence > ? AND +agent = ? AND decision_id IS NULL ORDER BY sequence LIMIT ?"
+        " WHERE sequence > ? AND sequence < ? AND +agent = ? AND decision_id IS NULL ORDER BY sequence LIMIT ?"
     )
-    rows = connection.execute(select, (after, agent, PAGE)).fetchall()
+    rows = connection.execute(select, (after, end, agent, PAGE)).fetchall()
+    if not rows and segment is not None:  # nothing but its decisions is known of a segment
+        return JournalPage(state, [(place, record) for place, record in segment.records() if place > after], {})
     if any(one[0] >= other[0] for one, other in pairwise(rows)):
         raise DamagedContentError("rows are not in the order of their positions")
     outcomes: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -62,7 +68,8 @@ def read_page(connection: sqlite3.Connection, agent: str, after: int) -> Journal
         )
         for name, place, content, checksum in connection.execute(select, (agent, after, rows[-1][0])):
             outcomes[name].append((place, sound(content, checksum)))
-    return JournalPage(state, [(place, sound(content, checksum)) for place, content, checksum in rows], outcomes)
+    records = [(place, trusted(sound(content, checksum))) for place, content, checksum in rows]
+    return JournalPage(state, records, outcomes)
 
 
 def read_strays(connection: sqlite3.Connection, agent: str) -> tuple[int, list[tuple[int, str]]]:
@@ -103,6 +110,7 @@ def last_decisions(journal: Journal, agent: str, tenant: str, episode_id: str, c
         )
         rows = connection.execute(select, (agent, episode_id, tenant, count)).fetchall()
         found = [trusted(sound(content, checksum)) for content, checksum in rows]
+        found += _last_in_segments(connection, agent, tenant, episode_id)
         select, key = "SELECT 1 FROM sealed_keys WHERE key = ?", episode_key(agent, episode_id)
         left = len(found) < count and connection.execute(select, (key,)).fetchone() is not None
         return found, sealed_state(connection) if left else None
@@ -115,6 +123,16 @@ def last_decisions(journal: Journal, agent: str, tenant: str, episode_id: str, c
             found += _last_sealed(journal, sealed, agent, tenant, episode_id, count)
     by_step = {record.step: record for record in found}
     return [by_step[step] for step in sorted(by_step)][-count:]
+
+
+def _last_in_segments(connection: sqlite3.Connection, agent: str, tenant: str, episode_id: str) -> list[DecisionRecord]:
+    """Decisions of an episode in segments."""
+    if not has_segments(connection):
+        return []
+    segments = segments_with(connection, episode_keys(agent, text_keys([episode_id])))
+    rows = [row for segment in segments for _, row in segment.rows()]
+    own = (agent, tenant, episode_id, 0)
+    return [trusted(row.content) for row in rows if (row.agent, row.tenant, row.episode_id, row.shadow) == own]
 
 
 def _last_sealed(
@@ -221,10 +239,9 @@ class LogReader:
                 continue
             if not page.rows:
                 break
-            for sequence, content in page.rows:
+            for sequence, record in page.rows:
                 if sequence > self._until:
                     return
-                record = trusted(content)
                 events = [(place, outcome_in(text)) for place, text in page.outcomes.get(record.event_id, ())]
                 events += strays.pop(record.event_id, ())  # sealed before their decision came
                 yield self._join(sequence, record, events)

@@ -23,6 +23,7 @@ from envs.journal.rows import COLUMNS
 from envs.journal.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, replacing
 from envs.journal.sealed import KEYS_LOST
 from envs.journal.sealed import KIND as SEALED
+from envs.journal.segments import FIELDS, Segment
 from envs.storage import synchronise_directory
 
 UNKNOWN_TAIL = 1_000_000  # positions left free where it is not known how far the journal went
@@ -86,6 +87,10 @@ def salvage(path: Path) -> Salvaged:
             found.events[rowid] = values[1:]
         elif len(values) == 5 and values[0] is None and _is_whole(values[-1], values[-2]):
             found.notes[rowid] = values[1:]
+        elif len(values) == len(FIELDS) and values[0] is None and isinstance(values[-1], bytes):
+            segment = Segment(rowid, *values[1:])
+            if zlib.crc32(segment.content) == segment.checksum:
+                found.events.update((place, list(row)) for place, row in segment.rows())
         elif len(values) == 2 and values[0] == "events" and isinstance(values[1], int):
             found.last = max(values[1], found.last or 0)
     # Rows that left for the table, and notes that were replaced, may still stand on pages that are free.
@@ -134,7 +139,12 @@ def _is_sound(path: Path) -> bool:
                 return False
             select = "SELECT content, checksum FROM events UNION ALL SELECT content, checksum FROM notes"
             rows = connection.execute(select)
-            return all(_is_whole(content, checksum) for content, checksum in rows)
+            if not all(_is_whole(content, checksum) for content, checksum in rows):
+                return False
+            packed = connection.execute(
+                "SELECT content, checksum FROM segments UNION ALL SELECT content, checksum FROM segment_keys"
+            )
+            return all(zlib.crc32(content) == checksum for content, checksum in packed)
         finally:
             connection.close()
     except sqlite3.Error:

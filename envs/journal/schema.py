@@ -12,7 +12,7 @@ from envs.errors import JournalError
 from envs.journal.errors import DamagedContentError
 from envs.storage import make_directory, synchronise_directory
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x52545231  # "RTR1"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -59,6 +59,41 @@ CREATE TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON notes BEGIN
 END;
 -- Hashes of the events, steps and episodes that left for the table: the same must not be recorded again.
 CREATE TABLE IF NOT EXISTS sealed_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+-- Decisions that were imported by the thousand, each row a range of positions; see envs/journal/segments.py.
+CREATE TABLE IF NOT EXISTS segments (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS segments_of_run ON segments (run, number);
+CREATE INDEX IF NOT EXISTS segments_of_agent ON segments (agent, first, last);
+-- The same on other pages: one damaged page must not take thousands of decisions with it.
+CREATE TABLE IF NOT EXISTS segments_mirror (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS segment_written AFTER INSERT ON segments BEGIN
+    INSERT INTO segments_mirror SELECT * FROM segments WHERE first = NEW.first;
+END;
+CREATE TRIGGER IF NOT EXISTS segment_removed AFTER DELETE ON segments BEGIN
+    DELETE FROM segments_mirror WHERE first = OLD.first;
+END;
+CREATE TABLE IF NOT EXISTS segment_keys (
+    run INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (run, low)
+);
 """
 FROM_VERSION_1 = """
 INSERT INTO events SELECT sequence, event_id, NULL, agent, tenant, episode_id, step, shadow, crc32(content), content

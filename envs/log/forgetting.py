@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -26,6 +27,7 @@ from envs.journal.journal import Journal
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import COLUMNS, JournalRow, event_in
 from envs.journal.sealed import IDENTITY, SealedState, note_sealed, row_keys, table_reader, tenant_key
+from envs.journal.segments import make_rows_through, next_segment
 from envs.log.datasets import FORGETTING as INTENTION
 from envs.log.datasets import FORGOTTEN, DatasetOrigin
 from envs.log.datasets import KIND as DATASET
@@ -120,7 +122,7 @@ def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> Forge
     files = import_module("envs.log.erasing").holding(journal.path, state, told) if told else []
     found = before.joined(_Plan(tenant, keys, files))
     plan = journal.file.run(partial(_intend, plan=found, first=first), write=True)
-    while names := [row.event_id for _, row in _rows(journal, tenant, state.through, decided)]:
+    while names := _names(journal, tenant, state.through, decided):
         for start in range(0, len(names), CHUNK):
             journal.file.run(partial(_delete, names=names[start : start + CHUNK]), write=True)
             time.sleep(PAUSE)
@@ -130,6 +132,12 @@ def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> Forge
     _forget_copies(home, tenant, plan.datasets)
     journal.file.run(partial(_conclude, plan=plan), write=True)
     return ForgetReport(tenant, dict(counts), tuple(plan.datasets), _shrink(journal), False)
+
+
+def _names(journal: Journal, tenant: str, through: int, decided: Collection[str]) -> list[str]:
+    """The tenant's events that are still in the journal, each a row of its own."""
+    make_rows_through(journal, sys.maxsize)  # of what was imported meanwhile too
+    return [row.event_id for _, row in _rows(journal, tenant, through, decided)]
 
 
 def _rows(journal: Journal, tenant: str, through: int, decided: Collection[str]) -> list[tuple[int, JournalRow]]:
@@ -142,6 +150,10 @@ def _rows(journal: Journal, tenant: str, through: int, decided: Collection[str])
             (through, tenant),
         )
         found = [(sequence, JournalRow(*values)) for sequence, *values in own]
+        place = through
+        while (segment := next_segment(connection, place)) is not None:
+            found += [(sequence, row) for sequence, row in segment.rows() if row.tenant == tenant]
+            place = segment.last
         mine = {*decided, *(row.event_id for _, row in found)}
         told = connection.execute(
             f"SELECT sequence, {columns} FROM events WHERE sequence > ? AND decision_id IS NOT NULL", (through,)

@@ -47,6 +47,7 @@ from envs.journal.sealed import (
     sealed_state,
     short,
 )
+from envs.journal.segments import make_rows_through
 from envs.log.forgetting import finish_forgetting
 from envs.log.locking import sealing_lock
 from envs.log.place import declared_table, resolved
@@ -186,6 +187,7 @@ def _pages(journal: Journal, after: int, end: int) -> Iterator[list[tuple[int, J
             sound(row.content, row.checksum)
         return rows
 
+    make_rows_through(journal, end)
     while rows := journal.file.run(page):
         yield rows
         after = rows[-1][0]

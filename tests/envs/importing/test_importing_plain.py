@@ -15,8 +15,8 @@ from envs.importing.checking import Checker
 from envs.importing.identity import Identifier
 from envs.importing.plain_rows import PlainChecker
 from envs.importing.reader_jsonl import open_reader
-from envs.importing.row_texts import row_texts
 from envs.importing.rows import SourceRow
+from envs.journal.row_texts import row_texts
 from envs.observation import ObservationField, ObservationSpecification
 from envs.record import stored_json
 from envs.specification import AgentSpecification
