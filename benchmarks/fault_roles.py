@@ -89,7 +89,7 @@ def import_files(folder: Path, name: str, seed: int) -> None:
         if path.with_suffix(".done").exists():
             continue
         rows = [
-            _decision(IMPORTED, f"{name}-{number}-{episode}", step) for episode in range(20) for step in range(HORIZON)
+            _decision(IMPORTED, f"{name}-{number}-{episode}", step) for episode in range(150) for step in range(HORIZON)
         ]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         ai_engine.import_log(IMPORTED, [path], home=folder / "home")

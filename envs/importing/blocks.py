@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count, repeat
+from typing import NamedTuple
 
 import numpy as np
 
+from envs.importing.row_keys import (
+    DECISION,
+    EPISODE,
+    EVENT,
+    KIND,
+    OUTCOME,
+    PLACED,
+    STEP,
+    TENANT,
+    keys_of,
+    keys_of_columns,
+    segment_keys,
+)  # fmt: skip
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.errors import DamagedContentError
 from envs.journal.rows import COLUMNS, JournalRow
 from envs.record import stored_fields, stored_json
 
 AT_ONCE = 2_000_000  # rows whose keys are compared at once
-EVENT, STEP, EPISODE, TENANT, DECISION, KIND = range(6)  # rows of an array of keys
-Keys = tuple[int | None, int | None, int | None, int | None, int | None]
-BESIDE, PLACED, OUTCOME = range(3)  # kinds: beside the episodes, at a step of one, of a decision
 
 
 class StagedRow(NamedTuple):
@@ -51,9 +62,11 @@ class Block(NamedTuple):
         size: how many rows there are.
         file: index of their source.
         checksum: CRC-32 over ``facts`` and ``contents``.
-        facts: all but the contents, as columns in JSON.
-        contents: the contents, one a line.
+        columnar: whether the contents are :meth:`~envs.journal.decision_columns.DecisionColumns.packed`; then the
+            rows are numbered without a gap, and no name is made of its content.
         keys: int64 (6, ``size``), by :data:`EVENT` and so on.
+        facts: all but the contents, as columns in JSON.
+        contents: the contents, one a line, or decisions in columns.
     """
 
     first: int
@@ -61,9 +74,10 @@ class Block(NamedTuple):
     size: int
     file: int
     checksum: int
+    columnar: bool
+    keys: bytes
     facts: bytes
     contents: bytes
-    keys: bytes
 
 
 def packed(rows: Sequence[StagedRow]) -> Block:
@@ -73,8 +87,19 @@ def packed(rows: Sequence[StagedRow]) -> Block:
     named = dict(zip(COLUMNS, columns, strict=False))
     facts = stored_json({"number": numbers, "row": lines, "naming": namings, **named})
     text = "\n".join(contents).encode()  # JSON without indentation has no line ends
-    keys = _keys_of(named).tobytes()
-    return Block(numbers[0], numbers[-1], len(rows), files[0], zlib.crc32(text, zlib.crc32(facts)), facts, text, keys)
+    keys = keys_of(named).tobytes()
+    checksum = zlib.crc32(text, zlib.crc32(facts))
+    return Block(numbers[0], numbers[-1], len(rows), files[0], checksum, False, keys, facts, text)
+
+
+def packed_columns(first: int, file: int, lines: Sequence[int], decisions: DecisionColumns) -> Block:
+    """A block of decisions of one source, numbered from ``first`` on, which stand in it at some lines."""
+    follow = isinstance(lines, range) and lines.step == 1
+    facts = stored_json({"begin": lines[0]} if follow else {"row": list(lines)})
+    content = decisions.packed()
+    checksum, last = zlib.crc32(content, zlib.crc32(facts)), first + decisions.count - 1
+    keys = keys_of_columns(decisions).tobytes()
+    return Block(first, last, decisions.count, file, checksum, True, keys, facts, content)
 
 
 def unpacked(block: Block) -> list[StagedRow]:
@@ -86,6 +111,10 @@ def unpacked(block: Block) -> list[StagedRow]:
     if zlib.crc32(block.contents, zlib.crc32(block.facts)) != block.checksum:
         raise DamagedContentError(f"the rows from {block.first} on differ from their checksum")
     facts = stored_fields(block.facts.decode())
+    if block.columnar:
+        lines = facts["row"] if "row" in facts else count(facts["begin"])
+        made = DecisionColumns.unpacked(block.contents).rows()
+        return list(map(StagedRow, count(block.first), repeat(block.file), lines, repeat(""), made))
     contents = block.contents.decode().split("\n")
     events = map(JournalRow, *(facts[name] for name in COLUMNS[:-1]), contents)
     return list(map(StagedRow, facts["number"], repeat(block.file), facts["row"], facts["naming"], events))
@@ -102,19 +131,12 @@ class Blocks:
         self._connection = connection
         connection.execute(
             "CREATE TABLE IF NOT EXISTS blocks (first INTEGER PRIMARY KEY, last INTEGER, size INTEGER, file INTEGER,"
-            " checksum INTEGER, facts BLOB, contents BLOB, keys BLOB)"
+            " checksum INTEGER, columnar INTEGER, keys BLOB, facts BLOB, contents BLOB)"
         )
 
-    def add(self, rows: Sequence[StagedRow]) -> None:
+    def add(self, block: Block) -> None:
         """A further block."""
-        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", packed(rows))
-
-    def renew_keys(self) -> None:
-        """Make the keys of what another process has packed: the interpreter's hashes are other ones in each."""
-        for first in self._firsts():
-            facts = self._connection.execute("SELECT facts FROM blocks WHERE first = ?", (first,)).fetchone()[0]
-            keys = _keys_of(stored_fields(facts.decode())).tobytes()
-            self._connection.execute("UPDATE blocks SET keys = ? WHERE first = ?", (keys, first))
+        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", block)
 
     def total(self) -> int:
         """How many rows there are."""
@@ -153,6 +175,21 @@ class Blocks:
                 rows = unpacked(Block(*self._connection.execute(_SELECT, (first,)).fetchone()))
                 yield [rows[index] for index in np.flatnonzero(found)]
 
+    def sorted_keys(self, firsts: Collection[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The keys of the events and episodes of some blocks in ascending order, and the first row of their block."""
+        parts = max(1, -(-2 * self.total() // AT_ONCE))
+        for part in range(parts):
+            low, high = (((part + end) << 64) // parts - (1 << 63) for end in (0, 1))
+            keys, numbers = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+            for first in firsts:
+                found = segment_keys(self._keys(first))
+                found = found[(found >= low) & (found <= high - 1)]
+                keys.append(found)
+                numbers.append(np.full(len(found), first, dtype=np.int64))
+            joined = np.concatenate(keys)
+            order = np.argsort(joined, kind="stable")
+            yield joined[order], np.concatenate(numbers)[order]
+
     def _firsts(self) -> list[int]:
         return [first for (first,) in self._connection.execute("SELECT first FROM blocks ORDER BY first")]
 
@@ -188,30 +225,6 @@ class _Shared:
         columns = [np.concatenate(self._columns.pop(name)) for name in (EVENT, STEP, EPISODE, TENANT, DECISION)]
         events, steps, episodes, tenants, decided = columns
         return np.union1d(_repeated(events), decided), _repeated(steps), _mixed(episodes, tenants)
-
-
-def key_of(row: JournalRow) -> Keys:
-    """The keys of one row: of its event, step, episode and tenant, and of the decision that an outcome is about.
-
-    Two that are equal by chance are looked at, and found to be different.
-    """
-    if row.decision_id is not None:
-        return hash(row.event_id), None, None, None, hash(row.decision_id)
-    if row.shadow:
-        return hash(row.event_id), None, None, None, None
-    return hash(row.event_id), hash((row.episode_id, row.step)), hash(row.episode_id), hash(row.tenant), None
-
-
-def _keys_of(columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
-    size = len(columns["event_id"])
-    keys = np.empty((6, size), dtype=np.int64)
-    for place, name in ((EVENT, "event_id"), (EPISODE, "episode_id"), (TENANT, "tenant"), (DECISION, "decision_id")):
-        keys[place] = np.fromiter(map(hash, columns[name]), np.int64, size)
-    steps = zip(columns["episode_id"], columns["step"], strict=True)
-    keys[STEP] = np.fromiter(map(hash, steps), np.int64, size)
-    keys[KIND] = np.where(np.array(columns["shadow"], dtype=bool), BESIDE, PLACED)
-    keys[KIND, [decision is not None for decision in columns["decision_id"]]] = OUTCOME
-    return keys
 
 
 def _in(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -16,11 +16,13 @@ from envs.importing.identity import Identifier
 from envs.importing.meeting import findings
 from envs.importing.progress import Progress
 from envs.importing.readers import Reader, RowBatch
-from envs.importing.rows import ReadRows
+from envs.importing.rows import ReadColumns, ReadRows
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.infer import LogStatistics
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.journal import Journal
 from envs.journal.rows import JournalRow
+from envs.journal.segment_writing import last_position
 from envs.record import DecisionRecord, trusted
 from envs.values import UnfitValueError
 
@@ -73,6 +75,9 @@ class Gathering:
         self._checkers = checkers
         self._draft = draft
         self._report = report
+        position = journal.file.run(last_position)  # before anything is compared with what is there
+        if staging.progress("position", None) is None:
+            staging.commit(position=position)
         self.alone = not _any(journal)
         self.rows = int(staging.progress("rows", 0))
         self.known = int(staging.progress("known", 0))
@@ -131,8 +136,26 @@ class Gathering:
                     draft.add(trusted(row.event.content))
 
     def _stage(self, index: int, batch: RowBatch, identifier: Identifier) -> None:
-        rows = self._checked(index, batch, identifier)
-        states = [FRESH] * len(rows) if self.alone else self._states(rows)
+        plain = self._checkers[index].plain
+        found = [] if plain is None else plain.checked(batch.rows)
+        self.rows += len(batch.rows)
+        if isinstance(found, DecisionColumns):
+            self._stage_columns(index, _lines(batch), found)
+        else:
+            rows = self._checked(index, batch, found, identifier)
+            self._stage_rows(rows, [FRESH] * len(rows) if self.alone else self._states(rows))
+
+    def _stage_columns(self, index: int, lines: Sequence[int], decisions: DecisionColumns) -> None:
+        first, self._number = self._number, self._number + decisions.count
+        if not self.alone:
+            rows = list(map(StagedRow, count(first), repeat(index), lines, repeat(""), decisions.rows()))
+            states = self._states(rows)
+            if set(states) != {FRESH}:
+                self._stage_rows(rows, states)
+                return
+        self._staging.add_columns(first, index, lines, decisions)
+
+    def _stage_rows(self, rows: Sequence[StagedRow], states: Sequence[int]) -> None:
         # What is known is of no more interest, unless a declaration is read off it.
         if self._draft is None and KNOWN in states:
             self.known += states.count(KNOWN)
@@ -140,18 +163,11 @@ class Gathering:
             states = [state for state in states if state != KNOWN]
         self._staging.add(rows, states)
 
-    def _checked(self, index: int, batch: RowBatch, identifier: Identifier) -> list[StagedRow]:
-        """The good rows; the others are rejected."""
+    def _checked(
+        self, index: int, batch: RowBatch, plain: Sequence[JournalRow | None], identifier: Identifier
+    ) -> list[StagedRow]:
+        """The good rows, those that are plain as they are; the others are rejected."""
         staging, checker, draft = self._staging, self._checkers[index], self._draft
-        self.rows += len(batch.rows)
-        plain: list[JournalRow | None] = []
-        if checker.plain is not None:
-            plain = checker.plain.checked(batch.rows)
-            lines = [line for line in plain if line is not None]
-            if len(lines) == len(plain):
-                begun, self._number = self._number, self._number + len(lines)
-                numbers = batch.rows.numbers if isinstance(batch.rows, ReadRows) else [row.row for row in batch.rows]
-                return list(map(StagedRow, count(begun), repeat(index), numbers, repeat(""), lines))
         rows: list[StagedRow] = []
         for source, line in zip(batch.rows, plain or repeat(None), strict=False):
             if line is not None:
@@ -204,6 +220,11 @@ class Gathering:
             }
         )
         self._committed = time.monotonic()
+
+
+def _lines(batch: RowBatch) -> Sequence[int]:
+    rows = batch.rows
+    return rows.numbers if isinstance(rows, (ReadRows, ReadColumns)) else [row.row for row in rows]
 
 
 def _batches(reader: Reader, position: str) -> Iterator[RowBatch]:

@@ -33,6 +33,7 @@ from envs.importing.readers import Reader
 from envs.importing.rows import Group, RejectedRow, grouped
 from envs.importing.sources import open_sources
 from envs.importing.staging import FRESH, KNOWN, Staging, damaged
+from envs.importing.writing import write
 from envs.infer import LogStatistics
 from envs.journal.errors import DamagedContentError
 from envs.journal.journal import Journal
@@ -42,10 +43,9 @@ from envs.storage import LocalStorage
 
 UNKNOWN = ("error", "metadata")
 LISTED = 10_000  # rejected rows in a report; all of them are counted, and in the file
-WRITTEN_AT_ONCE = 20_000  # rows of one transaction: recorders wait for it
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
 COLLECTED = 200_000  # new objects between two looks for garbage
-VERSION = 2  # of what staging files hold
+VERSION = 3  # of what staging files hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class _Import:
                 raise _refusal(rejected[0], bad, len(groups), fresh + known)
             if self.draft is not None and specification is not None:
                 self.home.declared_text(specification)  # fails before anything is written
-            self._write(staging, journal, fresh)
+            write(staging, journal, self.name, fresh, self.progress)
             rejected_path = self._write_rejected(staging) if bad else None
             if specification is not None:
                 (self.home.keep if self.draft is None else self.home.declare)(specification)
@@ -253,19 +253,6 @@ class _Import:
             if bad:  # the rows to complain about are known better
                 return None
             raise
-
-    def _write(self, staging: Staging, journal: Journal, fresh: int) -> None:
-        written = int(staging.progress("written", 0))
-        done = before = int(staging.progress("written rows", 0))
-        begun = time.monotonic()
-        staging.commit(writing=True)
-        for page in staging.pages((FRESH,), WRITTEN_AT_ONCE, after=written):
-            journal.append(row.event for row in page)
-            done += len(page)
-            staging.commit(**{"written": page[-1].number, "written rows": done})
-            if self.progress is not None:
-                seconds = time.monotonic() - begun
-                self.progress(Progress("writing", done, done - before, done, before, fresh, seconds))
 
     def _write_rejected(self, staging: Staging) -> Path:
         def lines() -> Iterator[bytes]:

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from envs.errors import RecordError
-from envs.importing.blocks import Keys, StagedRow, key_of
+from envs.importing.blocks import StagedRow
 from envs.importing.identity import repeated
+from envs.importing.row_keys import Keys, key_of
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.journal.conflicts import Findings, find_conflicts
 from envs.journal.journal import Journal

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from envs import values
+from envs.journal.decision_columns import Column, Objects, Same, objects_of
 from envs.observation import ObservationField
 from envs.record import MODES
 from envs.values import CONTROL, LARGEST_INTEGER, MAXIMUM_NAME
 
+KINDS: dict[str, type] = {"f": float, "i": int, "b": bool}  # of arrays, by their kind
 NAMES = ("event_id", "tenant", "episode_id", "policy_version", "experiment_arm")
 
 
@@ -30,11 +32,41 @@ def require(condition: bool) -> None:
         raise NotPlainError
 
 
-def _named(column: Sequence[Any]) -> Sequence[Any]:
-    require(set(map(type, column)) == {str})
-    require(min(map(len, column)) > 0 and max(map(len, column)) <= MAXIMUM_NAME)
-    require(CONTROL.search(plain_texts(column)) is None)
-    return column
+def kinds_of(column: Column) -> set[type]:
+    """The types of a column's values as they are written."""
+    return {KINDS[column.dtype.kind]} if isinstance(column, np.ndarray) else set(map(type, values_of(column)))
+
+
+def values_of(column: Column) -> Sequence[Any]:
+    """The values of a column that does not come in parts."""
+    if isinstance(column, (Objects, Same)):
+        raise NotPlainError
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def texts_of(column: Column) -> Sequence[str]:
+    """A column of texts."""
+    texts = values_of(column)
+    require(set(map(type, texts)) == {str})
+    return texts
+
+
+def array_of(column: Column, kind: type) -> np.ndarray:
+    """A column of numbers or truth values as an array."""
+    return column if isinstance(column, np.ndarray) else np.array(values_of(column), dtype=kind)
+
+
+def compact(column: Column, kinds: set[type]) -> Column:
+    """The same values; an array where all are of one type that arrays know."""
+    kind = next(iter(kinds)) if len(kinds) == 1 else None
+    return array_of(column, kind) if kind in (float, int, bool) else column
+
+
+def _named(column: Column) -> Column:
+    texts = texts_of(column)
+    require(min(map(len, texts)) > 0 and max(map(len, texts)) <= MAXIMUM_NAME)
+    require(CONTROL.search(plain_texts(texts)) is None)
+    return texts
 
 
 def plain_texts(column: Sequence[str]) -> str:
@@ -44,17 +76,16 @@ def plain_texts(column: Sequence[str]) -> str:
     return joined
 
 
-def _moments(column: Sequence[Any]) -> Sequence[Any]:
+def _moments(column: Column) -> Column:
     """Moments as they are stored already; others are rewritten, each different one once."""
-    kinds = set(map(type, column))
-    if kinds == {datetime}:
-        return list(map(values.timestamp, column))
-    require(kinds == {str})
-    different = set(column)
+    if kinds_of(column) == {datetime}:
+        return list(map(values.timestamp, values_of(column)))
+    texts = texts_of(column)
+    different = set(texts)
     if set(map(len, different)) == {20} and _dates(different):
-        return column
+        return texts
     known = {text: values.timestamp(text) for text in different}
-    return [known[text] for text in column]
+    return [known[text] for text in texts]
 
 
 def _dates(column: Iterable[str]) -> bool:
@@ -68,65 +99,72 @@ def _dates(column: Iterable[str]) -> bool:
     return True
 
 
-def _steps(column: Sequence[Any]) -> Sequence[Any]:
-    require(set(map(type, column)) == {int} and min(column) >= 0 and max(column) < LARGEST_INTEGER)
-    return column
+def _steps(column: Column) -> Column:
+    require(kinds_of(column) == {int})
+    steps = array_of(column, int)
+    require(int(steps.min()) >= 0)
+    return steps
 
 
-def _numbers(column: Sequence[Any]) -> Sequence[Any]:
-    kinds = set(map(type, column))
-    require(kinds <= {int, float})
-    converted = list(map(float, column)) if int in kinds else column
-    require(math.isfinite(math.fsum(map(abs, converted))) if len(converted) else True)
+def _numbers(column: Column) -> np.ndarray:
+    require(kinds_of(column) <= {int, float})
+    converted = array_of(column, float).astype(np.float64, copy=False)
+    require(bool(np.isfinite(converted).all()))
     return converted
 
 
-def _propensities(column: Sequence[Any]) -> Sequence[Any]:
+def _propensities(column: Column) -> np.ndarray:
     converted = _numbers(column)
-    require(min(converted) > 0.0 and max(converted) <= 1.0)
+    require(float(converted.min()) > 0.0 and float(converted.max()) <= 1.0)
     return converted
 
 
-def _booleans(column: Sequence[Any]) -> Sequence[Any]:
-    require(set(map(type, column)) == {bool})
+def _booleans(column: Column) -> np.ndarray:
+    require(kinds_of(column) == {bool})
+    return array_of(column, bool)
+
+
+def _modes(column: Column) -> Column:
+    require(set(texts_of(column)) <= set(MODES))
     return column
 
 
-def _modes(column: Sequence[Any]) -> Sequence[Any]:
-    require(set(map(type, column)) == {str} and set(column) <= set(MODES))
-    return column
-
-
-def _flat_objects(column: Sequence[Any]) -> Sequence[Any]:
+def _flat_objects(column: Column) -> Objects:
     """Objects of the same names, of numbers, booleans and texts."""
-    names, parts = parts_of(column)
-    plain_texts(names)
-    for part in parts:
-        kinds = set(map(type, part))
-        require(kinds <= {int, float, bool, str})
-        if str in kinds:
-            require(kinds == {str})
-            plain_texts(part)
-        else:
-            require_small(part, kinds)
-            require(bool(np.isfinite(np.array(part, dtype=np.float64)).all()))
+    found = parts_of(column)
+    plain_texts(found.names)
+    return Objects(found.names, tuple(map(_flat, found.parts)))
+
+
+def _flat(column: Column) -> Column:
+    kinds = kinds_of(column)
+    require(kinds <= {int, float, bool, str})
+    if str in kinds:
+        plain_texts(texts_of(column))
+        return column
+    column = compact(column, kinds)
+    require_small(column, kinds)
+    require(bool(np.isfinite(array_of(column, float)).all()))
     return column
 
 
-def parts_of(column: Sequence[Any]) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
-    """The names of objects that all have the same in the same order, and the columns under them."""
-    require(set(map(type, column)) == {dict})
-    shapes = set(map(tuple, column))
-    require(len(shapes) == 1)
-    (names,) = shapes
-    require(0 < len(names) <= MAXIMUM_NAME and set(map(type, names)) == {str})
-    return names, list(zip(*map(dict.values, column), strict=True))
+def parts_of(column: Column) -> Objects:
+    """The columns of objects that all have the same names in the same order."""
+    found = column if isinstance(column, Objects) else None
+    if found is None:
+        require(kinds_of(column) == {dict})
+        found = objects_of(values_of(column))
+    if found is None:
+        raise NotPlainError
+    require(len(found.names) <= MAXIMUM_NAME and set(map(type, found.names)) == {str})
+    return found
 
 
-def require_small(column: Sequence[Any], kinds: set[type]) -> None:
+def require_small(column: Column, kinds: set[type]) -> None:
     """Integers of 64 bits, where there are some among the kinds."""
-    if int in kinds:
-        require(min(column) >= -LARGEST_INTEGER and max(column) < LARGEST_INTEGER)
+    if int in kinds and not isinstance(column, np.ndarray):
+        numbers = values_of(column)
+        require(min(numbers) >= -LARGEST_INTEGER and max(numbers) < LARGEST_INTEGER)
 
 
 def require_in_range(field: ObservationField, column: np.ndarray) -> None:
@@ -136,7 +174,7 @@ def require_in_range(field: ObservationField, column: np.ndarray) -> None:
     require((field.low is None or low >= field.low) and (field.high is None or high <= field.high))
 
 
-CHECKS: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
+CHECKS: dict[str, Callable[[Any], Column]] = {
     **dict.fromkeys(NAMES, _named),
     "timestamp": _moments,
     "step": _steps,

@@ -8,9 +8,8 @@ them, and so is every message.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from itertools import chain, repeat
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,19 @@ from envs.importing.plain_columns import (
     CHECKS,
     NAMES,
     NotPlainError,
+    array_of,
+    compact,
+    kinds_of,
     parts_of,
     plain_texts,
     require,
     require_in_range,
     require_small,
+    texts_of,
+    values_of,
 )
-from envs.importing.rows import ReadRows, SourceRow
-from envs.journal.row_texts import row_texts
+from envs.importing.rows import ReadColumns, ReadRows, SourceRow
+from envs.journal.decision_columns import Column, DecisionColumns, Objects, Same, listed
 from envs.journal.rows import JournalRow
 from envs.observation import ObservationField
 from envs.record import FIELD_NAMES
@@ -62,136 +66,133 @@ class PlainChecker:
         self._names = frozenset(map(str, specification.actions))
         self._action_kinds = {type(action) for action in specification.actions}
 
-    def checked(self, rows: Sequence[SourceRow]) -> list[JournalRow | None]:
-        """For each row what will be written of it, or ``None`` where it is not plain."""
+    def checked(self, rows: Sequence[SourceRow]) -> DecisionColumns | list[JournalRow | None]:
+        """All rows as columns, or for each what will be written of it, ``None`` where it is not plain."""
         out: list[JournalRow | None] = [None] * len(rows)
-        for shape, positions, contents in _of_one_shape(rows):
-            if len(positions) >= FEWEST and PLAIN.issuperset(shape) and "event_id" in shape:
+        for positions, columns in _of_one_shape(rows):
+            if len(positions) >= FEWEST and PLAIN.issuperset(columns) and "event_id" in columns:
+                shape = list(columns)
                 try:
-                    written = self._written(shape, contents)
+                    decisions = self._decisions(columns, len(positions))
                 except (NotPlainError, RecordError, UnfitValueError, OverflowError):
                     continue
                 self._present.update(shape)
-                if len(written) == len(out):
-                    return list(written)
-                for position, line in zip(positions, written, strict=True):
+                if len(positions) == len(out):
+                    return decisions
+                for position, line in zip(positions, decisions.rows(), strict=True):
                     out[position] = line
         return out
 
-    def _written(self, shape: Sequence[str], contents: Sequence[dict[str, Any]]) -> list[JournalRow]:
-        columns: dict[str, Any] = dict(zip(shape, zip(*map(dict.values, contents), strict=True), strict=True))
+    def _decisions(self, columns: dict[str, Column], count: int) -> DecisionColumns:
         require({"action", "observation"} <= columns.keys())
         for name, column in columns.items():
             check = CHECKS.get(name)
             if check is not None:
                 columns[name] = check(column)
-        require("agent" not in columns or all(agent == self._agent for agent in columns["agent"]))
+        require("agent" not in columns or all(agent == self._agent for agent in values_of(columns["agent"])))
         self._place(columns)
-        kinds = set(map(type, columns["action"]))
-        require(kinds <= self._action_kinds and kinds <= {str, int} and self._actions.issuperset(columns["action"]))
+        kinds = kinds_of(columns["action"])
+        require(kinds <= self._action_kinds and kinds <= {str, int})
+        require(self._actions.issuperset(values_of(columns["action"])))
         for name in ("observation", "next_observation"):
             if name in columns:
                 columns[name] = self._observed(columns[name])
         if "action_probabilities" in columns:
             self._distributed(columns)
-        self._rewarded(columns)
-        return self._lines(columns, len(contents))
+        self._rewarded(columns, count)
+        columns["agent"] = Same(self._agent)
+        for name, value in DEFAULTS.items():
+            columns.setdefault(name, Same(value))
+        return DecisionColumns(count, {name: columns[name] for name in FIELD_NAMES if name in columns})
 
     def _place(self, columns: dict[str, Any]) -> None:
         if "episode_id" not in columns:
-            require("step" not in columns or not any(columns["step"]))
+            require("step" not in columns or not np.any(columns["step"]))
             columns["episode_id"] = columns["event_id"]
-            columns.setdefault("step", repeat(0))
+            columns.setdefault("step", Same(0))
         require("step" in columns)
 
-    def _observed(self, column: Sequence[Any]) -> Sequence[Any]:
-        kinds, kind = set(map(type, column)), self._specification.observation.kind
-        fields = self._specification.observation.fields
+    def _observed(self, column: Column) -> Column:
+        kind, fields = self._specification.observation.kind, self._specification.observation.fields
         if kind == "int":
-            require(kinds == {int})
-            require_small(column, kinds)
-            require_in_range(fields[0], np.array(column))
-        elif kind == "vector":
-            require(kinds == {list} and set(map(len, column)) == {len(fields)})
-            flat = list(chain.from_iterable(column))
-            inner = set(map(type, flat))
-            require(inner <= {float, int} and all(field.type == "number" for field in fields))
-            matrix = np.array(flat, dtype=np.float64).reshape(len(column), len(fields))
+            require(kinds_of(column) == {int})
+            numbers = array_of(column, int)
+            require_in_range(fields[0], numbers)
+            return numbers
+        if kind == "vector":
+            lists = values_of(column)
+            require(set(map(type, lists)) == {list} and set(map(len, lists)) == {len(fields)})
+            flat = list(chain.from_iterable(lists))
+            require(set(map(type, flat)) <= {float, int} and all(field.type == "number" for field in fields))
+            matrix = np.array(flat, dtype=np.float64).reshape(len(lists), len(fields))
             for index, field in enumerate(fields):
                 require_in_range(field, matrix[:, index])
-            return matrix.tolist() if int in inner else column
-        else:
-            names, parts = parts_of(column)
-            require(self._fields.keys() == set(names))
-            for name, part in zip(names, parts, strict=True):
-                self._observed_field(self._fields[name], part)
-        return column
+            return matrix
+        found = parts_of(column)
+        require(self._fields.keys() == set(found.names))
+        fitting = zip(found.names, found.parts, strict=True)
+        return Objects(found.names, tuple(self._observed_field(self._fields[name], part) for name, part in fitting))
 
-    def _observed_field(self, field: ObservationField, column: Sequence[Any]) -> None:
-        kinds = set(map(type, column))
+    def _observed_field(self, field: ObservationField, column: Column) -> Column:
+        kinds = kinds_of(column)
         if field.type == "category":
-            require(kinds == {str})
-            plain_texts(column)
-        elif field.type == "boolean":
+            plain_texts(texts_of(column))
+            return column
+        if field.type == "boolean":
             require(kinds == {bool})
-        else:
-            require(kinds == {int} if field.type == "integer" else kinds <= {int, float})
-            require_small(column, kinds)
-            require_in_range(field, np.array(column, dtype=np.float64))
+            return array_of(column, bool)
+        require(kinds == {int} if field.type == "integer" else kinds <= {int, float})
+        numbers = compact(column, kinds)
+        require_small(numbers, kinds)
+        require_in_range(field, array_of(numbers, float))
+        return numbers
 
     def _distributed(self, columns: dict[str, Any]) -> None:
-        names, parts = parts_of(columns["action_probabilities"])
-        require(self._names.issuperset(names) and all(set(map(type, part)) == {float} for part in parts))
+        names, parts = (found := parts_of(columns["action_probabilities"])).names, found.parts
+        require(self._names.issuperset(names) and all(kinds_of(part) == {float} for part in parts))
         matrix = np.array(parts)
+        columns["action_probabilities"] = Objects(names, tuple(matrix))
         require(bool(((matrix >= 0.0) & (matrix <= 1.0)).all()))
         require(float(np.abs(matrix.sum(axis=0) - 1.0).max()) <= 0.99 * PROBABILITY_TOLERANCE)
         place = {name: index for index, name in enumerate(names)}
-        taken = [place.get(str(action), -1) for action in columns["action"]]
+        taken = [place.get(str(action), -1) for action in values_of(columns["action"])]
         require(min(taken) >= 0)
         chosen = matrix[taken, np.arange(len(taken))]
         require(bool((chosen > 0.0).all()))
         if "propensity" not in columns:
-            columns["propensity"] = chosen.tolist()
+            columns["propensity"] = chosen
         else:
-            given = np.array(columns["propensity"])
+            given = columns["propensity"]
             require(bool((np.abs(given - chosen) <= 0.99 * PROBABILITY_TOLERANCE * chosen).all()))
 
-    def _rewarded(self, columns: dict[str, Any]) -> None:
+    def _rewarded(self, columns: dict[str, Any], count: int) -> None:
         validator, outcome = self._validator, columns.get("outcome")
         if outcome is not None and validator.reads_outcomes:
-            for row in outcome:
+            for row in listed(outcome, count):
                 validator.check_outcome_of(None, row)
         if "reward" in columns:
             rewards = columns["reward"]
-            validator.check_outcome_of(min(rewards), None)
-            validator.check_outcome_of(max(rewards), None)
-
-    def _lines(self, columns: dict[str, Any], count: int) -> list[JournalRow]:
-        columns["agent"] = repeat(self._agent)
-        for name, value in DEFAULTS.items():
-            columns.setdefault(name, repeat(value))
-        names = [name for name in FIELD_NAMES if name in columns]
-        written = row_texts({name: _times(columns[name], count) for name in names})
-        kept = (_times(columns[name], count) for name in ("tenant", "episode_id", "step"))
-        shadow = [int(mode == "shadow") for mode in _times(columns["mode"], count)]
-        texts = map(bytes.decode, written)
-        checksums = map(zlib.crc32, written)
-        events, agents = columns["event_id"], repeat(self._agent)
-        return list(map(JournalRow, events, repeat(None), agents, *kept, shadow, checksums, texts))
+            validator.check_outcome_of(float(rewards.min()), None)
+            validator.check_outcome_of(float(rewards.max()), None)
 
 
-def _of_one_shape(rows: Sequence[SourceRow]) -> list[tuple[tuple[str, ...], Sequence[int], list[dict[str, Any]]]]:
-    """The rows that could be read by their fields: those, places, and contents."""
+def _of_one_shape(rows: Sequence[SourceRow]) -> Iterator[tuple[Sequence[int], dict[str, Column]]]:
+    """The rows that could be read by their fields: places, and columns."""
+    if isinstance(rows, ReadColumns):
+        yield range(len(rows)), dict(rows.columns)
+        return
     if isinstance(rows, ReadRows) and len(found := set(map(tuple, rows.contents))) == 1:
-        return [(found.pop(), range(len(rows)), list(rows.contents))]
+        yield range(len(rows)), _columns(found.pop(), rows.contents)
+        return
     shapes: dict[tuple[str, ...], list[int]] = {}
     contents: list[Any] = []
     for position, row in enumerate(rows):
         contents.append(row.content)
         if row.rejected is None:
             shapes.setdefault(tuple(row.content), []).append(position)
-    return [(shape, places, [dict(contents[place]) for place in places]) for shape, places in shapes.items()]
+    for shape, places in shapes.items():
+        yield places, _columns(shape, [dict(contents[place]) for place in places])
 
 
-def _times(column: Any, count: int) -> Sequence[Any]:
-    return list(repeat(next(column), count)) if isinstance(column, repeat) else column
+def _columns(shape: Sequence[str], contents: Sequence[dict[str, Any]]) -> dict[str, Column]:
+    return dict(zip(shape, zip(*map(dict.values, contents), strict=True), strict=True))

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from envs.importing.files import SourceFile, source_file
 from envs.importing.readers import MAXIMUM_ROW, RowBatch
-from envs.importing.rows import ReadRows, SourceRow
+from envs.importing.rows import ReadColumns, ReadRows, SourceRow, contents_of
+from envs.journal.decision_columns import Column, Objects, objects_of
 from envs.values import MAXIMUM_DEPTH, UnfitValueError, shown
 
 try:
@@ -24,6 +27,7 @@ ONE_OBJECT = "write one JSON object per line"
 # The fast parser takes the last of two equal names, and makes floats of integers above 64 bits: lines that could
 # hold either are left to the strict one.
 DIGITS = bytes.maketrans(b"123456789", b"000000000")
+QUOTE, COLON = b'":'
 MANY_DIGITS = b"0" * 19
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -68,8 +72,11 @@ class JsonLinesReader:
         if before == 0:
             lines = [lines[0].removeprefix(BYTE_ORDER_MARK), *lines[1:]]
         contents = _simple_contents(lines)
+        numbers = range(before + 1, before + 1 + len(lines))
+        if isinstance(contents, dict):
+            return ReadColumns(self.source, numbers, contents)
         if contents is not None:
-            return ReadRows(self.source, range(before + 1, before + 1 + len(lines)), contents)
+            return ReadRows(self.source, numbers, contents)
         return [_row(self.source, number, line) for number, line in enumerate(lines, before + 1) if line.strip()]
 
 
@@ -108,8 +115,11 @@ def _skipped(stream: Any) -> int:
     return done
 
 
-def _simple_contents(lines: list[bytes]) -> list[dict[str, Any]] | None:
-    """The objects of lines where the fast parser says what the strict one would; ``None`` where it may not."""
+def _simple_contents(lines: list[bytes]) -> dict[str, Column] | list[dict[str, Any]] | None:
+    """The objects of lines where the fast parser says what the strict one would; ``None`` where it may not.
+
+    Those that all have the same names come as columns.
+    """
     text = b"".join(lines)
     if _parse_fast is None or not _is_simple(text):
         return None
@@ -117,8 +127,34 @@ def _simple_contents(lines: list[bytes]) -> list[dict[str, Any]] | None:
         contents = list(map(_parse_fast, lines))
     except (ValueError, RecursionError):
         return None  # the strict parser says why, or reads NaN
+    if set(map(type, contents)) != {dict}:
+        return None
+    columns = _in_columns(contents)
+    written = _names_in(text)
     # A line can only have lost names, so the numbers agree where all lines have kept theirs.
-    return contents if set(map(type, contents)) == {dict} and _names(contents) == text.count(b'":') else None
+    if columns is None:
+        return contents if _names(contents) == written else None
+    parts = (len(column.names) for column in columns.values() if isinstance(column, Objects))
+    seen = len(contents) * (len(columns) + sum(parts))
+    return columns if seen == written or _names(contents) == written else None
+
+
+def _in_columns(objects: Sequence[dict[str, Any]]) -> dict[str, Column] | None:
+    """Objects of the same names as their columns, and so the objects in them; ``None`` where the names differ."""
+    found = objects_of(objects)
+    if found is None:
+        return None
+    columns = dict(zip(found.names, found.parts, strict=True))
+    for name, column in columns.items():
+        if type(column[0]) is dict and set(map(type, column)) == {dict}:
+            columns[name] = objects_of(column) or column
+    return columns
+
+
+def _names_in(text: bytes) -> int:
+    """How many names a text has, each of which ends with a quote and a colon together."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    return int(np.count_nonzero((codes[:-1] == QUOTE) & (codes[1:] == COLON)))
 
 
 def _row(file: str, number: int, line: bytes) -> SourceRow:
@@ -128,7 +164,7 @@ def _row(file: str, number: int, line: bytes) -> SourceRow:
         return _unreadable(file, number, "", problem, "keep large contents elsewhere and record a reference")
     simple = _simple_contents([line])
     if simple is not None:
-        return SourceRow(file, number, simple[0])
+        return SourceRow(file, number, contents_of(simple, 1)[0] if isinstance(simple, dict) else simple[0])
     text = line.decode("utf-8", errors="replace").rstrip("\r\n")
     try:
         content = _DECODER.decode(line.decode("utf-8"))

@@ -7,12 +7,15 @@ from importlib import import_module
 from itertools import repeat
 from typing import Any
 
+import numpy as np
+
 from envs.errors import DataError, MissingExtraError
 from envs.importing.cells import Columns
 from envs.importing.extension_types import extension_values, refuse_inside
 from envs.importing.files import SourceFile, source_file
 from envs.importing.readers import MAXIMUM_ROW, RowBatch
-from envs.importing.rows import ReadRows, SourceRow
+from envs.importing.rows import ReadColumns, SourceRow
+from envs.journal.decision_columns import Column, Objects
 from envs.values import UnfitValueError
 
 BATCH = 4096
@@ -117,10 +120,12 @@ class ParquetReader:
         return rows
 
     def _read(self, arrow: Any, columns: Columns, batch: Any, number: int) -> Sequence[SourceRow]:
+        if columns.flat and batch.num_rows and not any(column.null_count for column in batch.columns):
+            whole = {
+                name: whole_column(arrow, column) for name, column in zip(columns.names, batch.columns, strict=True)
+            }
+            return ReadColumns(self.source, range(number, number + batch.num_rows), whole)
         values = zip(*(column_values(arrow, column) for column in batch.columns), strict=True)
-        if columns.flat and not any(column.null_count for column in batch.columns):
-            contents = list(map(dict, map(zip, repeat(columns.names), values)))
-            return ReadRows(self.source, range(number, number + len(contents)), contents)
         return [self._row(columns, content, place) for place, content in enumerate(values, number)]
 
     def _row(self, columns: Columns, values: Sequence[Any], number: int) -> SourceRow:
@@ -231,6 +236,22 @@ def _unreadable(file: str, number: int, problem: str, remedy: str, rows: int = 1
         problem += f", nor can the {rows - 1} rows behind it"
     row = SourceRow(file, number, "")
     return SourceRow(file, number, "", row.reject("row", problem, remedy))
+
+
+def whole_column(arrow: Any, column: Any) -> Column:
+    """An Arrow column without nulls: numbers and truth values as arrays, objects as their columns."""
+    kind, types = column.type, arrow.types
+    if types.is_floating(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if types.is_signed_integer(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+    if types.is_boolean(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    if types.is_struct(kind) and len(set(kind.names)) == kind.num_fields > 0:
+        parts = column.flatten()
+        if not any(part.null_count for part in parts):
+            return Objects(tuple(kind.names), tuple(whole_column(arrow, part) for part in parts))
+    return column_values(arrow, column)
 
 
 def column_values(arrow: Any, column: Any) -> list[Any]:

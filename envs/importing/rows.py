@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, overload
 
 from envs.errors import RecordError
+from envs.journal.decision_columns import Column, listed
 
 # What differs between two rows of the same cause: quoted values and numbers.
 VALUE = re.compile(r"'(?:[^'\\]|\\.)*['…]|\"(?:[^\"\\]|\\.)*[\"…]|\b(?:nan|inf)\b|-?\d[\d.]*(?:e[+-]?\d+)?")
@@ -94,6 +96,45 @@ class ReadRows(Sequence[SourceRow]):
         if isinstance(index, slice):
             return ReadRows(self.file, self.numbers[index], self.contents[index])
         return SourceRow(self.file, self.numbers[index], self.contents[index])
+
+
+@dataclass(frozen=True, slots=True)
+class ReadColumns(Sequence[SourceRow]):
+    """The same of rows that all have the same fields, as columns; rows are made of them where one is asked for.
+
+    Attributes:
+        file: the file as it was named.
+        numbers: their lines or rows.
+        columns: by the names of the fields.
+    """
+
+    file: str
+    numbers: Sequence[int]
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[SourceRow]:
+        return iter(self._read())
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ReadRows: ...
+
+    def __getitem__(self, index: int | slice) -> SourceRow | ReadRows:
+        return self._read()[index]
+
+    def _read(self) -> ReadRows:
+        return ReadRows(self.file, self.numbers, contents_of(self.columns, len(self.numbers)))
+
+
+def contents_of(columns: Mapping[str, Column], count: int) -> list[dict[str, Any]]:
+    """The fields of each row, of columns."""
+    values = (listed(column, count) for column in columns.values())
+    return list(map(dict, map(zip, repeat(tuple(columns)), zip(*values, strict=True))))
 
 
 LISTED = 10_000  # causes, and different texts of one cause, that are told apart

@@ -18,12 +18,16 @@ from typing import Any
 import numpy as np
 
 from envs.errors import BusyError, DataError
-from envs.importing.blocks import EPISODE, EVENT, STEP, Block, Blocks, Keys, StagedRow, key_of, unpacked
+from envs.importing.blocks import Block, Blocks, StagedRow, packed, packed_columns, unpacked
+from envs.importing.row_keys import EPISODE, EVENT, STEP, Keys, key_of
 from envs.importing.rows import RejectedRow
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.rows import COLUMNS, JournalRow, sound
 from envs.storage import make_directory
 
 PAGE = 4000
+SMALLEST_SEGMENT = 256  # decisions; fewer are not worth the look-ups that a segment costs whoever records
+LARGEST_SEGMENT = 4 << 20  # bytes; whoever meets one waits until rows are made of it
 FRESH, KNOWN, REJECTED, DOUBTFUL = range(4)  # DOUBTFUL: meets something in the journal or in its batch
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS rows (number INTEGER PRIMARY KEY, file INTEGER, row INTEGER, naming TEXT,
@@ -71,19 +75,10 @@ class Staging:
             for statement in SCHEMA.split(";")[:-1]:
                 self._connection.execute(statement)
             self._blocks = Blocks(self._connection)
-            self._renew_keys()
             self.commit()
         except BaseException:
             self._connection.close()
             raise
-
-    def _renew_keys(self) -> None:
-        """Make the keys of what another process has staged."""
-        update = "UPDATE keys SET event = ?, step = ?, episode = ?, tenant = ?, decision = ? WHERE number = ?"
-        select = f"SELECT {_COLUMNS} FROM rows ORDER BY number"
-        for row in map(_staged, self._connection.execute(select).fetchall()):
-            self._connection.execute(update, (*key_of(row.event), row.number))
-        self._blocks.renew_keys()
 
     def commit(self, **progress: Any) -> None:
         """Keep what was staged, and what is named, for who goes on after a kill."""
@@ -112,8 +107,19 @@ class Staging:
     def add(self, rows: Sequence[StagedRow], states: Sequence[int]) -> None:
         """Stage rows of one source, each with its state."""
         if rows:
-            self._blocks.add(rows)
+            self._blocks.add(packed(rows))
             self._single_out((row, state) for row, state in zip(rows, states, strict=True) if state != FRESH)
+
+    def add_columns(self, first: int, file: int, lines: Sequence[int], decisions: DecisionColumns) -> None:
+        """Stage fresh decisions of one source.
+
+        Args:
+            first: the number of the first; the others follow.
+            file: index of their source.
+            lines: where they stand in it.
+            decisions: what they are.
+        """
+        self._blocks.add(packed_columns(first, file, lines, decisions))
 
     def single_out_meeting(self) -> None:
         """Give all rows that may share anything with another a place of their own: for :meth:`groups`."""
@@ -206,7 +212,8 @@ class Staging:
         """
         page: list[StagedRow] = []
         while (block := self._blocks.behind(after)) is not None:
-            rows = self._in_states(block, states, after)
+            # No row of a whole block has a name that is made of its content.
+            rows = [] if named and block.columnar else self.in_states(block, states, after)
             after = block.last
             page += [row for row in rows if row.naming] if named else rows
             while len(page) >= size:
@@ -215,8 +222,23 @@ class Staging:
         if page:
             yield page
 
-    def _in_states(self, block: Block, states: Sequence[int], after: int) -> list[StagedRow]:
-        """The rows of a block that have one of some states, those with a place of their own as they are there."""
+    def behind(self, number: int) -> Block | None:
+        """The first block that has rows behind a number."""
+        return self._blocks.behind(number)
+
+    def is_whole(self, block: Block) -> bool:
+        """Whether all rows of a block are fresh, and none shares anything with another: it can be a segment."""
+        found = self._connection.execute(f"{_WHOLE} AND first = ?", (SMALLEST_SEGMENT, LARGEST_SEGMENT, block.first))
+        return found.fetchone() is not None
+
+    def segment_keys(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of the blocks that can be segments the keys in ascending order, and the number of the block of each."""
+        found = self._connection.execute(f"{_WHOLE} ORDER BY first", (SMALLEST_SEGMENT, LARGEST_SEGMENT))
+        firsts = [first for (first,) in found]
+        yield from self._blocks.sorted_keys(firsts) if firsts else ()
+
+    def in_states(self, block: Block, states: Sequence[int], after: int) -> list[StagedRow]:
+        """The rows of a block behind a number that have a state, those with a place of their own as they are there."""
         select = f"SELECT {_COLUMNS}, state FROM keys JOIN rows USING (number) WHERE number BETWEEN ? AND ?"
         apart = {values[0]: values for values in self._connection.execute(select, (block.first, block.last))}
         rows = unpacked(block)
@@ -278,6 +300,10 @@ class Staging:
         return _staged(self._connection.execute(f"SELECT {_COLUMNS} FROM rows WHERE number = ?", (number,)).fetchone())
 
 
+_WHOLE = (
+    "SELECT first FROM blocks WHERE columnar AND size >= ? AND LENGTH(contents) <= ? AND NOT EXISTS"
+    " (SELECT 1 FROM keys WHERE number BETWEEN blocks.first AND blocks.last)"
+)
 _COLUMNS = ", ".join(f"rows.{name}" for name in ("number", "file", "row", "naming", *COLUMNS))
 
 

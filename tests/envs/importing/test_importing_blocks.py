@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from envs.errors import RetrainerError
 from envs.home import Home
 from envs.importing import blocks
-from envs.importing.blocks import StagedRow, key_of, packed, unpacked
+from envs.importing.blocks import StagedRow, packed, unpacked
 from envs.importing.importer import import_files
+from envs.importing.row_keys import key_of
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, REJECTED, Staging
 from envs.journal.errors import DamagedContentError
 from envs.journal.rows import JournalRow
@@ -118,18 +122,17 @@ def test_rows_of_each_state_come_in_order_wherever_they_are_kept(
     assert staging.next_number() == len(content) + 1
 
 
-def test_another_process_has_hashes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = [staged(number, number // 2, number, 0, 0, 1) for number in range(1, 5)]
-    with monkeypatch.context() as patch:
-        patch.setattr(blocks, "hash", lambda value: 7 if isinstance(value, str) else 8, raising=False)
-        staging = Staging(tmp_path / "staged.sqlite", ["a", "b"])
-        staging.add(content[:2], [FRESH, FRESH])
-        staging.commit()
-        staging.close()
-    staging = Staging(tmp_path / "staged.sqlite", ["a", "b"])
-    staging.add(content[2:], [FRESH, FRESH])
-    assert {row.number for part in staging._blocks.meeting() for row in part} == {2, 3}
-    assert key_of(content[0].event)[0] == hash("e0")
+def test_keys_are_the_same_in_every_process() -> None:
+    """What one process has staged another goes on with."""
+    row = staged(1, 2, 3, 4, 0, 0)
+    code = (
+        "from envs.importing.row_keys import key_of; from envs.journal.rows import JournalRow;"
+        f"print(key_of({row.event!r}))"
+    )
+    for seed in ("0", "1"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        found = subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.PIPE)
+        assert found.stdout.decode().strip() == repr(key_of(row.event))
 
 
 def test_a_repetition_does_not_take_the_name_of_another_row(tmp_path: Path) -> None:
