@@ -24,6 +24,7 @@ BATCH_BYTES = 64 * 1024 * 1024
 DECODED_BYTES = 256 * 1024 * 1024  # what a batch can come to where a dictionary holds a long value
 ENDED = "-1:0"  # the position behind a file that cannot be opened
 AGAIN = "copy the file again, it is truncated or damaged"
+OF_ANY_LENGTH = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
 MAGIC = (b"PAR1", b"PARE")  # at both ends of a file; the second where its footer is encrypted
 
 
@@ -71,7 +72,7 @@ class ParquetReader:
                 for group in range(groups):
                     rows = source.metadata.row_group(group).num_rows
                     if group >= first:
-                        most = _rows_at_once(source.metadata.row_group(group), stream)
+                        most = _rows_at_once(source, group, stream)
                         yield from self._group(source, columns, group, begun, skipped if group == first else 0, most)
                     begun += rows
         except UnfitValueError as problem:
@@ -171,18 +172,39 @@ def _kind(head: bytes) -> tuple[str, str]:
     return "", "check which file it is"
 
 
-def _rows_at_once(group: Any, stream: Any) -> int:
+def _rows_at_once(source: Any, number: int, stream: Any) -> int:
     """So many rows of a row group that their values fit into memory, whatever they are compressed to."""
+    group = source.metadata.row_group(number)
     rows = max(group.num_rows, 1)
     most = min(float(BATCH), BATCH_BYTES / max(group.total_byte_size / rows, 1))
     for column in (group.column(index) for index in range(group.num_columns)):
         values = max(column.num_values / rows, 1)  # of one row, on the average
-        most = min(most, BATCH_VALUES / values, DECODED_BYTES / values / max(_longest(column, stream), 1))
+        longest = _dictionary_size(column, stream) if column.physical_type in OF_ANY_LENGTH else 0
+        if most * values * longest > DECODED_BYTES:
+            longest = _longest(source, number, column.path_in_schema, stream) or longest
+        most = min(most, BATCH_VALUES / values, DECODED_BYTES / values / max(longest, 1))
     return int(max(1, most))
 
 
-def _longest(column: Any, stream: Any) -> int:
-    """The most bytes that one value of a column can have by way of its dictionary, which each row may repeat."""
+def _longest(source: Any, group: int, name: str, stream: Any) -> int:
+    """Bytes of the longest value in the dictionary of a column of texts; 0 where it is not looked at."""
+    import pyarrow as arrow
+    import pyarrow.compute as compute
+    import pyarrow.parquet as parquet
+
+    schema = source.schema_arrow
+    if name not in schema.names or not arrow.types.is_string(schema.field(name).type):
+        return 0
+    try:
+        with parquet.ParquetFile(stream, metadata=source.metadata, read_dictionary=[name]) as again:
+            column = next(again.iter_batches(1, row_groups=[group], columns=[name])).column(0)
+            return int(compute.max(compute.binary_length(column.dictionary)).as_py() or 0)
+    except (arrow.ArrowException, OSError, ValueError, AttributeError, StopIteration):
+        return 0  # what is wrong with it is said where its rows are read
+
+
+def _dictionary_size(column: Any, stream: Any) -> int:
+    """Bytes of a column's dictionary: one value can have no more, and each row may repeat it."""
     offset = column.dictionary_page_offset
     if not column.has_dictionary_page or not offset:
         return 0

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from envs.home import Home
 from envs.importing.importer import import_files
+from envs.importing.reader_parquet import BATCH, DECODED_BYTES, open_reader
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, stored
 
@@ -164,3 +165,16 @@ def test_the_importer_loads_parquet_support_only_for_parquet() -> None:
         "import sys, envs.importing.importer; assert not {'pyarrow', 'ray', 'torch', 'deltalake'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_batches_are_as_large_as_the_longest_value_allows(tmp_path: Path) -> None:
+    """A large dictionary of short texts or of numbers is no reason to read few rows at once; a long text is."""
+    count = 20_000
+    numbers = [index / 7 for index in range(count)]
+    for longest, most in (("e", BATCH), ("e" * 300_000, DECODED_BYTES // 300_000)):
+        names = [*(f"e{index}" for index in range(count - 1)), longest]
+        path = tmp_path / f"{len(longest)}.parquet"
+        written = pa.table({"event_id": names, "reward": numbers})
+        pq.write_table(written, path, dictionary_pagesize_limit=2**26)
+        sizes = [len(batch.rows) for batch in open_reader(str(path), {}).batches()]
+        assert sum(sizes) == count and max(sizes) == most
