@@ -148,7 +148,7 @@ def make_rows_through(journal: Journal, position: int) -> None:
         make_rows(connection, segment)
         return True
 
-    if journal.file.run(has_segments):
+    if journal.file.run(lambda connection: next(iter(_runs(connection)), None)) is not None:
         while journal.file.run(one, write=True):
             pass
 

@@ -179,6 +179,14 @@ def test_every_key_of_a_run_is_found(
     assert found == {number for key, number in pairs if key in set(asked.tolist())}
 
 
+def test_equal_numbers_of_different_signs_stay_different() -> None:
+    made = decisions(0, 4)
+    for zeros in ([0.0, -0.0, 0.0, 0.0], [-0.0] * 4):
+        columns = DecisionColumns(4, {**made.columns, "reward": np.array(zeros)})
+        found = DecisionColumns.unpacked(columns.packed()).records()
+        assert [repr(item.reward) for item in found] == [*map(repr, zeros)]
+
+
 def test_a_key_is_of_its_text() -> None:
     assert text_keys(["a", "b", "a", None])[[0, 2]].tolist() == [text_keys(["a"])[0]] * 2
     assert len(set(text_keys([str(number) for number in range(10_000)]).tolist())) == 10_000
