@@ -82,7 +82,7 @@ _SELECT = f"SELECT {', '.join(FIELDS)} FROM segments"
 
 def has_segments(connection: sqlite3.Connection) -> bool:
     """Whether there is any."""
-    return connection.execute("SELECT 1 FROM segments LIMIT 1").fetchone() is not None
+    return connection.execute("SELECT MAX(first) FROM segments").fetchone()[0] is not None
 
 
 def next_segment(connection: sqlite3.Connection, after: int, agent: str | None = None) -> Segment | None:
