@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
+from ai_engine.evaluation_diagnostics import Diagnostics, diagnostics_of
 from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
@@ -44,6 +45,7 @@ class EvaluateResult:
         cut: episodes that were cut before the horizon, which are weighed for.
         logged: mean return of the log itself with its interval.
         estimates: by every estimator.
+        diagnostics: what they hang on; ``None`` where the policy takes no logged action.
     """
 
     policy: str
@@ -53,6 +55,7 @@ class EvaluateResult:
     cut: int
     logged: Estimate
     estimates: tuple[Estimate, ...]
+    diagnostics: Diagnostics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One document; figures that are not finite are null."""
@@ -66,6 +69,7 @@ class EvaluateResult:
                 "cut": self.cut,
                 "logged": asdict(self.logged),
                 "estimates": [asdict(estimate) for estimate in self.estimates],
+                "diagnostics": asdict(self.diagnostics) if self.diagnostics else None,
             }
         )
         return plain
@@ -102,7 +106,8 @@ class EvaluateResult:
         if self.propensities == "estimated":
             sentence += f" {ESTIMATED_PROPENSITIES}"
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
-        return f"{table(header, rows)}\n{sentence}"
+        hangs_on = [f"- {text}" for text in (self.diagnostics.sentences if self.diagnostics else ())]
+        return "\n".join([table(header, rows), *hangs_on, sentence])
 
 
 def evaluate(
@@ -135,10 +140,11 @@ def evaluate(
     dataset = without_blind_ends(workspace.dataset, probabilities)
     evaluated = episodes_in(dataset, "select") if own else np.ones(dataset.episode_count, dtype=bool)
     fitted = episodes_in(dataset, "train") if own else np.zeros(dataset.episode_count, dtype=bool)
-    model = next(iter(evaluation_models(dataset, fitted | evaluated).values()))
+    name, model = next(iter(evaluation_models(dataset, fitted | evaluated).items()))
     q, v = cross_fit(model, dataset, probabilities[None], evaluated=evaluated, always=fitted, folds=FOLDS)
     subset, of = dataset.select_episodes(evaluated), evaluated[dataset.episode_index]
     propensities = behavior_propensities(dataset)
+    estimated = None if propensities is None else propensities[of]
     ratios = None
     if dataset.specification.horizon > 1:
         ratios = cross_fit_state_ratios(
@@ -155,7 +161,7 @@ def evaluate(
         probabilities[dataset.rows[of]],
         q=q[0],
         v=v[0],
-        propensities=None if propensities is None else propensities[of],
+        propensities=estimated,
         state_log_ratios=ratios,
         markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
         estimated=propensities is not None,
@@ -172,6 +178,9 @@ def evaluate(
         cut=int(censored(subset).sum()),
         logged=logged_return(trajectories, units, confidence),
         estimates=estimates,
+        diagnostics=diagnostics_of(
+            subset, trajectories, units=units, model=name, propensities=estimated, estimates=estimates
+        ),
     )
 
 

@@ -231,13 +231,36 @@ def test_a_log_without_propensities_says_so_beside_every_number(tmp_path: Path) 
     rows = [replace(row, propensity=None, action_probabilities=None) for row in homes.records()]
     home = homes.make_home(tmp_path / "home", rows)
     open_workspace(AGENT, home).champion()
-    result = evaluate(f"{AGENT}@champion", on=AGENT, home=home)
+    result = evaluate(f"{AGENT}@champion", on=AGENT, home=home, force=True)
     assert result.to_json()["propensities"] == "estimated"
     assert result.to_text().endswith(ESTIMATED_PROPENSITIES)
     for estimate in result.estimates:
         assert not any("the logged propensities" in text for text in estimate.assumptions), estimate.estimator
     refused = next(each for each in result.estimates if each.estimator == "control_variates")
     assert "estimated" in refused.refused
+    found = result.diagnostics
+    assert found is not None and found.confounding is not None and found.confounding.tipping >= 1.0
+    assert f"- {found.confounding.sentence}" in result.to_text().splitlines()
+
+
+def test_what_the_value_hangs_on_stands_beside_it(swept: tuple[Home, TuneResult]) -> None:
+    home, tuned = swept
+    refused = evaluate(tuned.finalists[0], on=AGENT, home=home)
+    assert by_name(refused)["weighted_pdis"].refused
+    assert refused.diagnostics is not None and refused.diagnostics.clipping is None  # nor by another name
+    result = evaluate(tuned.finalists[0], on=AGENT, home=home, force=True)
+    found = result.diagnostics
+    assert found is not None and found.confounding is None  # the propensities are the agent's own draws
+    assert {region.region for region in found.regions} == {f"state = {state}" for state in range(homes.STATES)}
+    assert sum(region.target_share for region in found.regions) == pytest.approx(1.0)
+    # A step towards what is right where the rule is wrong: there, and nowhere else, weights vary.
+    thinnest = min(found.regions, key=lambda region: region.effective / region.units)
+    assert thinnest.region in ("state = 0", "state = 1")
+    assert found.bellman.decisions == result.estimates[0].units * homes.HORIZON
+    assert found.clipping is not None and found.clipping.value == pytest.approx(by_name(result)["weighted_pdis"].value)
+    lines = result.to_text().splitlines()
+    assert [f"- {text}" for text in found.sentences] == lines[-1 - len(found.sentences) : -1]
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["diagnostics"]["bellman"]["model"]
 
 
 def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: Path) -> None:
