@@ -83,6 +83,8 @@ class OverlapOdds:
 
     def chance(self, units: float) -> float:
         """Probability that so many new units have enough, whose overlap is another one than was seen."""
+        if self.minimum <= 0.0:
+            return 1.0
         margin, error = math.log(units / self.fewest), self.error * math.sqrt(1.0 / self.units + 1.0 / units)
         return float(stats.norm.cdf(margin / error)) if error > 0.0 else float(margin >= 0.0)
 

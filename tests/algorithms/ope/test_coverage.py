@@ -44,6 +44,7 @@ class Cell:
 CELLS = {
     "1 decision, 27 %": Cell(1, 0.7, 1_000, 0.27),
     "1 decision, 15 %": Cell(1, 1.0, 1_500, 0.15),
+    "8 decisions, 45 %": Cell(8, 0.145, 1_500, 0.45),
     "8 decisions, 28 %": Cell(8, 0.19, 1_500, 0.28),
     "8 decisions, 15 %": Cell(8, 0.25, 1_500, 0.15),
     "8 decisions, 10 %": Cell(8, 0.28, 4_000, 0.10),

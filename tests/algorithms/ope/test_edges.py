@@ -50,7 +50,7 @@ def test_masked_actions_are_never_missed(dyadic, name, target):
 def test_a_greedy_policy_has_a_number_and_an_interval(bigger, name):
     """Weights of 0 from the first step that it would not have taken, and never back."""
     world = replace(bigger, horizon=longest(name, 4))
-    behaviour = 0.7 * np.eye(3)[[0, 1, 2, 0]] + 0.1
+    behaviour = 0.76 * np.eye(3)[[0, 1, 2, 0]] + 0.08
     policy = np.eye(3)[[0, 1, 2, 0]]
     batch = world.draw(behaviour, 2_000, np.random.default_rng(4))
     trajectories = world.trajectories(batch, behaviour, policy, world.q_values(policy) * 0.8)

@@ -23,3 +23,7 @@ def test_the_chance_of_enough_overlap_is_that_of_drawn_logs(spread):
 def test_without_error_the_fewest_are_enough():
     odds = OverlapOdds(50.0, 200, 0.0, 100.0)
     assert odds.fewest == 400.0 and odds.chance(399.0) == 0.0 and odds.chance(400.0) == 1.0
+
+
+def test_where_no_overlap_is_asked_for_any_number_has_enough():
+    assert OverlapOdds(effective=3.0, units=300, error=0.5, minimum=0.0).chance(1.0) == 1.0
