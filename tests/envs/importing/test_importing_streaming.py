@@ -329,7 +329,7 @@ def test_killed_at_any_moment_it_goes_on_and_nothing_is_there_twice(home: Home, 
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None and process.stdout.readline() == b"begun\n"
             try:
-                done = process.wait(source.uniform(0.02, 0.25) if kills < 20 else None)
+                done = process.wait(source.uniform(0.005, 0.1) if kills < 20 else None)
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
