@@ -14,7 +14,7 @@ from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
-from algorithms.ope.censoring import CENSORED_AT_RANDOM, censoring_survival, censoring_weighted
+from algorithms.ope.censoring import censoring_survival, censoring_weighted
 from algorithms.ope.cross_fitting import cross_fit
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import studentised, unit_values
@@ -167,7 +167,8 @@ def evaluate(
         estimated=propensities is not None,
     )
     units = None if dataset.specification.unit == "episode" else subset.units
-    estimates = every_estimate(trajectories, confidence, units=units, force=force, select=own, cut=subset)
+    weighed = censoring_weighted(subset, trajectories, censoring_survival(subset))
+    estimates = every_estimate(trajectories, weighed, confidence, units=units, force=force, select=own)
     if own and learned_from_select(workspace, policy):
         estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
     return EvaluateResult(
@@ -186,40 +187,30 @@ def evaluate(
 
 def every_estimate(
     trajectories: Trajectories,
+    weighed: Trajectories,
     confidence: float,
     *,
     units: np.ndarray | None,
     force: bool = False,
     select: bool = False,
-    cut: Dataset | None = None,
 ) -> tuple[Estimate, ...]:
     """The value of a policy by every estimator that answers at the log's horizon, with what it carries.
 
     Args:
-        trajectories: the episodes under the policy.
+        trajectories: the episodes under the policy; marginal weights carry a model's value of what was cut off.
+        weighed: the same for all other estimators, weighed for episodes that were cut.
         confidence: of the intervals.
         units: independent unit of each episode, ``None`` where it is the episode.
         force: give refused numbers too.
         select: whether the episodes are those of ``select``: there ``doubly_robust``, by which variants are judged,
             asks for as much overlap as the gate's final units will need, in proportion.
-        cut: the same episodes, where those that were cut before the horizon are to be weighed for as cut by chance;
-            without it they count as they are. Marginal weights carry a model's value of what was cut off.
-
-    Raises:
-        DataError: every episode that went on was cut at the same step.
     """
     with_ratios = trajectories.state_log_ratios is not None
-    weighed = trajectories
-    if cut is not None and censored(cut).any():
-        weighed = censoring_weighted(cut, trajectories, censoring_survival(cut))
     found = []
     for name, estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).items():
         rule = {"overlap": SELECT_RULE} if select and name == "doubly_robust" else {}
         read = trajectories if name in NEEDS_STATE_RATIOS else weighed
-        estimate = _honest(estimator(read, confidence, force=force, units=units, **rule))
-        if read is not trajectories:
-            estimate = replace(estimate, assumptions=(*estimate.assumptions, CENSORED_AT_RANDOM))
-        found.append(estimate)
+        found.append(_honest(estimator(read, confidence, force=force, units=units, **rule)))
     return tuple(found)
 
 

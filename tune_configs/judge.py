@@ -19,7 +19,7 @@ from algorithms.ope.doubly_robust_marginalized import MARGINAL_RULE, doubly_robu
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.overlap import DOUBLY_ROBUST_RULE, OverlapRule
-from algorithms.ope.padding import censored, trajectories_from
+from algorithms.ope.padding import trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap, paired_overlap_error
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
@@ -118,8 +118,8 @@ class Judge:
         self.propensities = None if propensities is None else propensities[chosen]
         unit_is_episode = dataset.specification.unit == "episode"
         self.units = None if unit_is_episode else self.subset.units
-        at_random = dataset.specification.censoring == RANDOM and not self.marginal and censored(self.subset).any()
-        self._survival = censoring_survival(self.subset) if at_random else None
+        self.weighs_cuts = dataset.specification.censoring == RANDOM and not self.marginal
+        self._survival = censoring_survival(self.subset) if self.weighs_cuts else None
         self.champion_probabilities = champion
         self.champion = self.trajectories(champion[None])
 

@@ -106,7 +106,7 @@ def _policies(evidence: Evidence, confidence: float) -> list[ComparedPolicy]:
     found = []
     for number, (each, judgement, gain) in enumerate(zip(evidence.candidates, judgements, gains, strict=True)):
         trajectories = evidence.trajectories[number]
-        estimates = every_estimate(trajectories, confidence, units=units, select=True, cut=evidence.cut)
+        estimates = every_estimate(trajectories, evidence.weighed[number], confidence, units=units, select=True)
         found.append(
             ComparedPolicy(
                 reference=each.reference,

@@ -11,13 +11,13 @@ import numpy as np
 from ai_engine.comparing.candidates import Candidate
 from ai_engine.taught import TAUGHT, barred
 from ai_engine.workspace import Workspace
+from algorithms.ope.censoring import censoring_survival, censoring_weighted
 from algorithms.ope.disagreement import total_variation
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.expected_error import at_least_expected, residual_variances
 from algorithms.ope.trajectories import Trajectories
 from envs.card.history import history_test
 from envs.dataset import Dataset
-from envs.specification import INFORMATIVE
 from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.trial import behavior_propensities
 
@@ -51,11 +51,13 @@ class Evidence:
         """The evaluated episodes under each policy, by the model class that the gate uses."""
         return self.found[self.judge.first]
 
-    @property
-    def cut(self) -> Dataset | None:
-        """The evaluated episodes, where those cut before the horizon are not weighed for by the judge itself."""
-        subset = self.judge.subset
-        return subset if subset.specification.censoring == INFORMATIVE else None
+    @cached_property
+    def weighed(self) -> list[Trajectories]:
+        """The same, weighed for episodes that were cut where the judge does not."""
+        if self.judge.weighs_cuts:
+            return self.trajectories
+        subset, survival = self.judge.subset, censoring_survival(self.judge.subset)
+        return [censoring_weighted(subset, each, survival) for each in self.trajectories]
 
     @property
     def decided(self) -> np.ndarray:

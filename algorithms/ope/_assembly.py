@@ -13,13 +13,14 @@ from envs.errors import DataError
 INDEPENDENT_UNITS = "units are independent and alike"
 KNOWN_PROPENSITIES = "the logged propensities are the true ones, above 0 wherever the policy acts"
 ESTIMATED_PROPENSITIES = "the propensities are estimated, not logged, and nothing unrecorded led to the actions"
+CENSORED_AT_RANDOM = "episodes were cut by chance, given what was observed until then"
 
 
 def stated(assumptions: tuple[str, ...], trajectories: Trajectories) -> tuple[str, ...]:
-    """The assumptions as they are of these trajectories, whose propensities may be estimated."""
-    if not trajectories.estimated:
-        return assumptions
-    return tuple(ESTIMATED_PROPENSITIES if each == KNOWN_PROPENSITIES else each for each in assumptions)
+    """The assumptions as they are of these trajectories: of estimated propensities, or weighed for cut episodes."""
+    propensities = ESTIMATED_PROPENSITIES if trajectories.estimated else KNOWN_PROPENSITIES
+    told = tuple(propensities if each == KNOWN_PROPENSITIES else each for each in assumptions)
+    return (*told, CENSORED_AT_RANDOM) if trajectories.at_random else told
 
 
 def trajectory_log_weights(trajectories: Trajectories) -> np.ndarray:

@@ -29,7 +29,6 @@ from envs.encoding.features import StandardFeatures
 from envs.errors import DataError
 from envs.logistic import fit_logistic, logistic_probabilities
 
-CENSORED_AT_RANDOM = "episodes were cut by chance, given what was observed until then"
 CENSORED_BOUNDED = "rewards after a cut stay within the declared range"
 METHODS = ("steps", "logistic")
 
@@ -93,7 +92,7 @@ def censoring_survival(
 
 
 def censoring_weighted(dataset: Dataset, trajectories: Trajectories, survival: np.ndarray) -> Trajectories:
-    """The trajectories with every weight divided by the chance of having been seen so far.
+    """The trajectories with every weight divided by the chance of having been seen so far; as they are if none was cut.
 
     Where a model's values need the observation after a cut and it is not always known, the last decision
     of every cut episode weighs nothing, and the chance is charged at the decision itself; ``survival`` must
@@ -128,7 +127,7 @@ def censoring_weighted(dataset: Dataset, trajectories: Trajectories, survival: n
         charge = np.concatenate([np.zeros((len(charge), 1)), charge[:, :-1]], axis=1)
     log_ratios = trajectories.log_ratios - charge
     log_ratios[cut, first_unseen] = -np.inf
-    return replace(trajectories, log_ratios=log_ratios)
+    return replace(trajectories, log_ratios=log_ratios, at_random=bool(len(cut)))
 
 
 def bounded_ends(

@@ -25,6 +25,7 @@ class Trajectories:
             ``state_log_ratios`` weigh is else a model's word.
         rest: (E, 2), the least and the largest value of what follows the last decision of an episode that was cut
             before the horizon, as of that time; NaN where none was; ``None`` where it is not bounded.
+        at_random: whether the ratios weigh for episodes that were cut, as by chance: every estimate says so.
         estimated: whether the behaviour's probabilities are estimated: every estimate says so, and that a mean weight
             is 1 is nothing to count on.
     """
@@ -38,6 +39,7 @@ class Trajectories:
     state_log_ratios: np.ndarray | None = None
     markov: bool = False
     rest: np.ndarray | None = None
+    at_random: bool = False
     estimated: bool = False
 
     def __len__(self) -> int:

@@ -209,6 +209,16 @@ def test_nothing_is_cut_and_everything_is_cut(bigger):
         censoring_survival(all_cut)
 
 
+def test_that_cuts_count_as_chance_stands_beside_the_number(bigger):
+    behaviour = np.full((4, 3), 1 / 3)
+    for hazard, told in ((0.2, True), (0.0, False)):
+        dataset = cut_draw(bigger, behaviour, 300, 0, np.full(4, hazard))
+        trajectories = trajectories_from(dataset, np.full((len(dataset), 3), 1 / 3))
+        weighted = censoring_weighted(dataset, trajectories, censoring_survival(dataset))
+        assert any("cut by chance" in text for text in pdis(weighted, force=True).assumptions) == told
+        assert not any("cut by chance" in text for text in pdis(trajectories, force=True).assumptions)
+
+
 @pytest.mark.full
 def test_intervals_cover_with_estimated_survival(bigger):
     world = informative_world(bigger)
