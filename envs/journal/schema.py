@@ -14,7 +14,29 @@ from envs.storage import make_directory, synchronise_directory
 
 SCHEMA_VERSION = 3
 APPLICATION_ID = 0x52545231  # "RTR1"
-SCHEMA = """
+NOTE = "kind TEXT NOT NULL, agent TEXT NOT NULL, checksum INTEGER NOT NULL, content TEXT NOT NULL"
+SEGMENT = (
+    "last INTEGER NOT NULL, agent TEXT NOT NULL, run INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL, content BLOB NOT NULL"
+)
+
+
+def _mirrored(table: str, row: str, key: str, columns: str) -> str:
+    """A table that is there twice, on pages of its own: one damaged page must not take all that it holds."""
+    content = f"({key} INTEGER PRIMARY KEY, {columns})"
+    return f"""
+CREATE TABLE IF NOT EXISTS {table} {content};
+CREATE TABLE IF NOT EXISTS {table}_mirror {content};
+CREATE TRIGGER IF NOT EXISTS {row}_written AFTER INSERT ON {table} BEGIN
+    INSERT INTO {table}_mirror SELECT * FROM {table} WHERE {key} = NEW.{key};
+END;
+CREATE TRIGGER IF NOT EXISTS {row}_removed AFTER DELETE ON {table} BEGIN
+    DELETE FROM {table}_mirror WHERE {key} = OLD.{key};
+END;
+"""
+
+
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT NOT NULL UNIQUE,
@@ -36,57 +58,13 @@ CREATE TRIGGER IF NOT EXISTS one_tenant_an_episode BEFORE INSERT ON events WHEN 
         SELECT tenant FROM events WHERE shadow = 0 AND agent = NEW.agent AND episode_id = NEW.episode_id LIMIT 1);
 END;
 -- What is known beside the events, in the same order: exclusions, what was sealed, what was forgotten.
-CREATE TABLE IF NOT EXISTS notes (
-    sequence INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    agent TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
-    content TEXT NOT NULL
-);
--- The same on other pages: one damaged page must not take all that is known with it.
-CREATE TABLE IF NOT EXISTS notes_mirror (
-    sequence INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    agent TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
-    content TEXT NOT NULL
-);
-CREATE TRIGGER IF NOT EXISTS note_written AFTER INSERT ON notes BEGIN
-    INSERT INTO notes_mirror SELECT * FROM notes WHERE sequence = NEW.sequence;
-END;
-CREATE TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON notes BEGIN
-    DELETE FROM notes_mirror WHERE sequence = OLD.sequence;
-END;
+{_mirrored("notes", "note", "sequence", NOTE)}
 -- Hashes of the events, steps and episodes that left for the table: the same must not be recorded again.
 CREATE TABLE IF NOT EXISTS sealed_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 -- Decisions that were imported by the thousand, each row a range of positions; see envs/journal/segments.py.
-CREATE TABLE IF NOT EXISTS segments (
-    first INTEGER PRIMARY KEY,
-    last INTEGER NOT NULL,
-    agent TEXT NOT NULL,
-    run INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    content BLOB NOT NULL
-);
+{_mirrored("segments", "segment", "first", SEGMENT)}
 CREATE UNIQUE INDEX IF NOT EXISTS segments_of_run ON segments (run, number);
 CREATE INDEX IF NOT EXISTS segments_of_agent ON segments (agent, first, last);
--- The same on other pages: one damaged page must not take thousands of decisions with it.
-CREATE TABLE IF NOT EXISTS segments_mirror (
-    first INTEGER PRIMARY KEY,
-    last INTEGER NOT NULL,
-    agent TEXT NOT NULL,
-    run INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    content BLOB NOT NULL
-);
-CREATE TRIGGER IF NOT EXISTS segment_written AFTER INSERT ON segments BEGIN
-    INSERT INTO segments_mirror SELECT * FROM segments WHERE first = NEW.first;
-END;
-CREATE TRIGGER IF NOT EXISTS segment_removed AFTER DELETE ON segments BEGIN
-    DELETE FROM segments_mirror WHERE first = OLD.first;
-END;
 CREATE TABLE IF NOT EXISTS segment_keys (
     run INTEGER NOT NULL,
     low INTEGER NOT NULL,
