@@ -15,6 +15,7 @@ from ai_engine.cli.failures import INSTALL
 from ai_engine.text import table
 from envs.errors import RetrainerError
 from envs.home import Home
+from envs.processors import processors
 
 NEEDED_TO_TRAIN = ("ray", "torch", "gymnasium", "pyarrow", "scipy", "jinja2", "cma")
 LEAST_FREE_BYTES = 2 * 10**9
@@ -63,9 +64,7 @@ def _checks(home: str | Path | None) -> Iterator[Check]:
     missing = [module for module in NEEDED_TO_TRAIN if find_spec(module) is None]
     detail = f"{', '.join(missing)} missing; {INSTALL}" if missing else "can train, tune and gate"
     yield Check("training extra", not missing, detail)
-    yield Check(
-        "processors", True, f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
-    )
+    yield Check("processors", True, str(processors()))
     place = Path.cwd()
     try:
         found = Home.find(home)

@@ -80,6 +80,29 @@ class Block(NamedTuple):
     contents: bytes
 
 
+class PackedDecisions(NamedTuple):
+    """Decisions as a block holds them.
+
+    Attributes:
+        size: how many there are.
+        keys: as of :class:`Block`.
+        contents: :meth:`~envs.journal.decision_columns.DecisionColumns.packed`.
+    """
+
+    size: int
+    keys: bytes
+    contents: bytes
+
+    @classmethod
+    def of(cls, decisions: DecisionColumns) -> PackedDecisions:
+        """Decisions, packed."""
+        return cls(decisions.count, keys_of_columns(decisions).tobytes(), decisions.packed())
+
+    def rows(self) -> list[JournalRow]:
+        """What the journal's rows of them are."""
+        return DecisionColumns.unpacked(self.contents).rows()
+
+
 def packed(rows: Sequence[StagedRow]) -> Block:
     """A block of rows, at least one, of the same source."""
     numbers, files, lines, namings, events = zip(*rows, strict=True)
@@ -92,14 +115,13 @@ def packed(rows: Sequence[StagedRow]) -> Block:
     return Block(numbers[0], numbers[-1], len(rows), files[0], checksum, False, keys, facts, text)
 
 
-def packed_columns(first: int, file: int, lines: Sequence[int], decisions: DecisionColumns) -> Block:
+def packed_columns(first: int, file: int, lines: Sequence[int], decisions: PackedDecisions) -> Block:
     """A block of decisions of one source, numbered from ``first`` on, which stand in it at some lines."""
     follow = isinstance(lines, range) and lines.step == 1
     facts = stored_json({"begin": lines[0]} if follow else {"row": list(lines)})
-    content = decisions.packed()
-    checksum, last = zlib.crc32(content, zlib.crc32(facts)), first + decisions.count - 1
-    keys = keys_of_columns(decisions).tobytes()
-    return Block(first, last, decisions.count, file, checksum, True, keys, facts, content)
+    size, keys, contents = decisions
+    checksum = zlib.crc32(contents, zlib.crc32(facts))
+    return Block(first, first + size - 1, size, file, checksum, True, keys, facts, contents)
 
 
 def unpacked(block: Block) -> list[StagedRow]:

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from itertools import count, repeat
 
 from envs.errors import RecordError
-from envs.importing.blocks import StagedRow
+from envs.importing.batches import CheckedBatch, MixedBatch, checked_batch
+from envs.importing.blocks import PackedDecisions, StagedRow
 from envs.importing.checking import Checker
 from envs.importing.consistency import UsualKinds
 from envs.importing.files import unreadable
 from envs.importing.identity import Identifier
 from envs.importing.meeting import findings
+from envs.importing.parallel_parsing import WORTH, ParsingProcesses
 from envs.importing.progress import Progress
-from envs.importing.readers import Reader, RowBatch
-from envs.importing.rows import ReadColumns, ReadRows
+from envs.importing.reader_jsonl import JsonLinesReader
+from envs.importing.readers import Reader
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
 from envs.infer import LogStatistics
-from envs.journal.decision_columns import DecisionColumns
 from envs.journal.journal import Journal
-from envs.journal.rows import JournalRow
 from envs.journal.segment_writing import last_position
 from envs.record import DecisionRecord, trusted
 from envs.values import UnfitValueError
@@ -83,12 +83,20 @@ class Gathering:
         self.known = int(staging.progress("known", 0))
         self._number = staging.next_number()
         self._committed = time.monotonic()
+        self._processes: ParsingProcesses | None = None
         for index, checker in enumerate(checkers):
             checker.foreign.update(staging.progress(f"foreign {index}", {}))
             checker.present.update(staging.progress(f"present {index}", []))
 
     def run(self) -> None:
         """Read what was not read before a kill."""
+        try:
+            self._run()
+        finally:
+            if self._processes is not None:
+                self._processes.close()
+
+    def _run(self) -> None:
         sizes = [reader.size for reader in self._readers]
         total = sum(sizes) if all(sizes) else 0
         begun, rows_before = time.monotonic(), self.rows
@@ -101,7 +109,7 @@ class Gathering:
                 continue
             identifier = Identifier(place["naming"] if place else "")
             position, done = (place["position"], place["done"]) if place else ("", 0)
-            for batch in _batches(reader, position):
+            for batch in self._batches(index, reader, position):
                 self._stage(index, batch, identifier)
                 already = sum(sizes[:index]) + done if already is None else already
                 position, done = batch.position, batch.done
@@ -135,18 +143,30 @@ class Gathering:
                 if row.event.decision_id is None:
                     draft.add(trusted(row.event.content))
 
-    def _stage(self, index: int, batch: RowBatch, identifier: Identifier) -> None:
+    def _batches(self, index: int, reader: Reader, position: str) -> Iterator[CheckedBatch | MixedBatch]:
         plain = self._checkers[index].plain
-        found = [] if plain is None else plain.checked(batch.rows)
-        self.rows += len(batch.rows)
-        if isinstance(found, DecisionColumns):
-            self._stage_columns(index, _lines(batch), found)
+        try:
+            if plain is None or not isinstance(reader, JsonLinesReader):
+                yield from (checked_batch(batch, plain) for batch in reader.batches(position))
+                return
+            if self._processes is None and reader.size > WORTH:
+                self._processes = ParsingProcesses(plain.specification, plain.present)
+            pieces, own = reader.pieces(position), lambda piece: checked_batch(reader.batch(piece), plain)
+            yield from map(own, pieces) if self._processes is None else self._processes.found(pieces, own)
+        except OSError as error:  # not of a row: the disk, or the net
+            raise unreadable(reader.source, error) from error
+
+    def _stage(self, index: int, batch: CheckedBatch | MixedBatch, identifier: Identifier) -> None:
+        if isinstance(batch, CheckedBatch):
+            self.rows += batch.decisions.size
+            self._stage_columns(index, batch.lines, batch.decisions)
         else:
-            rows = self._checked(index, batch, found, identifier)
+            self.rows += len(batch.rows)
+            rows = self._checked(index, batch, identifier)
             self._stage_rows(rows, [FRESH] * len(rows) if self.alone else self._states(rows))
 
-    def _stage_columns(self, index: int, lines: Sequence[int], decisions: DecisionColumns) -> None:
-        first, self._number = self._number, self._number + decisions.count
+    def _stage_columns(self, index: int, lines: Sequence[int], decisions: PackedDecisions) -> None:
+        first, self._number = self._number, self._number + decisions.size
         if not self.alone:
             rows = list(map(StagedRow, count(first), repeat(index), lines, repeat(""), decisions.rows()))
             states = self._states(rows)
@@ -163,13 +183,11 @@ class Gathering:
             states = [state for state in states if state != KNOWN]
         self._staging.add(rows, states)
 
-    def _checked(
-        self, index: int, batch: RowBatch, plain: Sequence[JournalRow | None], identifier: Identifier
-    ) -> list[StagedRow]:
-        """The good rows, those that are plain as they are; the others are rejected."""
+    def _checked(self, index: int, batch: MixedBatch, identifier: Identifier) -> list[StagedRow]:
+        """The good rows; the others are rejected."""
         staging, checker, draft = self._staging, self._checkers[index], self._draft
         rows: list[StagedRow] = []
-        for source, line in zip(batch.rows, plain or repeat(None), strict=False):
+        for source, line in zip(batch.rows, batch.written or repeat(None), strict=False):
             if line is not None:
                 rows.append(StagedRow(self._number, index, source.row, "", line))
                 self._number += 1
@@ -220,18 +238,6 @@ class Gathering:
             }
         )
         self._committed = time.monotonic()
-
-
-def _lines(batch: RowBatch) -> Sequence[int]:
-    rows = batch.rows
-    return rows.numbers if isinstance(rows, (ReadRows, ReadColumns)) else [row.row for row in rows]
-
-
-def _batches(reader: Reader, position: str) -> Iterator[RowBatch]:
-    try:
-        yield from reader.batches(position)
-    except OSError as error:  # not of a row: the disk, or the net
-        raise unreadable(reader.source, error) from error
 
 
 def _any(journal: Journal) -> bool:

@@ -54,13 +54,17 @@ class PlainChecker:
     Args:
         specification: the declaration.
         present: gets the names of the fields that were met.
+
+    Attributes:
+        specification: the declaration.
+        present: the names of the fields that were met.
     """
 
     def __init__(self, specification: AgentSpecification, present: set[str]) -> None:
-        self._present = present
+        self.present = present
         self._agent = specification.name
         self._validator = Validator(specification)
-        self._specification = specification
+        self.specification = specification
         self._fields = {field.name: field for field in specification.observation.fields}
         self._actions = frozenset(specification.actions)
         self._names = frozenset(map(str, specification.actions))
@@ -76,7 +80,7 @@ class PlainChecker:
                     decisions = self._decisions(columns, len(positions))
                 except (NotPlainError, RecordError, UnfitValueError, OverflowError):
                     continue
-                self._present.update(shape)
+                self.present.update(shape)
                 if len(positions) == len(out):
                     return decisions
                 for position, line in zip(positions, decisions.rows(), strict=True):
@@ -113,7 +117,7 @@ class PlainChecker:
         require("step" in columns)
 
     def _observed(self, column: Column) -> Column:
-        kind, fields = self._specification.observation.kind, self._specification.observation.fields
+        kind, fields = self.specification.observation.kind, self.specification.observation.fields
         if kind == "int":
             require(kinds_of(column) == {int})
             numbers = array_of(column, int)

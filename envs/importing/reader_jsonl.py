@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -32,6 +33,23 @@ MANY_DIGITS = b"0" * 19
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines of a file.
+
+    Attributes:
+        lines: with their ends.
+        before: how many lines stand before them.
+        position: behind them, as of :class:`~envs.importing.readers.RowBatch`.
+        done: the same.
+    """
+
+    lines: Sequence[bytes]
+    before: int
+    position: str
+    done: int
+
+
 class JsonLinesReader:
     """The rows of a file; an unreadable line becomes a rejected row, never an end.
 
@@ -54,6 +72,10 @@ class JsonLinesReader:
 
     def batches(self, after: str = "") -> Iterator[RowBatch]:
         """The rows behind a position (byte and line, with a colon between)."""
+        return map(self.batch, self.pieces(after))
+
+    def pieces(self, after: str = "") -> Iterator[Piece]:
+        """The lines behind a position, unparsed."""
         offset, number = (int(part) for part in (after or "0:0").split(":"))
         with self._file.open() as stream:
             stream.seek(offset)
@@ -61,23 +83,27 @@ class JsonLinesReader:
                 skipped = _skipped(stream) if _is_too_long(lines[-1]) else 0
                 for start in range(0, len(lines), BATCH):
                     piece = lines[start : start + BATCH]
-                    rows = self._rows(piece, number)
-                    offset, number = offset + sum(map(len, piece)), number + len(piece)
+                    before, number, offset = number, number + len(piece), offset + sum(map(len, piece))
                     if start + BATCH >= len(lines):
                         offset += skipped
-                    yield RowBatch(rows, f"{offset}:{number}", offset)
+                    yield Piece(piece, before, f"{offset}:{number}", offset)
 
-    def _rows(self, lines: list[bytes], before: int) -> Sequence[SourceRow]:
-        """The rows of lines that stand behind so many others."""
-        if before == 0:
-            lines = [lines[0].removeprefix(BYTE_ORDER_MARK), *lines[1:]]
-        contents = _simple_contents(lines)
-        numbers = range(before + 1, before + 1 + len(lines))
-        if isinstance(contents, dict):
-            return ReadColumns(self.source, numbers, contents)
-        if contents is not None:
-            return ReadRows(self.source, numbers, contents)
-        return [_row(self.source, number, line) for number, line in enumerate(lines, before + 1) if line.strip()]
+    def batch(self, piece: Piece) -> RowBatch:
+        """The rows of a piece."""
+        return RowBatch(rows_of(self.source, piece.lines, piece.before), piece.position, piece.done)
+
+
+def rows_of(source: str, lines: Sequence[bytes], before: int) -> Sequence[SourceRow]:
+    """The rows of a source's lines, with their ends, that stand behind so many others."""
+    if before == 0:
+        lines = [lines[0].removeprefix(BYTE_ORDER_MARK), *lines[1:]]
+    contents = _simple_contents(lines)
+    numbers = range(before + 1, before + 1 + len(lines))
+    if isinstance(contents, dict):
+        return ReadColumns(source, numbers, contents)
+    if contents is not None:
+        return ReadRows(source, numbers, contents)
+    return [_row(source, number, line) for number, line in enumerate(lines, before + 1) if line.strip()]
 
 
 def open_reader(source: str, options: Mapping[str, Any]) -> JsonLinesReader:
@@ -95,8 +121,13 @@ def _lines(stream: Any) -> list[bytes]:
     if block and not block.endswith(b"\n"):
         begun = len(block) - block.rfind(b"\n") - 1
         block += stream.readline(max(MAXIMUM_LINE + 1 - begun, 0))
+    return split(block)
+
+
+def split(block: bytes) -> list[bytes]:
+    """The lines of a block, with their ends."""
     if b"\r" not in block:  # which would end a line too
-        return list(block.splitlines(keepends=True))
+        return block.splitlines(keepends=True)
     *lines, last = block.split(b"\n")
     return [line + b"\n" for line in lines] + ([last] if last else [])
 
@@ -115,7 +146,7 @@ def _skipped(stream: Any) -> int:
     return done
 
 
-def _simple_contents(lines: list[bytes]) -> dict[str, Column] | list[dict[str, Any]] | None:
+def _simple_contents(lines: Sequence[bytes]) -> dict[str, Column] | list[dict[str, Any]] | None:
     """The objects of lines where the fast parser says what the strict one would; ``None`` where it may not.
 
     Those that all have the same names come as columns.

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from envs.errors import BusyError, DataError
-from envs.importing.blocks import Block, Blocks, StagedRow, packed, packed_columns, unpacked
+from envs.importing.blocks import Block, Blocks, PackedDecisions, StagedRow, packed, packed_columns, unpacked
 from envs.importing.row_keys import EPISODE, EVENT, STEP, Keys, key_of
 from envs.importing.rows import RejectedRow
-from envs.journal.decision_columns import DecisionColumns
 from envs.journal.rows import COLUMNS, JournalRow, sound
 from envs.storage import make_directory
 
@@ -110,7 +109,7 @@ class Staging:
             self._blocks.add(packed(rows))
             self._single_out((row, state) for row, state in zip(rows, states, strict=True) if state != FRESH)
 
-    def add_columns(self, first: int, file: int, lines: Sequence[int], decisions: DecisionColumns) -> None:
+    def add_columns(self, first: int, file: int, lines: Sequence[int], decisions: PackedDecisions) -> None:
         """Stage fresh decisions of one source.
 
         Args:
