@@ -92,7 +92,7 @@ def dataset_from_records(
     """The dataset of the closed episodes among (journal position, record) pairs, in any order.
 
     The episodes' order and the identifier do not depend on the records' order. A decision without an
-    episode terminates its own; an episode that reaches the horizon unended is truncated there.
+    episode terminates its own; an episode that reaches the horizon unended, or is abandoned, is truncated there.
 
     Args:
         specification: the agent's declaration.
@@ -172,6 +172,7 @@ def dataset_from_records(
         shadow=gathered.shadow,
         open_episodes=gathered.open_episodes,
         open_decisions=gathered.open_decisions,
+        abandoned_episodes=gathered.abandoned_episodes,
         unscored_episodes=unscored,
         unscored_reason=reason,
         duplicated_episodes=gathered.duplicated_episodes,
@@ -272,7 +273,7 @@ def _ends(rows: list[DecisionRecord], offsets: np.ndarray) -> tuple[np.ndarray, 
     truncated = np.array([record.truncated for record in rows], dtype=bool)
     # Nothing follows a decision without an episode, whatever its recorder left out.
     terminated |= single & ~truncated
-    # Every other closed episode that has no flag was closed by the horizon.
+    # Every other closed episode that has no flag was closed by the horizon, or abandoned.
     last = offsets[1:] - 1
     truncated[last] |= ~terminated[last]
     return terminated, truncated & ~terminated

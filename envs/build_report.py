@@ -16,6 +16,7 @@ class BuildReport:
         shadow: shadow records, never learned from.
         open_episodes: episodes that have not ended yet.
         open_decisions: their decisions.
+        abandoned_episodes: episodes in the dataset that stopped without an end, long ago; they count as truncated.
         unscored_episodes: episodes with a decision without reward (or without its worst class).
         unscored_reason: the first such decision and what it lacks, or empty.
         duplicated_episodes: episodes with two records for one step.
@@ -44,6 +45,7 @@ class BuildReport:
     shadow: int = 0
     open_episodes: int = 0
     open_decisions: int = 0
+    abandoned_episodes: int = 0
     unscored_episodes: int = 0
     unscored_reason: str = ""
     duplicated_episodes: int = 0

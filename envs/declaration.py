@@ -32,6 +32,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 # Written even where they have their default: what a reader of a declaration looks for first.
 ALWAYS_WRITTEN = ("actions", "horizon", "discount", "unit", "explore")
+NUMBERS = (
+    "discount", "embargo", "practical_effect", "minimum_gain", "margin", "abandoned_after", "maturation", "explore",
+)  # fmt: skip
 ATTRIBUTES = tuple(item.name for item in fields(AgentSpecification) if item.name != "name")
 DEFAULTS = {item.name: item.default for item in fields(AgentSpecification)} | {"inferred": ()}
 
@@ -78,6 +81,7 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
         margin=margin,
         guardrails=guardrails_from_table(reader.table("guardrails"), where),
         censoring=reader.text("censoring", INFORMATIVE, choices=CENSORING),
+        abandoned_after=reader.number("abandoned_after", 0.0, low=0.0),
         maturation=reader.number("maturation", 0.0, low=0.0),
         explore=reader.number("explore", 0.0, low=0.0, high=1.0),
         minimum_units=reader.integer("minimum_units", 40, low=1),
@@ -102,7 +106,7 @@ def to_table(specification: AgentSpecification) -> dict[str, Any]:
             table[attribute] = list(value) if isinstance(value, tuple) else value
     if specification.reward_range is not None:
         table["reward_range"] = [float(bound) for bound in specification.reward_range]
-    for attribute in ("discount", "embargo", "practical_effect", "minimum_gain", "margin", "maturation", "explore"):
+    for attribute in NUMBERS:
         if attribute in table:
             table[attribute] = float(table[attribute])
     if specification.guardrails:

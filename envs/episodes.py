@@ -16,6 +16,9 @@ from envs.log.exclusions import Exclusion, covered
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
+FEWEST = 20
+"""Episodes with an end, from which on the longest of them says how long one may be silent."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedEpisode:
@@ -50,6 +53,7 @@ class Gathered:
     shadow: int
     open_episodes: int
     open_decisions: int
+    abandoned_episodes: int
     duplicated_episodes: int
     broken_episodes: int
     broken_reason: str
@@ -69,11 +73,11 @@ def gather_episodes(
     """The closed episodes among the records, by first timestamp, tenant and id.
 
     An episode is closed when it terminated or was truncated, when it has as many steps as the declared
-    horizon, or when it is a decision without an episode. Any other is still open. An episode with two
-    records for one step is left out: which of them happened cannot be told. So is a closed one that lacks
-    a step or goes on after its end: one lost record must not make the whole log useless. A closed episode
-    with a decision whose maturation window is still open waits; one with a decision that is excluded is
-    left out. Windows and order do not depend on one another: a clock that was set back changes neither.
+    horizon, when it is a decision without an episode, or when it is abandoned (:func:`abandoned_before`). Any other
+    is still open. An episode with two records for one step is left out: which of them happened cannot be told. So is
+    a closed one that lacks a step or goes on after its end: one lost record must not make the whole log useless. A
+    closed episode with a decision whose maturation window is still open waits; one with a decision that is excluded
+    is left out. Windows and order do not depend on one another: a clock that was set back changes neither.
 
     Args:
         records: (journal position, record) in any order.
@@ -83,7 +87,7 @@ def gather_episodes(
         recorded_at: position at which a decision was recorded, by its journal position, where that is another.
     """
     moment = time.time() if now is None else now
-    immature = excluded = 0
+    immature = excluded = abandoned = 0
     matures = math.inf
     groups: dict[tuple[str, str], list[tuple[int, DecisionRecord]]] = defaultdict(list)
     total = shadow = open_episodes = open_decisions = duplicated = broken = 0
@@ -94,31 +98,74 @@ def gather_episodes(
             shadow += 1
             continue
         groups[record.tenant, record.episode_id].append((sequence, record))
-    episodes = []
+    candidates: list[tuple[LoggedEpisode, bool]] = []
+    latest = -math.inf
     for (tenant, name), numbered in groups.items():
         numbered.sort(key=lambda pair: pair[1].step)
         rows = [record for _, record in numbered]
         last = rows[-1]
+        times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
+        start, end = (min(times), max(times)) if times else (math.nan, math.nan)
+        latest = max(latest, *times) if times else latest
         if exclusions and _touches(numbered, exclusions, recorded_at):
             excluded += 1
         elif any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
-        elif not (last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon):
-            open_episodes += 1
-            open_decisions += len(rows)
-        elif problem := _broken(rows):
-            broken, reason = broken + 1, reason or f"episode {name}: {problem}"
         else:
-            times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
-            start, end = (min(times), max(times)) if times else (math.nan, math.nan)
-            if specification.maturation and end + specification.maturation > moment:
-                immature, matures = immature + 1, min(matures, end + specification.maturation)
-                continue
-            episodes.append(LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered)))
+            ended = last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon
+            episode = LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered))
+            candidates.append((episode, ended))
+    took = np.array([episode.end - episode.start for episode, ended in candidates if ended])
+    limit = abandoned_before(specification, took, latest, moment)
+    episodes = []
+    for episode, ended in candidates:
+        if not ended and not episode.end < limit:
+            open_episodes += 1
+            open_decisions += len(episode.records)
+        elif problem := _broken(episode.records):
+            broken, reason = broken + 1, reason or f"episode {episode.name}: {problem}"
+        elif specification.maturation and episode.end + specification.maturation > moment:
+            immature, matures = immature + 1, min(matures, episode.end + specification.maturation)
+        else:
+            abandoned += not ended
+            episodes.append(episode)
     episodes.sort(key=lambda item: (item.start if math.isfinite(item.start) else math.inf, item.tenant, item.name))
     return Gathered(
-        episodes, total, shadow, open_episodes, open_decisions, duplicated, broken, reason, immature, matures, excluded
+        episodes=episodes,
+        records=total,
+        shadow=shadow,
+        open_episodes=open_episodes,
+        open_decisions=open_decisions,
+        abandoned_episodes=abandoned,
+        duplicated_episodes=duplicated,
+        broken_episodes=broken,
+        broken_reason=reason,
+        immature_episodes=immature,
+        matures=matures,
+        excluded_episodes=excluded,
     )
+
+
+def abandoned_before(specification: AgentSpecification, took: np.ndarray, latest: float, now: float) -> float:
+    """The moment before which the last step of an episode without an end must be for it to be abandoned.
+
+    Whoever never closes what goes wrong would choose, by that, what is learned from and what is judged: an incident
+    without an end is information, not an episode that is still to come.
+
+    Args:
+        specification: the agent's declaration.
+        took: float64, seconds between the first and the last step of the episodes with an end; NaN where not known.
+        latest: the log's last timestamp, seconds since the epoch: after it nobody could have recorded anything.
+        now: the present, in case a clock was ahead.
+
+    Returns:
+        Seconds since the epoch; -inf where nothing is declared, and too few episodes say how long they take.
+    """
+    patience = specification.abandoned_after
+    if not patience:
+        known = took[np.isfinite(took)]
+        patience = float(known.max()) if len(known) >= FEWEST else 0.0
+    return min(latest, now) - patience if patience else -math.inf
 
 
 def _touches(

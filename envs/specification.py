@@ -35,6 +35,8 @@ class AgentSpecification:
         guardrails: measures of the outcome that a promotion must not make worse.
         censoring: what it means that an episode was truncated before the horizon: ``informative``, its rest may be
             worth anything within the reward range; ``random``, it was cut by chance, given what was observed before.
+        abandoned_after: seconds without a further step after which an episode without an end counts as truncated; 0
+            where none are declared: longer than any whole episode took.
         maturation: seconds after a decision in which its outcome may become known; 0 where none is declared.
         explore: share of decisions taken uniformly at random, the exploration floor.
         minimum_units: smallest number of units that training accepts.
@@ -59,6 +61,7 @@ class AgentSpecification:
     margin: float | None = None
     guardrails: tuple[GuardrailSpecification, ...] = ()
     censoring: str = INFORMATIVE
+    abandoned_after: float = 0.0
     maturation: float = 0.0
     explore: float = 0.0
     minimum_units: int = 40

@@ -122,8 +122,17 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             "open_episodes",
             "information",
             f"{report.open_episodes:,} episodes ({report.open_decisions:,} decisions) have not ended yet",
-            "they are in no dataset until they do",
+            "they are in no dataset until they do, or are silent for abandoned_after",
             "record terminated or truncated with the last decision",
+        ),
+        _counted(
+            report.abandoned_episodes,
+            "abandoned_episodes",
+            "warning",
+            f"{report.abandoned_episodes:,} episodes have stopped without an end, longer ago than abandoned_after, or"
+            " than any whole episode took",
+            "they count as cut: left out, they would choose what is learned from",
+            "record terminated or truncated with the last decision, or declare abandoned_after",
         ),
         _counted(
             report.duplicated_episodes,

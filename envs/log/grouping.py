@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envs.episodes import abandoned_before
 from envs.log.exclusions import Exclusion, covered
 from envs.log.source import LogSource
 from envs.specification import AgentSpecification
@@ -56,6 +57,7 @@ class GroupedLog:
     names: pa.Array
     open_episodes: int
     open_decisions: int
+    abandoned_episodes: int
     duplicated_episodes: int
     broken_episodes: int
     broken_reason: str
@@ -124,8 +126,13 @@ def group(
     if exclusions:
         excluded[code[covered(exclusions, scan.position, scan.seconds, scan.sequence)]] = True
     duplicated &= ~excluded
-    still_open = ~(closed | excluded | duplicated)
-    broken = (lacking | early) & ~(excluded | duplicated | still_open)
+    used = ~(excluded | duplicated)
+    limit = abandoned_before(
+        specification, (ends - starts)[closed & used], np.max(scan.seconds, where=known, initial=-np.inf), now
+    )
+    abandoned = used & ~closed & (ends < limit)
+    still_open = used & ~(closed | abandoned)
+    broken = (lacking | early) & used & ~still_open
     left_out = excluded | duplicated | still_open | broken
     if specification.maturation:
         immature = ~left_out & (ends + specification.maturation > now)
@@ -154,6 +161,7 @@ def group(
         names=scan.names.take(heads),
         open_episodes=int(still_open.sum()),
         open_decisions=int(sizes[still_open].sum()),
+        abandoned_episodes=int(abandoned[order].sum()),
         duplicated_episodes=int(duplicated.sum()),
         broken_episodes=int(broken.sum()),
         broken_reason=_reason(source, scan, code, broken) if broken.any() else "",

@@ -117,6 +117,7 @@ def load(
         shadow=source.shadow,
         open_episodes=log.open_episodes,
         open_decisions=log.open_decisions,
+        abandoned_episodes=log.abandoned_episodes,
         unscored_episodes=earned.unscored_episodes,
         unscored_reason=earned.unscored_reason,
         duplicated_episodes=log.duplicated_episodes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,43 @@ def test_open_episodes_wait_and_are_counted() -> None:
 def test_an_open_episode_may_lack_a_step_that_is_still_on_its_way() -> None:
     _, report = build([record("a", 0), record("a", 2)])
     assert report.open_episodes == 1
+
+
+def _lasting(name: str, begin: int, seconds: int, **last: Any) -> list[DecisionRecord]:
+    """An episode of two steps."""
+    moments = [f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z" for second in (begin, begin + seconds)]
+    return [record(name, 0, timestamp=moments[0]), record(name, 1, timestamp=moments[1], **last)]
+
+
+def _ended(count: int = 20) -> list[DecisionRecord]:
+    """Episodes of up to 30 seconds, the last ended at 01:00."""
+    return [one for index in range(count) for one in _lasting(f"{index}", 30, 30 if index == 1 else 9, terminated=True)]
+
+
+@pytest.mark.parametrize(
+    ("others", "changes", "abandoned"),
+    [
+        (_ended() + _lasting("silent", 20, 9), {}, 1),  # 31 seconds before the last
+        (_ended() + _lasting("waits", 20, 10), {}, 0),  # as long as the longest took
+        (_ended(19) + _lasting("silent", 20, 9), {}, 0),  # nobody knows how long one takes
+        (_ended(2) + _lasting("silent", 20, 9), {"abandoned_after": 30.0}, 1),
+        (_ended() + _lasting("waits", 20, 9), {"abandoned_after": 31.0}, 0),
+        (_ended() + _lasting("waits", 20, 9), {"now": 1767225600.0 + 59.0}, 0),  # a clock was a second ahead
+        ([*_ended(), record("timeless", 0), record("timeless", 1)], {}, 0),
+    ],
+)
+def test_an_episode_that_is_silent_for_long_is_cut(
+    others: list[DecisionRecord], changes: dict[str, float], abandoned: int
+) -> None:
+    now = {"now": changes["now"]} if "now" in changes else {}
+    declared = specification(abandoned_after=changes.get("abandoned_after", 0.0))
+    dataset, report = dataset_from_records(declared, numbered(others), KEY, **now)
+    assert (report.abandoned_episodes, report.open_episodes) == (abandoned, 1 - abandoned)
+    assert dataset.truncated.sum() == abandoned and dataset.episode_count == len(others) // 2 - 1 + abandoned
+    marked = [*others[:-1], replace(others[-1], truncated=True)]
+    if abandoned:
+        expected, _ = dataset_from_records(declared, numbered(marked), KEY)
+        same(replace(dataset, identifier=""), replace(expected, identifier=""))
 
 
 def test_a_decision_without_an_episode_is_an_episode() -> None:

@@ -65,6 +65,7 @@ def test_untried_actions_are_named() -> None:
         ("unscored_episodes", "unscored_episodes"),
         ("broken_episodes", "broken_episodes"),
         ("open_episodes", "open_episodes"),
+        ("abandoned_episodes", "abandoned_episodes"),
         ("embargoed_episodes", "embargoed_episodes"),
         ("shadow", "shadow_decisions"),
         ("conflicting_observations", "conflicting_observations"),

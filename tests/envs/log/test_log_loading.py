@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from envs import episodes
 from envs.build import build_dataset
 from envs.build_report import BuildReport
 from envs.dataset import Dataset
@@ -48,7 +49,8 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 def test_sealed_or_not_a_log_gives_the_same_dataset(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], keep: int, maturation: float, data: st.DataObject
 ) -> None:
-    check_sealed_or_not(tmp_path_factory, events, keep, maturation, data)
+    with pytest.MonkeyPatch.context() as patch:
+        check_sealed_or_not(tmp_path_factory, patch, events, keep, maturation, data)
 
 
 @pytest.mark.full
@@ -57,13 +59,21 @@ def test_sealed_or_not_a_log_gives_the_same_dataset(
 def test_three_hundred_logs_give_the_same_datasets(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], keep: int, maturation: float, data: st.DataObject
 ) -> None:
-    check_sealed_or_not(tmp_path_factory, events, keep, maturation, data)
+    with pytest.MonkeyPatch.context() as patch:
+        check_sealed_or_not(tmp_path_factory, patch, events, keep, maturation, data)
 
 
 def check_sealed_or_not(
-    tmp_path_factory: pytest.TempPathFactory, events: list[Event], keep: int, maturation: float, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    events: list[Event],
+    keep: int,
+    maturation: float,
+    data: st.DataObject,
 ) -> None:
-    home = home_at(tmp_path_factory.mktemp("home"), maturation=maturation)
+    patience = data.draw(st.sampled_from([0.0, 0.0, 60.0, 900.0]))
+    home = home_at(tmp_path_factory.mktemp("home"), maturation=maturation, abandoned_after=patience)
+    monkeypatch.setattr(episodes, "FEWEST", data.draw(st.sampled_from([1, 2, 20])))
     journal = Journal(home.journal_path)
     cut = data.draw(st.integers(0, len(events)))
     append_each(journal, events[:cut])
