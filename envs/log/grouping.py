@@ -130,7 +130,7 @@ def group(
     limit = abandoned_before(
         specification, (ends - starts)[closed & used], np.max(scan.seconds, where=known, initial=-np.inf), now
     )
-    abandoned = used & ~closed & (ends < limit)
+    abandoned = used & ~closed & np.isfinite(ends) & (ends < limit)
     still_open = used & ~(closed | abandoned)
     broken = (lacking | early) & used & ~still_open
     left_out = excluded | duplicated | still_open | broken
