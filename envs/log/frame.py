@@ -64,8 +64,12 @@ def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion])
     arrays["position"] = pa.array(columns["position"], pa.int64())
     places = np.array(columns["position"], dtype=np.int64), np.array(seconds), np.array(sequences, dtype=np.int64)
     episodes = list(zip(columns["tenant"], columns["episode_id"], strict=True))
-    hit = {episodes[row] for row in np.flatnonzero(covered(exclusions, *places))}
-    arrays["excluded"] = pa.array([episode in hit for episode in episodes], pa.bool_())
+    inside = covered(exclusions, *places)
+    # A shadow decision is of no episode that a dataset has, so it takes none out of it.
+    real = np.array([mode != "shadow" for mode in columns["mode"]], dtype=bool)
+    hit = {episodes[row] for row in np.flatnonzero(inside & real)}
+    left_out = [episode in hit or alone for episode, alone in zip(episodes, inside.tolist(), strict=True)]
+    arrays["excluded"] = pa.array(left_out, pa.bool_())
     first = ["position", *PLAIN]
     return pa.table({name: arrays[name] for name in (*first, *sorted(arrays.keys() - set(first)))})
 

@@ -8,6 +8,7 @@ from typing import Any
 from logs import AGENT, home_at, record
 
 import ai_engine
+from envs.build import build_dataset
 from envs.journal.journal import Journal
 from envs.log.exclusions import exclude
 
@@ -20,6 +21,17 @@ def test_the_frame_marks_all_of_an_excluded_episode(tmp_path: Path) -> None:
     journal.append([record("a", "e", 0), record("b", "e", 1, terminated=True), record("c")])
     exclude(journal, AGENT, 2, 3, "bad sensor")
     assert ai_engine.log(AGENT, home=home).to_arrow()["excluded"].to_pylist() == [True, True, False]
+
+
+def test_an_excluded_shadow_decision_takes_no_episode_with_it(tmp_path: Path) -> None:
+    home = home_at(tmp_path, **PLAIN)
+    journal = Journal(home.journal_path)
+    live = [record("a", "e", 0, reward=1.0), record("c", "e", 1, reward=1.0, terminated=True)]
+    journal.append([live[0], record("b", "e", 0, mode="shadow"), live[1]])
+    exclude(journal, AGENT, 2, 3, "bad sensor")
+    assert ai_engine.log(AGENT, home=home).to_arrow()["excluded"].to_pylist() == [False, True, False]
+    dataset, _ = build_dataset(home, AGENT)
+    assert dataset.lengths.tolist() == [2]
 
 
 def test_no_field_of_a_frame_hides_another(tmp_path: Path) -> None:
