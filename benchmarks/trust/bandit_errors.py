@@ -35,7 +35,7 @@ GOAL = "mean relative error at most that of OBP's counterpart on the same logs"
 
 
 def measure(request: Request) -> list[Row]:
-    """One row for each set-up and estimator, and the limit on digits."""
+    """One row for each set-up and estimator, with the standard error of the paired difference; the limit on digits."""
     runs = request.count(quick=1, full=150)
     pieces = request.pieces("bandit-errors", sizes_of(runs, PIECE), piece)
     rows = []
@@ -45,7 +45,10 @@ def measure(request: Request) -> list[Row]:
             peer = min((name for name in theirs if name.split()[0] == counterpart), key=lambda name: theirs[name])
             error, beside = ours[estimator], theirs[peer]
             holds = error <= beside * (1 + ROUNDING)
-            rows.append(Row(setup, f"{estimator}: error", "relative", error, f"OBP {peer}", beside, GOAL, holds))
+            noise = np.subtract(*(errors_of(pieces, setup, *one) for one in (("ours", estimator), ("obp", peer))))
+            apart = float(noise.std(ddof=1) / np.sqrt(len(noise))) if len(noise) > 1 else float("nan")
+            metric = f"{estimator}: error (difference ± {apart:.2g})"
+            rows.append(Row(setup, metric, "relative", error, f"OBP {peer}", beside, GOAL, holds))
         if setup == "digits":
             error, goal = ours["doubly_robust"], f"at most {LARGEST_ON_DIGITS} on digits"
             holds = error <= LARGEST_ON_DIGITS
@@ -56,7 +59,12 @@ def measure(request: Request) -> list[Row]:
 def mean_errors(pieces: list[Piece], setup: str, whose: str) -> dict[str, float]:
     """Mean relative error over the runs of all pieces, by estimator."""
     names = pieces[0][setup][whose]
-    return {name: float(np.mean(np.concatenate([each[setup][whose][name] for each in pieces]))) for name in names}
+    return {name: float(errors_of(pieces, setup, whose, name).mean()) for name in names}
+
+
+def errors_of(pieces: list[Piece], setup: str, whose: str, name: str) -> np.ndarray:
+    """Relative error of an estimator in each run, float64 (R,)."""
+    return np.concatenate([each[setup][whose][name] for each in pieces])
 
 
 def piece(index: int, runs: int) -> Piece:
