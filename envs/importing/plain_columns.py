@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs import values
-from envs.journal.decision_columns import Column, Objects, Same, objects_of
+from envs.journal.columns import Column, Objects, Same, objects_of
 from envs.observation import ObservationField
 from envs.record import MODES
 from envs.values import CONTROL, LARGEST_INTEGER, MAXIMUM_NAME

@@ -32,7 +32,8 @@ from envs.importing.plain_columns import (
     values_of,
 )
 from envs.importing.rows import ReadColumns, ReadRows, SourceRow
-from envs.journal.decision_columns import Column, DecisionColumns, Objects, Same, listed
+from envs.journal.columns import Column, Objects, Same, listed
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.rows import JournalRow
 from envs.observation import ObservationField
 from envs.record import FIELD_NAMES

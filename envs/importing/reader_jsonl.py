@@ -13,7 +13,7 @@ import numpy as np
 from envs.importing.files import SourceFile, source_file
 from envs.importing.readers import MAXIMUM_ROW, RowBatch
 from envs.importing.rows import ReadColumns, ReadRows, SourceRow, contents_of
-from envs.journal.decision_columns import Column, Objects, objects_of
+from envs.journal.columns import Column, Objects, objects_of
 from envs.values import MAXIMUM_DEPTH, UnfitValueError, shown
 
 try:

@@ -15,7 +15,7 @@ from envs.importing.extension_types import extension_values, refuse_inside
 from envs.importing.files import SourceFile, source_file
 from envs.importing.readers import MAXIMUM_ROW, RowBatch
 from envs.importing.rows import ReadColumns, SourceRow
-from envs.journal.decision_columns import Column, Objects
+from envs.journal.columns import Column, Objects
 from envs.values import UnfitValueError
 
 BATCH = 4096

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.journal.decision_columns import Column, DecisionColumns, Objects, Same
+from envs.journal.columns import Column, Objects, Same
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.keys import episode_keys, paired_keys, text_keys
 from envs.journal.rows import JournalRow
 

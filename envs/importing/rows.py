@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any, overload
 
 from envs.errors import RecordError
-from envs.journal.decision_columns import Column, listed
+from envs.journal.columns import Column, listed
 
 # What differs between two rows of the same cause: quoted values and numbers.
 VALUE = re.compile(r"'(?:[^'\\]|\\.)*['…]|\"(?:[^\"\\]|\\.)*[\"…]|\b(?:nan|inf)\b|-?\d[\d.]*(?:e[+-]?\d+)?")

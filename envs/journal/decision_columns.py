@@ -1,9 +1,7 @@
 """Decisions of one agent as columns: as a segment of the journal keeps them, and back into rows.
 
-A column is the values one after another, in the order of the rows: a list, an array of numbers or truth values
-(a matrix for observations that are vectors), one value that all rows have (:class:`Same`), or the columns of objects
-that all have the same names in the same order (:class:`Objects`). The rows that are made of them are, to the bit,
-those that :func:`~envs.journal.rows.row_of` makes of the single decisions.
+The rows that are made of them are, to the bit, those that :func:`~envs.journal.rows.row_of` makes of the single
+decisions.
 """
 
 from __future__ import annotations
@@ -16,30 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from envs.journal.row_texts import row_texts
+from envs.journal.columns import Column, Objects, Same, listed
+from envs.journal.row_texts import RowTexts
 from envs.journal.rows import JournalRow
 from envs.record import DecisionRecord, stored_fields, stored_json
 
 HEAD = 4  # bytes of the length of the description
 ALIGNED = {"b": "|b1", "i": "<i8", "f": "<f8"}  # how arrays are kept, by their kind
-
-
-@dataclass(frozen=True, slots=True)
-class Same:
-    """A column whose rows all have one value: a text, a number or a truth value."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """A column of objects: their names, and a column of values for each."""
-
-    names: tuple[str, ...]
-    parts: tuple[Any, ...]
-
-
-Column = Sequence[Any] | np.ndarray | Same | Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +48,11 @@ class DecisionColumns:
 
     def rows(self) -> list[JournalRow]:
         """What the journal's rows of these decisions are."""
-        made = {name: listed(column, self.count) for name, column in self.columns.items()}
-        written = row_texts(made)
-        places = (made[name] for name in ("agent", "tenant", "episode_id", "step"))
-        shadow = [1 if mode == "shadow" else 0 for mode in made["mode"]]
+        written = RowTexts(self.columns, self.count).stored()
+        events, *places, modes = map(self.values, ("event_id", "agent", "tenant", "episode_id", "step", "mode"))
+        shadow = [1 if mode == "shadow" else 0 for mode in modes]
         checksums, texts = map(zlib.crc32, written), map(bytes.decode, written)
-        whole = zip(made["event_id"], repeat(None), *places, shadow, checksums, texts, strict=False)
+        whole = zip(events, repeat(None), *places, shadow, checksums, texts, strict=False)
         return list(map(JournalRow._make, whole))
 
     def records(self) -> list[DecisionRecord]:
@@ -101,23 +81,6 @@ class DecisionColumns:
         for name, described in head["columns"].items():
             columns[name] = columns[described["like"]] if "like" in described else body.column(described)
         return cls(head["count"], columns)
-
-
-def objects_of(values: Sequence[dict[str, Any]]) -> Objects | None:
-    """Objects as columns; ``None`` where they have not all the same names in the same order, or none."""
-    shapes = set(map(tuple, values))
-    names = shapes.pop()
-    return Objects(names, tuple(zip(*map(dict.values, values), strict=True))) if names and not shapes else None
-
-
-def listed(column: Column, count: int) -> list[Any]:
-    """The values of a column."""
-    if isinstance(column, Same):
-        return [column.value] * count
-    if isinstance(column, Objects):
-        parts = [listed(part, count) for part in column.parts]
-        return list(map(dict, map(zip, repeat(column.names), zip(*parts, strict=True))))
-    return column.tolist() if isinstance(column, np.ndarray) else list(column)
 
 
 def _described(column: Column, parts: list[bytes]) -> dict[str, Any]:

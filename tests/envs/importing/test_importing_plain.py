@@ -18,10 +18,8 @@ from envs.importing.plain_rows import PlainChecker
 from envs.importing.reader_jsonl import open_reader
 from envs.importing.rows import SourceRow
 from envs.journal.decision_columns import DecisionColumns
-from envs.journal.row_texts import row_texts
 from envs.journal.rows import JournalRow
 from envs.observation import ObservationField, ObservationSpecification
-from envs.record import stored_json
 from envs.specification import AgentSpecification
 
 OBSERVATIONS = {
@@ -159,33 +157,6 @@ def test_the_fast_parser_reads_what_the_strict_one_reads(
                 patch.setattr("envs.importing.reader_jsonl._parse_fast", None)
             found.append([repr(row) for batch in open_reader(str(path), {}).batches() for row in batch.rows])
     assert found[0] == found[1]
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text('a",\\{}[]:é%', max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a",{}[]', max_size=3), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-KINDS = (
-    st.text('a",\\{}[]%', max_size=4),
-    st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9), st.booleans(),
-    st.lists(VALUES, max_size=3), st.dictionaries(st.text('a",{}[]', max_size=3), VALUES, max_size=3), VALUES,
-)  # fmt: skip
-
-
-@settings(max_examples=400, deadline=None)
-@given(data=st.data(), count=st.integers(1, 6))
-def test_columns_are_written_as_rows_are(data: st.DataObject, count: int) -> None:
-    """Each value whole, whatever separates values inside it, and equal ones of different types as they are."""
-    names = data.draw(st.lists(st.sampled_from(["event_id", "step", "action", "metadata"]), min_size=1, unique=True))
-    columns = {}
-    for name in names:
-        kind = data.draw(st.sampled_from(KINDS))
-        columns[name] = data.draw(st.lists(kind, min_size=count, max_size=count))
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    assert row_texts(columns) == list(map(stored_json, rows))
-    assert row_texts({"step": [1, 1.0, True]}) == [b'{"step":1}', b'{"step":1.0}', b'{"step":true}']
 
 
 @settings(max_examples=150, deadline=None)

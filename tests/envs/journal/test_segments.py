@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.journal import segments
-from envs.journal.decision_columns import DecisionColumns, Objects, Same
+from envs.journal.columns import Objects, Same
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.journal import Journal
 from envs.journal.keys import text_keys
 from envs.journal.rows import row_of
