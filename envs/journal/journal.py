@@ -125,7 +125,7 @@ class Journal:
 
     def counts(self) -> dict[str, int]:
         """Number of decisions of each agent."""
-        packed = "SELECT agent, SUM(last - first + 1) FROM segments GROUP BY agent"
+        packed = "SELECT agent, SUM(last - first + 1) FROM segments WHERE last > ? GROUP BY agent"
         return self._counts("decision_id IS NULL", lambda state: state.decisions, packed)
 
     def outcome_counts(self) -> dict[str, int]:
@@ -187,7 +187,7 @@ class Journal:
             found = Counter(sealed(state))
             select = f"SELECT agent, COUNT(*) FROM events WHERE {condition} AND sequence > ? GROUP BY agent"
             found.update(dict(connection.execute(select, (state.through,)).fetchall()))
-            found.update(dict(connection.execute(packed).fetchall()) if packed else {})
+            found.update(dict(connection.execute(packed, (state.through,)).fetchall()) if packed else {})
             return dict(sorted(found.items()))
 
         return self.file.run(count)

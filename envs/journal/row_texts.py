@@ -74,10 +74,12 @@ class RowTexts:
         if isinstance(column, Same):
             return canonical_text(column.value).encode()
         if isinstance(column, np.ndarray):
-            return _canonical_numbers(column, self._stored(column)) if column.dtype.kind == "f" else self._stored(column)
-        if set(map(type, column)) <= ALIKE:
+            stored = self._stored(column)
+            return _canonical_numbers(column, stored) if column.dtype.kind == "f" else stored
+        values = _values(column)
+        if set(map(type, values)) <= ALIKE:
             return self._stored(column)
-        return _few(value_texts(list(column), lambda value: canonical_text(value).encode()))
+        return _few(value_texts(values, lambda value: canonical_text(value).encode()))
 
 
 def value_texts(column: Sequence[Any], write: Callable[[Any], bytes] = stored_json) -> list[bytes]:
@@ -113,9 +115,13 @@ def _few(texts: list[bytes]) -> Texts:
 def _stored(column: Column) -> Texts:
     if isinstance(column, Same):
         return _text(column.value)
-    if isinstance(column, Objects):
-        raise TypeError("objects are written by their parts")
-    return _few(value_texts(column.tolist() if isinstance(column, np.ndarray) else column))
+    return _few(value_texts(_values(column)))
+
+
+def _values(column: Column) -> list[Any]:
+    if isinstance(column, (Same, Objects)):
+        raise TypeError("objects are written by their parts, and one value once")
+    return column.tolist() if isinstance(column, np.ndarray) else list(column)
 
 
 def _canonical_numbers(numbers: np.ndarray, stored: Texts) -> Texts:

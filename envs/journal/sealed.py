@@ -7,13 +7,15 @@ again and a contradiction is still refused, without reading the table on the dec
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from envs.errors import MissingExtraError
+from envs.journal.decision_columns import DecisionColumns
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import JournalRow
 
@@ -60,7 +62,7 @@ def note_sealed(connection: sqlite3.Connection, state: SealedState) -> None:
 
 def remember(connection: sqlite3.Connection, keys: Iterable[tuple[bytes, bytes]]) -> None:
     """Within a transaction: remember events that are about to leave."""
-    connection.executemany("INSERT OR REPLACE INTO sealed_keys VALUES (?, ?)", sorted(keys))
+    connection.executemany("INSERT OR REPLACE INTO sealed_keys VALUES (?, ?)", keys)
 
 
 def table_reader() -> Any:
@@ -84,6 +86,22 @@ def row_keys(row: JournalRow, content_hash: str) -> list[tuple[bytes, bytes]]:
         keys.append((step_key(row.agent, row.episode_id, row.step), event))
         keys.append((episode_key(row.agent, row.episode_id), tenant_key(row.tenant)))
     return keys
+
+
+def column_keys(decisions: DecisionColumns, hashes: Sequence[bytes]) -> Iterator[bytes]:
+    """What :func:`row_keys` gives of many decisions, with the SHA-256 of each one's content: keys and values in turn."""
+    events = [_key("event", event) for event in decisions.values("event_id")]
+    yield from chain.from_iterable(zip(events, [digest[:DIGEST_BYTES] for digest in hashes], strict=True))
+    names = ("mode", "agent", "episode_id", "step", "tenant")
+    rows = zip(events, *map(decisions.values, names), strict=True)
+    placed = [(event, *place) for event, mode, *place in rows if mode != "shadow"]
+    for event, agent, episode, step, _ in placed:
+        yield step_key(agent, episode, step)
+        yield event
+    tenants: dict[str, bytes] = {}
+    for agent, episode, tenant in dict.fromkeys((agent, episode, tenant) for _, agent, episode, _, tenant in placed):
+        yield episode_key(agent, episode)
+        yield tenants.setdefault(tenant, tenant_key(tenant))
 
 
 def known_keys(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> dict[bytes, bytes]:

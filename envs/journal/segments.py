@@ -61,13 +61,14 @@ class Segment:
         Raises:
             DamagedContentError: they are not what was written.
         """
-        return list(enumerate(self._decisions().rows(), self.first))
+        return list(enumerate(self.decisions().rows(), self.first))
 
     def records(self) -> list[tuple[int, DecisionRecord]]:
         """(position, record) of the decisions; raises as :meth:`rows`."""
-        return list(enumerate(self._decisions().records(), self.first))
+        return list(enumerate(self.decisions().records(), self.first))
 
-    def _decisions(self) -> DecisionColumns:
+    def decisions(self) -> DecisionColumns:
+        """The decisions as columns; raises as :meth:`rows`."""
         if zlib.crc32(self.content) != self.checksum:
             raise DamagedContentError(f"the decisions from position {self.first} on differ from their checksum")
         decisions = DecisionColumns.unpacked(self.content)
@@ -137,20 +138,23 @@ def make_rows(connection: sqlite3.Connection, segment: Segment) -> None:
     connection.executemany(insert, ((position, *row) for position, row in segment.rows()))
 
 
-def make_rows_through(journal: Journal, position: int) -> None:
-    """Make rows of all segments that begin up to a position, one in each transaction."""
+def make_all_rows(journal: Journal) -> None:
+    """Make rows of all segments, one in each transaction."""
 
     def one(connection: sqlite3.Connection) -> bool:
         segment = next_segment(connection, 0)
-        if segment is None or segment.first > position:
-            connection.execute("DELETE FROM segment_keys WHERE run NOT IN (SELECT run FROM segments)")
-            return False
-        make_rows(connection, segment)
-        return True
+        if segment is not None:
+            make_rows(connection, segment)
+        return segment is not None or drop_idle_runs(connection)
 
     if journal.file.run(lambda connection: next(iter(_runs(connection)), None)) is not None:
         while journal.file.run(one, write=True):
             pass
+
+
+def drop_idle_runs(connection: sqlite3.Connection) -> bool:
+    """Within a transaction: drop the runs of which no segment is left; whether there were any."""
+    return connection.execute("DELETE FROM segment_keys WHERE run NOT IN (SELECT run FROM segments)").rowcount > 0
 
 
 def add_run(connection: sqlite3.Connection, run: int, keys: np.ndarray, numbers: np.ndarray) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -27,7 +26,7 @@ from envs.journal.journal import Journal
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import COLUMNS, JournalRow, event_in
 from envs.journal.sealed import IDENTITY, SealedState, note_sealed, row_keys, table_reader, tenant_key
-from envs.journal.segments import make_rows_through, next_segment
+from envs.journal.segments import make_all_rows, next_segment
 from envs.log.datasets import FORGETTING as INTENTION
 from envs.log.datasets import FORGOTTEN, DatasetOrigin
 from envs.log.datasets import KIND as DATASET
@@ -136,7 +135,7 @@ def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> Forge
 
 def _names(journal: Journal, tenant: str, through: int, decided: Collection[str]) -> list[str]:
     """The tenant's events that are still in the journal, each a row of its own."""
-    make_rows_through(journal, sys.maxsize)  # of what was imported meanwhile too
+    make_all_rows(journal)  # of what was imported meanwhile too
     return [row.event_id for _, row in _rows(journal, tenant, through, decided)]
 
 

@@ -71,6 +71,7 @@ SCHEMA = pa.schema(
 )
 PARTITIONS = ("agent", "date")
 NOTHING = (None, None, None)
+KEY_BYTES = 8  # that stand for an episode
 NO_DISTRIBUTION = "?"  # metadata may hold anything under the name
 
 
@@ -147,8 +148,8 @@ class SealingRows:
         row["single"] = record.is_single
         row["overridden"] = record.executed_action not in (None, record.action)
         row["allowed"] = None if record.allowed_actions is None else json.dumps(record.allowed_actions)
-        row["probability_names"], row["probabilities"] = _distribution(record.action_probabilities)
-        row["root_names"], row["root_probabilities"] = _distribution(record.metadata.get("root_probabilities"))
+        row["probability_names"], row["probabilities"] = distribution(record.action_probabilities)
+        row["root_names"], row["root_probabilities"] = distribution(record.metadata.get("root_probabilities"))
         for part, value in (
             ("observation", record.observation), ("next", record.next_observation), ("outcome", record.outcome)
         ):  # fmt: skip
@@ -242,12 +243,12 @@ def action_text(action: Any) -> str:
 
 
 def episode_key(tenant: str, episode: str) -> int:
-    """Eight bytes that stand for an episode: grouping numbers is faster than grouping texts."""
-    digest = blake2b(json.dumps([tenant, episode]).encode(), digest_size=8).digest()
+    """A number that stands for an episode: grouping numbers is faster than grouping texts."""
+    digest = blake2b(json.dumps([tenant, episode]).encode(), digest_size=KEY_BYTES).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
-def _distribution(probabilities: Any) -> tuple[str | None, list[float] | None]:
+def distribution(probabilities: Any) -> tuple[str | None, list[float] | None]:
     """Names (empty for the declared order, :data:`NO_DISTRIBUTION` for something else) and probabilities."""
     if probabilities is None:
         return None, None

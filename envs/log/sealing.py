@@ -24,17 +24,19 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from envs.errors import BusyError, DataError
 from envs.home import Home
+from envs.journal.departing import CHUNK, PAUSE, Page, cut, let_go, pages
 from envs.journal.journal import Journal
+from envs.journal.key_sorting import KeySorter
 from envs.journal.notes import add_note, notes_of, remove_notes
-from envs.journal.rows import COLUMNS, JournalRow, event_in, sound
+from envs.journal.rows import JournalRow, event_in
 from envs.journal.sealed import (
     IDENTITY,
     KEYS_LOST,
@@ -43,21 +45,19 @@ from envs.journal.sealed import (
     known_keys,
     note_sealed,
     remember,
-    row_keys,
-    sealed_state,
     short,
 )
-from envs.journal.segments import make_rows_through
+from envs.journal.segments import make_all_rows
 from envs.log.forgetting import finish_forgetting
 from envs.log.locking import sealing_lock
+from envs.log.page_rows import PageRows, page_rows
 from envs.log.place import declared_table, resolved
 from envs.log.recounting import keys_in, state_of
-from envs.log.rows import seal_rows as arrow_rows
 from envs.log.table import SealedTable
 
 MOST_ROWS = 100_000  # of one commit
-CHUNK = 1_000  # rows of one transaction of the journal: recorders wait for it
-PAUSE = 0.005  # seconds between two of them
+MOST_KEYS = 2**30  # bytes that are collected before they are remembered
+KEYS_AT_ONCE = 10_000  # of one transaction of the journal: recorders wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +95,29 @@ def seal_locked(
     table, state, moved = catch_up(home, journal)
     identity, place = _identity(journal), state.table or declared_table(home)
     end = state.through + journal.unsealed() - keep
-    for rows in _pages(journal, state.through, end):
-        columns, hashes = arrow_rows(rows, home.split_key, _today())
-        table = table.append(columns, identity, rows[-1][0])
-        _remember(journal, _keys(hashes))
-        state = _noted(journal, _grown(state, place, rows))
-        _let_go(journal, state.through)
-        moved += len(rows)
-        if progress is not None:
-            progress(moved)
+    cut(journal, end)
+    grown = state
+    with KeySorter(journal.path.parent) as keys:
+        for page in pages(journal, state.through, end, MOST_ROWS):
+            rows = _rows(home, page)
+            table = table.append(rows.table, identity, page.last)
+            keys.add(rows.keys)
+            grown = _grown(grown, place, page)
+            if keys.size >= MOST_KEYS:
+                _settle(journal, keys, grown)
+            moved += page.size
+            if progress is not None:
+                progress(moved)
+        if keys.size:
+            _settle(journal, keys, grown)
     return SealReport(moved, table.uri, table.version)
+
+
+def _settle(journal: Journal, keys: KeySorter, state: SealedState) -> None:
+    """What is in the table leaves the journal."""
+    _remember(journal, keys)
+    _noted(journal, state)
+    let_go(journal, state.through)
 
 
 def catch_up(home: Home, journal: Journal) -> tuple[SealedTable, SealedState, int]:
@@ -122,15 +135,17 @@ def catch_up(home: Home, journal: Journal) -> tuple[SealedTable, SealedState, in
     if arrived < state.through:
         problem = f"holds the journal up to position {arrived:,}, but {state.through:,} were sealed into it"
         raise DataError(problem, where=uri, remedy="restore it from a copy")
-    _let_go(journal, state.through)
+    let_go(journal, state.through)
     _mend_keys(journal, state)
     moved = 0
     if arrived > state.through:  # a sealing was killed before it came to the journal
-        for rows in _pages(journal, state.through, arrived):
-            _remember(journal, _keys(arrow_rows(rows, home.split_key, _today())[1]))
-            moved += len(rows)
-        state = _noted(journal, state_of(table, place, arrived))
-        _let_go(journal, arrived)
+        cut(journal, arrived)
+        with KeySorter(journal.path.parent) as keys:
+            for page in pages(journal, state.through, arrived, MOST_ROWS):
+                keys.add(_rows(home, page).keys)
+                moved += page.size
+            state = state_of(table, place, arrived)
+            _settle(journal, keys, state)
     return table, state, moved
 
 
@@ -159,11 +174,14 @@ def _identity(journal: Journal) -> str:
 def _mend_keys(journal: Journal, state: SealedState) -> None:
     """After damage to the journal: the keys of what was sealed, from the table."""
     if journal.file.run(partial(notes_of, kind=KEYS_LOST)):
-        _remember(journal, keys_in(journal.path, state) if state.through else ())
-        for rows in _pages(journal, state.through, sys.maxsize):
-            for start in range(0, len(rows), CHUNK):
-                page = [row for _, row in rows[start : start + CHUNK]]
-                journal.file.run(partial(_drop_doubles, rows=page), write=True)
+        if state.through:
+            with KeySorter(journal.path.parent) as keys:
+                for pair in keys_in(journal.path, state):
+                    keys.add(b"".join(pair))
+                _remember(journal, keys)
+        make_all_rows(journal)
+        for page in pages(journal, state.through, sys.maxsize, CHUNK):
+            journal.file.run(partial(_drop_doubles, rows=[row for _, row in page.rows]), write=True)
         journal.file.run(partial(remove_notes, kind=KEYS_LOST), write=True)
 
 
@@ -176,69 +194,29 @@ def _drop_doubles(connection: sqlite3.Connection, rows: Sequence[JournalRow]) ->
             connection.execute("DELETE FROM events WHERE event_id = ?", (row.event_id,))
 
 
-def _pages(journal: Journal, after: int, end: int) -> Iterator[list[tuple[int, JournalRow]]]:
-    """The journal's events in (after, end], in order, as many at a time as one commit holds."""
-    select = f"SELECT sequence, {', '.join(COLUMNS)} FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence"
-
-    def page(connection: sqlite3.Connection) -> list[tuple[int, JournalRow]]:
-        found = connection.execute(f"{select} LIMIT ?", (after, end, MOST_ROWS))
-        rows = [(sequence, JournalRow(*values)) for sequence, *values in found]
-        for _, row in rows:
-            sound(row.content, row.checksum)
-        return rows
-
-    make_rows_through(journal, end)
-    while rows := journal.file.run(page):
-        yield rows
-        after = rows[-1][0]
+def _rows(home: Home, page: Page) -> PageRows:
+    return page_rows(page, home.split_key, datetime.now(UTC).date())
 
 
-def _remember(journal: Journal, keys: Iterable[tuple[bytes, bytes]]) -> None:
-    for part in _batched(sorted(keys), 4 * CHUNK):
+def _remember(journal: Journal, keys: KeySorter) -> None:
+    for part in keys.drained(KEYS_AT_ONCE):
         journal.file.run(partial(remember, keys=part), write=True)
         time.sleep(PAUSE)
 
 
-def _keys(hashes: Sequence[tuple[JournalRow, str]]) -> Iterator[tuple[bytes, bytes]]:
-    return (pair for row, digest in hashes for pair in row_keys(row, digest))
-
-
-def _grown(state: SealedState, place: str, rows: Sequence[tuple[int, JournalRow]]) -> SealedState:
+def _grown(state: SealedState, place: str, page: Page) -> SealedState:
     decisions, outcomes, last = Counter(state.decisions), Counter(state.outcomes), dict(state.last)
-    for sequence, row in rows:
+    for sequence, row in page.rows:
         (decisions if row.decision_id is None else outcomes)[row.agent] += 1
-        last[row.agent] = sequence
-    return SealedState(rows[-1][0], place, dict(decisions), dict(outcomes), last)
+        last[row.agent] = max(last.get(row.agent, 0), sequence)
+    for segment in page.segments:
+        decisions[segment.agent] += segment.last - segment.first + 1
+        last[segment.agent] = max(last.get(segment.agent, 0), segment.last)
+    return SealedState(page.last, place, dict(decisions), dict(outcomes), last)
 
 
-def _noted(journal: Journal, state: SealedState) -> SealedState:
+def _noted(journal: Journal, state: SealedState) -> None:
     journal.file.run(partial(note_sealed, state=state), write=True)
-    return state
-
-
-def _let_go(journal: Journal, through: int) -> None:
-    """Delete what the journal has noted as sealed."""
-
-    def some(connection: sqlite3.Connection) -> int:
-        assert through <= sealed_state(connection).through
-        select = "SELECT MIN(sequence) FROM events"
-        first = connection.execute(select).fetchone()[0]
-        if first is None or first > through:
-            return 0
-        end = min(through, first + CHUNK - 1)
-        return connection.execute("DELETE FROM events WHERE sequence <= ?", (end,)).rowcount
-
-    while journal.file.run(some, write=True):
-        time.sleep(PAUSE)
-
-
-def _batched(items: Sequence[tuple[bytes, bytes]], size: int) -> Iterator[Sequence[tuple[bytes, bytes]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

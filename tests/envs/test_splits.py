@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.dataset import EMBARGO, FINAL, SELECT, TRAIN
-from envs.splits import SHARES, assign_splits, block_of, in_embargo, split_of
+from envs.splits import SHARES, assign_splits, block_of, in_embargo, split_of, splits_of
 
 KEY = bytes(range(32))
 DAY = 86_400.0
@@ -104,3 +105,10 @@ def test_episodes_of_different_blocks_are_two_embargoes_apart() -> None:
     assert 0 < (~kept).mean() < 0.1
     change = units[kept][1:] != units[kept][:-1]
     assert (starts[kept][1:] - ends[kept][:-1])[change].min() >= 1800.0
+
+
+@given(key=st.binary(max_size=100), pairs=st.lists(st.tuples(names, names), max_size=8))
+def test_many_blocks_are_on_the_sides_of_each(key: bytes, pairs: list[tuple[str, str]]) -> None:
+    found = splits_of(key, [json.dumps(pair).encode() for pair in pairs])
+    assert found.dtype == np.int8
+    assert found.tolist() == [int(split_of(key, *pair)) for pair in pairs]

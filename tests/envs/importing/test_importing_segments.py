@@ -19,11 +19,10 @@ from envs.importing import reader_jsonl, reader_parquet, staging, writing
 from envs.importing.checking import Checker
 from envs.importing.importer import ImportReport, import_files
 from envs.importing.progress import Progress
-from envs.journal import segments
+from envs.journal import departing, segments
 from envs.journal.file import JournalFile
 from envs.journal.journal import Journal
 from envs.journal.reading import last_decisions
-from envs.log import sealing
 from envs.log.forgetting import forget
 from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
@@ -317,19 +316,12 @@ def test_what_was_recorded_and_sealed_meanwhile_is_not_there_twice(
     path = jsonl(tmp_path / "log.jsonl", rows(40))
     same = DecisionRecord.from_mapping(rows(40)[30], agent="scaling")
 
-    def only_rows(journal: Journal, _: int) -> None:
-        def make(connection: Any) -> None:
-            while (segment := segments.next_segment(connection, 0)) is not None:
-                segments.make_rows(connection, segment)
-
-        journal.file.run(make, write=True)
-
     def record(progress: Progress) -> None:
         if progress.phase == "writing" and progress.rows == 10:
             with Journal(home.journal_path) as journal:
                 journal.append([same])
             with monkeypatch.context() as patch:
-                patch.setattr(sealing, "make_rows_through", only_rows)
+                patch.setattr(departing, "drop_idle_runs", lambda connection: False)
                 seal(home)
 
     import_files(home, "scaling", [path], progress=record)

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from envs.journal import segments
 from envs.journal.columns import Objects, Same
 from envs.journal.decision_columns import DecisionColumns
+from envs.journal.departing import cut
 from envs.journal.journal import Journal
 from envs.journal.keys import text_keys
 from envs.journal.rows import row_of
 from envs.journal.segment_writing import Known, NewSegment, append_segments, begin_run
-from envs.journal.segments import add_run, keys_of, make_rows_through, numbers_with
+from envs.journal.segments import add_run, keys_of, make_all_rows, numbers_with
 from envs.record import DecisionRecord
 
 PAGE = 4096
@@ -104,7 +105,12 @@ def test_a_reader_gets_all_in_order_and_from_anywhere(sound: Path, tmp_path: Pat
 def test_rows_that_are_made_of_segments_are_the_same(sound: Path, tmp_path: Path) -> None:
     with Journal(copy(sound, tmp_path)) as journal:
         before = list(journal.read("a"))
-        make_rows_through(journal, 10 + 2 * SIZE)
+        for whole in (10, 10 + SIZE, 10 + 6 * SIZE):
+            cut(journal, whole)
+        assert journal.file.run(lambda connection: connection.execute("SELECT COUNT(*) FROM events").fetchone()) == (
+            20,
+        )
+        cut(journal, 10 + SIZE + 7)
         assert list(journal.read("a")) == before
         assert [repr(item) for item in decisions(10).records()] == [
             repr(record(number)) for number in range(10, 10 + SIZE)
@@ -112,10 +118,9 @@ def test_rows_that_are_made_of_segments_are_the_same(sound: Path, tmp_path: Path
         contents = journal.file.run(
             lambda connection: connection.execute("SELECT content FROM events ORDER BY sequence").fetchall()
         )
-        assert [content for (content,) in contents[: 10 + 2 * SIZE]] == [
-            row_of(record(number)).content for number in range(10 + 2 * SIZE)
-        ]
-        make_rows_through(journal, 10**9)
+        kept = [*range(10), *range(10 + SIZE, 10 + 2 * SIZE), *range(10 + 6 * SIZE, 20 + 6 * SIZE)]
+        assert [content for (content,) in contents] == [row_of(record(number)).content for number in kept]
+        make_all_rows(journal)
         left = "SELECT (SELECT COUNT(*) FROM segments), (SELECT COUNT(*) FROM segment_keys)"
         assert journal.file.run(lambda connection: connection.execute(left).fetchone()) == (0, 0)
         assert list(journal.read("a")) == before

@@ -165,7 +165,7 @@ def test_forgetting_finds_outcomes_that_were_sealed_before_their_decision_came(
         assert journal.outcome_counts() == {}
 
 
-@pytest.mark.parametrize("step", ["_remember", "_noted", "_let_go"])
+@pytest.mark.parametrize("step", ["_remember", "_noted", "let_go"])
 @pytest.mark.parametrize("before", [0, 1])
 def test_a_sealing_that_was_killed_does_not_bring_back_who_was_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, before: int
@@ -190,7 +190,7 @@ def test_a_sealing_that_was_killed_does_not_bring_back_who_was_forgotten(
 
 def _is_old(step: str, given: tuple[Any, ...]) -> bool:
     """Whether a step belongs to what was sealed before."""
-    return step == "_let_go" and given[1] in (0, 1)
+    return step == "let_go" and given[1] in (0, 1)
 
 
 def test_forgetting_rewrites_a_table_of_an_earlier_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
