@@ -15,7 +15,7 @@ from envs.errors import DataError
 from envs.journal.errors import DamagedContentError
 from envs.journal.keys import episode_keys, text_keys
 from envs.journal.rows import outcome_in, sound
-from envs.journal.sealed import SealedState, episode_key, sealed_state, table_reader
+from envs.journal.sealed import SealedState, is_known_episode, sealed_state, table_reader
 from envs.journal.segments import has_segments, next_segment, segments_with
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
@@ -111,8 +111,7 @@ def last_decisions(journal: Journal, agent: str, tenant: str, episode_id: str, c
         rows = connection.execute(select, (agent, episode_id, tenant, count)).fetchall()
         found = [trusted(sound(content, checksum)) for content, checksum in rows]
         found += _last_in_segments(connection, agent, tenant, episode_id)
-        select, key = "SELECT 1 FROM sealed_keys WHERE key = ?", episode_key(agent, episode_id)
-        left = len(found) < count and connection.execute(select, (key,)).fetchone() is not None
+        left = len(found) < count and is_known_episode(connection, agent, episode_id)
         return found, sealed_state(connection) if left else None
 
     found, sealed = journal.file.run(newest)

@@ -12,7 +12,7 @@ from envs.errors import JournalError
 from envs.journal.errors import DamagedContentError
 from envs.storage import make_directory, synchronise_directory
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x52545231  # "RTR1"
 NOTE = "kind TEXT NOT NULL, agent TEXT NOT NULL, checksum INTEGER NOT NULL, content TEXT NOT NULL"
 SEGMENT = (

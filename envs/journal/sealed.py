@@ -1,13 +1,14 @@
 """What a journal remembers of the events that left it for the table.
 
 Sixteen bytes stand for an event, a step and an episode each, so that the same decision is not recorded
-again and a contradiction is still refused, without reading the table on the deciding path.
+again and a contradiction is still refused, without reading the table on the deciding path. A decision that is an
+episode by itself has one key instead of three, whose value also says of which agent and tenant it is.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from importlib import import_module
@@ -15,11 +16,13 @@ from itertools import chain
 from typing import Any
 
 from envs.errors import MissingExtraError
+from envs.journal.columns import Same
 from envs.journal.decision_columns import DecisionColumns
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import JournalRow
 
 DIGEST_BYTES = 16
+OWNER_BYTES = 8  # of an agent, and of a tenant: few, which chance does not confuse
 VARIABLES = 500
 KIND, IDENTITY = "sealed", "identity"
 KEYS_LOST = "sealed keys lost"  # what damage leaves behind; the next sealing finds them out again
@@ -60,9 +63,13 @@ def note_sealed(connection: sqlite3.Connection, state: SealedState) -> None:
     add_note(connection, KIND, "", asdict(state), place=False)
 
 
-def remember(connection: sqlite3.Connection, keys: Iterable[tuple[bytes, bytes]]) -> None:
+def remember(connection: sqlite3.Connection, keys: Sequence[tuple[bytes, bytes]]) -> None:
     """Within a transaction: remember events that are about to leave."""
-    connection.executemany("INSERT OR REPLACE INTO sealed_keys VALUES (?, ?)", keys)
+    # By the hundred, which takes half as long as one by one.
+    for start in range(0, len(keys), VARIABLES // 2):
+        part = keys[start : start + VARIABLES // 2]
+        marks = ",".join(["(?, ?)"] * len(part))
+        connection.execute(f"INSERT OR REPLACE INTO sealed_keys VALUES {marks}", list(chain.from_iterable(part)))
 
 
 def table_reader() -> Any:
@@ -79,44 +86,70 @@ def table_reader() -> Any:
 
 
 def row_keys(row: JournalRow, content_hash: str) -> list[tuple[bytes, bytes]]:
-    """Key and value of an event, and of its step and its episode where it has a place in one."""
-    event = event_key(row.event_id)
-    keys = [(event, short(content_hash))]
-    if not row.shadow:
-        keys.append((step_key(row.agent, row.episode_id, row.step), event))
-        keys.append((episode_key(row.agent, row.episode_id), tenant_key(row.tenant)))
-    return keys
+    """Keys and values of an event, and of its step and its episode where it has a place in one."""
+    event, digest = event_key(row.event_id), short(content_hash)
+    if row.shadow:
+        return [(event, digest)]
+    if (row.episode_id, row.step) == (row.event_id, 0):
+        return [(event, digest + _owner(row.agent, row.tenant))]
+    step, episode = step_key(row.agent, row.episode_id, row.step), episode_key(row.agent, row.episode_id)
+    return [(event, digest), (step, event), (episode, tenant_key(row.tenant))]
 
 
-def column_keys(decisions: DecisionColumns, hashes: Sequence[bytes]) -> Iterator[bytes]:
-    """What :func:`row_keys` gives of many decisions, with the SHA-256 of each one's content: keys and values in turn."""
+def column_keys(decisions: DecisionColumns, hashes: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """The same of many decisions, with the SHA-256 of each one's content; an episode once."""
     events = [_key("event", event) for event in decisions.values("event_id")]
-    yield from chain.from_iterable(zip(events, [digest[:DIGEST_BYTES] for digest in hashes], strict=True))
-    names = ("mode", "agent", "episode_id", "step", "tenant")
-    rows = zip(events, *map(decisions.values, names), strict=True)
-    placed = [(event, *place) for event, mode, *place in rows if mode != "shadow"]
-    for event, agent, episode, step, _ in placed:
-        yield step_key(agent, episode, step)
-        yield event
-    tenants: dict[str, bytes] = {}
-    for agent, episode, tenant in dict.fromkeys((agent, episode, tenant) for _, agent, episode, _, tenant in placed):
-        yield episode_key(agent, episode)
-        yield tenants.setdefault(tenant, tenant_key(tenant))
+    digests = [digest[:DIGEST_BYTES] for digest in hashes]
+    few = [decisions.columns[name] for name in ("agent", "tenant", "step", "mode")]
+    if decisions.single and all(isinstance(column, Same) for column in few):
+        agent, tenant, step, mode = (decisions.values(name)[0] for name in ("agent", "tenant", "step", "mode"))
+        if step == 0 and mode != "shadow":
+            owner = _owner(agent, tenant)
+            return [(event, digest + owner) for event, digest in zip(events, digests, strict=True)]
+    names = ("event_id", "agent", "tenant", "episode_id", "step", "mode")
+    found: dict[bytes, bytes] = {}
+    for row in zip(events, digests, *map(decisions.values, names), strict=True):
+        event, digest, name, agent, tenant, episode, step, mode = row
+        found[event] = digest
+        if mode != "shadow" and (episode, step) == (name, 0):
+            found[event] += _owner(agent, tenant)
+        elif mode != "shadow":
+            found[step_key(agent, episode, step)] = event
+            found[episode_key(agent, episode)] = tenant_key(tenant)
+    return list(found.items())
 
 
 def known_keys(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> dict[bytes, bytes]:
-    """Those keys of events, steps and episodes that left for the table, with their values."""
+    """Those keys of events, steps and episodes that left for the table, with their values of sixteen bytes."""
     if connection.execute("SELECT 1 FROM sealed_keys LIMIT 1").fetchone() is None:
         return {}
-    wanted = {event_key(row.event_id) for row in rows}
-    for row in rows:
-        if not row.shadow:
-            wanted.add(step_key(row.agent, row.episode_id, row.step))
-            wanted.add(episode_key(row.agent, row.episode_id))
-    listed = list(wanted)
+    placed = [row for row in rows if not row.shadow]
+    wanted = {event_key(row.event_id) for row in rows} | {event_key(row.episode_id) for row in placed}
+    wanted |= {step_key(row.agent, row.episode_id, row.step) for row in placed}
+    wanted |= {episode_key(row.agent, row.episode_id) for row in placed}
+    found = _values(connection, list(wanted))
+    for row in placed:
+        owner = found.get(event_key(row.episode_id), b"")[DIGEST_BYTES:]
+        mine = _owner(row.agent, row.tenant)
+        if owner and owner[:OWNER_BYTES] == mine[:OWNER_BYTES]:  # of the same agent
+            episode = episode_key(row.agent, row.episode_id)
+            found[episode] = tenant_key(row.tenant) if owner == mine else found.get(episode, owner)
+            found[step_key(row.agent, row.episode_id, 0)] = event_key(row.episode_id)
+    return {key: value[:DIGEST_BYTES] for key, value in found.items()}
+
+
+def is_known_episode(connection: sqlite3.Connection, agent: str, episode_id: str) -> bool:
+    """Whether a decision of an episode left for the table."""
+    event, episode = event_key(episode_id), episode_key(agent, episode_id)
+    found = _values(connection, [event, episode])
+    owner = found.get(event, b"")[DIGEST_BYTES:]
+    return episode in found or (bool(owner) and owner[:OWNER_BYTES] == _owner(agent, "")[:OWNER_BYTES])
+
+
+def _values(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for start in range(0, len(listed), VARIABLES):
-        chunk = listed[start : start + VARIABLES]
+    for start in range(0, len(keys), VARIABLES):
+        chunk = keys[start : start + VARIABLES]
         marks = ",".join("?" * len(chunk))
         found.update(connection.execute(f"SELECT key, value FROM sealed_keys WHERE key IN ({marks})", chunk))
     return found
@@ -140,6 +173,11 @@ def episode_key(agent: str, episode_id: str) -> bytes:
 def tenant_key(tenant: str) -> bytes:
     """What stands for a tenant."""
     return _key("tenant", tenant)
+
+
+def _owner(agent: str, tenant: str) -> bytes:
+    """What stands for an agent, and for a tenant behind it."""
+    return _key("agent", agent)[:OWNER_BYTES] + tenant_key(tenant)[:OWNER_BYTES]
 
 
 def short(content_hash: str) -> bytes:

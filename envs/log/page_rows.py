@@ -20,11 +20,11 @@ class PageRows:
 
     Attributes:
         table: its rows: outcomes that stand apart from their decision, then the decisions in order.
-        keys: key and value of what each event is known by, one behind the other.
+        keys: keys and values by which the events are known.
     """
 
     table: pa.Table
-    keys: bytes
+    keys: list[tuple[bytes, bytes]]
 
 
 def page_rows(page: Page, split_key: bytes, today: date) -> PageRows:
@@ -38,7 +38,7 @@ def page_rows(page: Page, split_key: bytes, today: date) -> PageRows:
         today: the date of decisions without a time.
     """
     single, hashes = seal_rows(page.rows, split_key, today)
-    keys = [part for row, digest in hashes for pair in row_keys(row, digest) for part in pair]
+    keys = [pair for row, digest in hashes for pair in row_keys(row, digest)]
     decided = [position for position, row in page.rows if row.decision_id is None]
     apart = single.num_rows - len(decided)
     tables, done = [single.slice(0, apart)], 0
@@ -50,4 +50,4 @@ def page_rows(page: Page, split_key: bytes, today: date) -> PageRows:
         done = before
         keys += column_keys(decisions, found.hashes)
     tables.append(single.slice(apart + done))
-    return PageRows(pa.concat_tables([table for table in tables if table.num_rows]), b"".join(keys))
+    return PageRows(pa.concat_tables([table for table in tables if table.num_rows]), keys)

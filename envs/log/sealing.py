@@ -56,7 +56,7 @@ from envs.log.recounting import keys_in, state_of
 from envs.log.table import SealedTable
 
 MOST_ROWS = 100_000  # of one commit
-MOST_KEYS = 2**30  # bytes that are collected before they are remembered
+MOST_KEYS = 20_000_000  # that are collected before they are remembered
 KEYS_AT_ONCE = 10_000  # of one transaction of the journal: recorders wait for it
 
 
@@ -99,18 +99,22 @@ def seal_locked(
     grown = state
     with KeySorter(journal.path.parent) as keys:
         for page in pages(journal, state.through, end, MOST_ROWS):
-            rows = _rows(home, page)
-            table = table.append(rows.table, identity, page.last)
-            keys.add(rows.keys)
+            table = _committed(home, page, table, identity, keys)
             grown = _grown(grown, place, page)
-            if keys.size >= MOST_KEYS:
+            if keys.count >= MOST_KEYS:
                 _settle(journal, keys, grown)
             moved += page.size
             if progress is not None:
                 progress(moved)
-        if keys.size:
+        if keys.count:
             _settle(journal, keys, grown)
     return SealReport(moved, table.uri, table.version)
+
+
+def _committed(home: Home, page: Page, table: SealedTable, identity: str, keys: KeySorter) -> SealedTable:
+    rows = _rows(home, page)
+    keys.add(rows.keys)
+    return table.append(rows.table, identity, page.last)
 
 
 def _settle(journal: Journal, keys: KeySorter, state: SealedState) -> None:
@@ -176,8 +180,7 @@ def _mend_keys(journal: Journal, state: SealedState) -> None:
     if journal.file.run(partial(notes_of, kind=KEYS_LOST)):
         if state.through:
             with KeySorter(journal.path.parent) as keys:
-                for pair in keys_in(journal.path, state):
-                    keys.add(b"".join(pair))
+                keys.add(keys_in(journal.path, state))
                 _remember(journal, keys)
         make_all_rows(journal)
         for page in pages(journal, state.through, sys.maxsize, CHUNK):
