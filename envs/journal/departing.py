@@ -42,7 +42,7 @@ def pages(journal: Journal, after: int, end: int, most: int) -> Iterator[Page]:
     begins up to ``end`` is not cut, see :func:`cut`.
 
     Raises:
-        DamagedContentError: a row is not what was written.
+        JournalError: the journal cannot be read.
     """
     while (page := journal.file.run(partial(_page, after=after, end=end, most=most))).size:
         yield page
@@ -65,6 +65,7 @@ def _page(connection: sqlite3.Connection, after: int, end: int, most: int) -> Pa
         after = found[-1][0] if found else after
         if size >= most or segment is None:
             break
+        segment.check()  # here, where a damaged journal is mended
         segments.append(segment)
         after = segment.last
         size += segment.last - segment.first + 1

@@ -67,10 +67,14 @@ class Segment:
         """(position, record) of the decisions; raises as :meth:`rows`."""
         return list(enumerate(self.decisions().records(), self.first))
 
-    def decisions(self) -> DecisionColumns:
-        """The decisions as columns; raises as :meth:`rows`."""
+    def check(self) -> None:
+        """Compare the content with its checksum; raises as :meth:`rows`."""
         if zlib.crc32(self.content) != self.checksum:
             raise DamagedContentError(f"the decisions from position {self.first} on differ from their checksum")
+
+    def decisions(self) -> DecisionColumns:
+        """The decisions as columns; raises as :meth:`rows`."""
+        self.check()
         decisions = DecisionColumns.unpacked(self.content)
         if decisions.count != self.last - self.first + 1:
             raise DamagedContentError(f"position {self.first} is not where its decisions begin")

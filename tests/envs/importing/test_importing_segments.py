@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -15,11 +13,11 @@ import ai_engine
 from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
-from envs.importing import reader_jsonl, reader_parquet, staging, writing
+from envs.importing import staging, writing
 from envs.importing.checking import Checker
 from envs.importing.importer import ImportReport, import_files
 from envs.importing.progress import Progress
-from envs.journal import departing, segments
+from envs.journal import departing
 from envs.journal.file import JournalFile
 from envs.journal.journal import Journal
 from envs.journal.reading import last_decisions
@@ -27,40 +25,30 @@ from envs.log.forgetting import forget
 from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
 from envs.record import DecisionRecord
-from tests.envs.importing.import_samples import SPECIFICATION, jsonl, rows, stored
+from tests.envs.importing.import_samples import jsonl, rows, stored
+from tests.envs.importing.segment_samples import (
+    PARTS,
+    contents,
+    home_of,
+    killed,
+    make_small,
+    row_of_parts,
+    sealed_rows,
+    segments_in,
+    told_of,
+    written,
+)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return _home(tmp_path / "home")
+    return home_of(tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of a few decisions, and pages of a few keys."""
-    _make_small(monkeypatch)
-
-
-def _make_small(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(staging, "SMALLEST_SEGMENT", 1)
-    patch.setattr(segments, "KEYS_OF_PAGE", 3)
-    patch.setattr(writing, "KEYS_AT_ONCE", 7)
-    patch.setattr(writing, "WRITTEN_AT_ONCE", 12)
-    patch.setattr(reader_jsonl, "BATCH", 5)
-    patch.setattr(reader_parquet, "BATCH", 5)
-
-
-def _home(path: Path) -> Home:
-    home = Home.create(path, split_key=bytes(32))
-    home.declare(SPECIFICATION)
-    return home
-
-
-def _segments(home: Home) -> int:
-    """How many decisions are in segments."""
-    select = "SELECT COALESCE(SUM(last - first + 1), 0) FROM segments"
-    with Journal(home.journal_path) as journal:
-        return int(journal.file.run(lambda connection: connection.execute(select).fetchone()[0]))
+    make_small(monkeypatch)
 
 
 def _log(home: Home) -> list[Any]:
@@ -86,58 +74,7 @@ def _report(report: ImportReport) -> list[Any]:
     return [report.rows, report.added, report.duplicates, rejected, causes]
 
 
-# A few names, so that rows meet: within a file, across files, with what is there.
-PARTS = st.tuples(*(st.integers(0, top) for top in (40, 5, 3, 4, 9)))
-VALUES = st.sampled_from([0.5, -0.0, 0.0, 1.0, 1, 3, 1e-7, 0.1 + 0.2])
-
-
-def _row(parts: tuple[int, int, int, int, int], value: Any) -> dict[str, Any]:
-    event, episode, step, reward, odd = parts
-    row: dict[str, Any] = {
-        "event_id": f"e{event}", "observation": [value, event / 3], "action": ("down", "hold", "up")[step % 3],
-        "reward": float(reward), "outcome": {"cost": value, "note": f"n{reward}"}, "policy_version": f"v{episode % 2}",
-    }  # fmt: skip
-    if episode:
-        row |= {"episode_id": f"p{episode}", "step": step, "tenant": "other" if episode == 5 and odd == 8 else "t"}
-    if odd == 9:
-        row["action"] = "sideways"
-    if odd == 7:
-        row["timestamp"] = "2026-01-31T09:30:00+01:00"
-    return row
-
-
-@st.composite
-def contents(draw: st.DrawFn) -> list[dict[str, Any]]:
-    listed = [_row(draw(PARTS), draw(VALUES)) for _ in range(draw(st.integers(0, 5)))]
-    # And plain ones, most of them on their own.
-    begin, count = 10 * draw(st.integers(0, 4)), draw(st.sampled_from([9, 14, 24]))
-    plain = rows(count, outcome={"cost": draw(VALUES)}, metadata={"text": draw(st.sampled_from(["a", 'q"', "\\n"]))})
-    for number, row in enumerate(plain):
-        row |= {"event_id": f"m{begin + number}", "episode_id": f"q{(begin + number) // 4}"}
-    return listed + plain if draw(st.booleans()) else plain + listed
-
-
-def _told(numbers: list[int]) -> list[OutcomeEvent]:
-    return [
-        OutcomeEvent.from_mapping(
-            {"decision_id": f"{kind}{number}", "agent": "scaling", "timestamp": "2026-02-01T00:00:00Z",
-             "outcome": {"late": number}}
-        )
-        for number in numbers
-        for kind in "em"
-    ]  # fmt: skip
-
-
-def _written(folder: Path, number: int, content: list[dict[str, Any]], parquet: bool) -> Path:
-    if not parquet:
-        return jsonl(folder / f"{number}.jsonl", content)
-    path = folder / f"{number}.parquet"
-    names = list(dict.fromkeys(name for row in content for name in row))
-    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in content]), path)
-    return path
-
-
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     before=st.lists(PARTS, max_size=3), files=st.lists(contents(), min_size=1, max_size=3), parquet=st.booleans(),
     resent=st.lists(st.integers(0, 60), max_size=3), late=st.lists(st.integers(0, 60), max_size=3, unique=True),
@@ -153,22 +90,22 @@ def test_segments_and_rows_agree(
     data: st.DataObject,
 ) -> None:
     folder = tmp_path_factory.mktemp("paths")
-    paths = [_written(folder, number, content, parquet) for number, content in enumerate(files)]
-    homes = [_home(folder / name) for name in ("rows", "segments")]
+    paths = [written(folder, number, content, parquet) for number, content in enumerate(files)]
+    homes = [home_of(folder / name) for name in ("rows", "segments")]
     everything = [row for content in files for row in content]
     then = [data.draw(st.sampled_from(["resend", "late", "again", "seal", "more", "forget"])) for _ in range(3)]
     seen: list[list[Any]] = []
     for number, home in enumerate(homes):
         with pytest.MonkeyPatch.context() as patch:
-            _make_small(patch)
+            make_small(patch)
             if number == 0:
                 patch.setattr(Checker, "__init__", _without_columns(Checker.__init__))
             found: list[Any] = []
             with Journal(home.journal_path) as journal:
                 for parts in before:
-                    row = _row((*parts[:4], 0), 0.5)
+                    row = row_of_parts((*parts[:4], 0), 0.5)
                     _tried(journal, [DecisionRecord.from_mapping(row, agent="scaling")], found)
-                _tried(journal, _told([50]), found)
+                _tried(journal, told_of([50]), found)
             found.append(_report(import_files(home, "scaling", paths, dry_run=True)))
             if found[-1][1] + found[-1][2]:
                 found.append(_report(import_files(home, "scaling", paths, keep_good=True)))
@@ -182,7 +119,7 @@ def test_segments_and_rows_agree(
                                 event = changed | {"action": "up"} if row["action"] == "sideways" else changed
                                 _tried(journal, [DecisionRecord.from_mapping(event, agent="scaling")], found)
                     elif what == "late":
-                        for event in _told(late):
+                        for event in told_of(late):
                             _tried(journal, [event], found)
                     elif what == "more":
                         for episode in ("p1", "q0", "q3"):
@@ -200,6 +137,8 @@ def test_segments_and_rows_agree(
                 found += _log(home)
             if found[-1].num_rows:
                 found += _dataset(home)
+                seal(home)
+                found.append(sealed_rows(home))
             seen.append(found)
     for one, other in zip(*seen, strict=True):
         assert one == other
@@ -222,7 +161,7 @@ def _tried(journal: Journal, events: list[Any], found: list[Any]) -> None:
 
 def test_a_late_outcome_joins_an_imported_decision(home: Home, tmp_path: Path) -> None:
     import_files(home, "scaling", [jsonl(tmp_path / "log.jsonl", rows(20))])
-    assert _segments(home) == 20
+    assert segments_in(home) == 20
     told = {"decision_id": "e7", "agent": "scaling", "timestamp": "2026-02-01T00:00:00Z", "outcome": {"cost": 2.5}}
     with Journal(home.journal_path) as journal:
         journal.append([OutcomeEvent.from_mapping(told)])
@@ -231,7 +170,7 @@ def test_a_late_outcome_joins_an_imported_decision(home: Home, tmp_path: Path) -
             journal.append([contrary])
         costs = [(record.outcome or {}).get("cost") for _, record in journal.read("scaling")]
     assert costs == [2.5 if index == 7 else None for index in range(20)]
-    assert _segments(home) == 15, "its own segment is rows now, the others are not"
+    assert segments_in(home) == 15, "its own segment is rows now, the others are not"
 
 
 def test_an_outcome_may_be_there_before_its_decision_is_imported(home: Home, tmp_path: Path) -> None:
@@ -273,7 +212,7 @@ def test_what_is_recorded_while_it_is_imported_is_not_there_twice(home: Home, tm
     found = stored(home)
     assert sorted(record.event_id for record in found) == sorted(f"e{number}" for number in range(40))
     assert next(record for record in found if record.event_id == "e35").outcome == {"cost": 2.5}
-    assert 0 < _segments(home) < 40
+    assert 0 < segments_in(home) < 40
 
 
 def test_what_contradicts_it_meanwhile_stops_it(home: Home, tmp_path: Path) -> None:
@@ -331,9 +270,9 @@ def test_what_was_recorded_and_sealed_meanwhile_is_not_there_twice(
 def test_a_tenant_that_was_imported_in_segments_is_forgotten(home: Home, tmp_path: Path) -> None:
     content = [row | {"tenant": "acme" if index < 12 else "other"} for index, row in enumerate(rows(40))]
     import_files(home, "scaling", [jsonl(tmp_path / "log.jsonl", content)])
-    assert _segments(home) == 40
+    assert segments_in(home) == 40
     assert forget(home, "acme", dry_run=True).decisions == {"scaling": 12}
-    assert _segments(home) == 40, "a look changes nothing"
+    assert segments_in(home) == 40, "a look changes nothing"
     assert forget(home, "acme").decisions == {"scaling": 12}
     assert {record.tenant for record in stored(home)} == {"other"} and len(stored(home)) == 28
     for path in home.data_path.rglob("*"):
@@ -351,9 +290,9 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path, owner: tuple[Any, str],
     moment = 0
     while True:
         moment += 1
-        home = _home(tmp_path / f"{moment}")
+        home = home_of(tmp_path / f"{moment}")
         with pytest.MonkeyPatch.context() as patch:
-            calls = _killed(patch, *owner, moment)
+            calls = killed(patch, *owner, moment)
             try:
                 import_files(home, "scaling", [path])
             except KeyboardInterrupt:
@@ -365,24 +304,8 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path, owner: tuple[Any, str],
             seal(home)
         elif between == "late" and stored(home):
             with Journal(home.journal_path) as journal:
-                journal.append(_told([stored(home)[-1].step])[:1])
+                journal.append(told_of([stored(home)[-1].step])[:1])
         import_files(home, "scaling", [path])
         found = [record.event_id for record in stored(home)]
         assert len(found) == len(set(found)) == 32
     assert import_files(home, "scaling", [path]).duplicates == 32
-
-
-def _killed(patch: pytest.MonkeyPatch, owner: Any, name: str, moment: int) -> list[int]:
-    """Interrupts the call of that number, when it has done its work; how many there were."""
-    done = [0]
-    function = getattr(owner, name)
-
-    def counted(*arguments: Any, **keywords: Any) -> Any:
-        result = function(*arguments, **keywords)
-        done[0] += 1
-        if done[0] == moment:
-            raise KeyboardInterrupt
-        return result
-
-    patch.setattr(owner, name, counted)
-    return done
