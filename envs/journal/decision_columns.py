@@ -71,16 +71,26 @@ class DecisionColumns:
         head = stored_json({"count": self.count, "columns": described})
         return b"".join((len(head).to_bytes(HEAD, "little"), head, *parts))
 
+    @staticmethod
+    def count_in(content: bytes) -> int:
+        """How many decisions there are in what :meth:`packed` made."""
+        return int(_head(content)[0]["count"])
+
     @classmethod
     def unpacked(cls, content: bytes) -> DecisionColumns:
         """The columns in what :meth:`packed` made."""
-        begin = HEAD + int.from_bytes(content[:HEAD], "little")
-        head = stored_fields(content[HEAD:begin].decode())
+        head, begin = _head(content)
         columns: dict[str, Column] = {}
         body = _Body(content, begin)
         for name, described in head["columns"].items():
             columns[name] = columns[described["like"]] if "like" in described else body.column(described)
         return cls(head["count"], columns)
+
+
+def _head(content: bytes) -> tuple[dict[str, Any], int]:
+    """The description, and where it ends."""
+    end = HEAD + int.from_bytes(content[:HEAD], "little")
+    return stored_fields(content[HEAD:end].decode()), end
 
 
 def _described(column: Column, parts: list[bytes]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,7 @@ from envs.journal.errors import DamagedContentError
 from envs.journal.keys import episode_keys, text_keys
 from envs.journal.rows import outcome_in, sound
 from envs.journal.sealed import SealedState, is_known_episode, sealed_state, table_reader
-from envs.journal.segments import has_segments, next_segment, segments_with
+from envs.journal.segments import Segment, has_segments, next_segment, segments_with
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
 
@@ -36,11 +36,13 @@ class JournalPage:
         sealed: what had left for the table at that moment.
         rows: (position, record) of the decisions.
         outcomes: (position, text) of their outcomes by ``event_id``.
+        segment: what has them instead, and reaches beyond the position; nothing but its decisions is known of it.
     """
 
     sealed: SealedState
     rows: list[tuple[int, DecisionRecord]]
     outcomes: dict[str, list[tuple[int, str]]]
+    segment: Segment | None = None
 
 
 def read_page(connection: sqlite3.Connection, agent: str, after: int) -> JournalPage:
@@ -56,8 +58,9 @@ def read_page(connection: sqlite3.Connection, agent: str, after: int) -> Journal
         " WHERE sequence > ? AND sequence < ? AND +agent = ? AND decision_id IS NULL ORDER BY sequence LIMIT ?"
     )
     rows = connection.execute(select, (after, end, agent, PAGE)).fetchall()
-    if not rows and segment is not None:  # nothing but its decisions is known of a segment
-        return JournalPage(state, [(place, record) for place, record in segment.records() if place > after], {})
+    if not rows and segment is not None:
+        segment.check()
+        return JournalPage(state, [], {}, segment)
     if any(one[0] >= other[0] for one, other in pairwise(rows)):
         raise DamagedContentError("rows are not in the order of their positions")
     outcomes: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -177,6 +180,7 @@ class LogReader:
         until: read decisions and outcomes up to this position only.
         maturation: the declared window in seconds; 0 where none is declared.
         strays: outcomes that stand apart from their decisions, where they are known; those joined are removed.
+        take: gets every segment of which all decisions are to be read and none has an outcome; they are not read then.
     """
 
     def __init__(
@@ -188,11 +192,13 @@ class LogReader:
         until: int | None = None,
         maturation: float = 0.0,
         strays: Outcomes | None = None,
+        take: Callable[[Segment], None] | None = None,
     ) -> None:
         self._journal, self._agent = journal, agent
         self._after, self._until = after, sys.maxsize if until is None else until
         self._maturation = maturation
         self._known_strays = {} if strays is None else strays
+        self._take = take
         self._seen = 0
         self.late = self.contradictory = self.orphans = 0
 
@@ -236,15 +242,28 @@ class LogReader:
                 known = page.sealed.through
                 after = max(after, known)
                 continue
-            if not page.rows:
+            rows, segment = page.rows, page.segment
+            if segment is not None and self._take is not None and self._is_whole(segment, after, strays):
+                self._take(segment)
+                after = segment.last
+                continue
+            if segment is not None:
+                rows = [(place, record) for place, record in segment.records() if place > after]
+            if not rows:
                 break
-            for sequence, record in page.rows:
+            for sequence, record in rows:
                 if sequence > self._until:
                     return
                 events = [(place, outcome_in(text)) for place, text in page.outcomes.get(record.event_id, ())]
                 events += strays.pop(record.event_id, ())  # sealed before their decision came
                 yield self._join(sequence, record, events)
-            after = page.rows[-1][0]
+            after = rows[-1][0]
+
+    def _is_whole(self, segment: Segment, after: int, strays: Outcomes) -> bool:
+        """Whether all decisions of a segment are to be read, without outcomes."""
+        if segment.first <= after or segment.last > self._until:
+            return False
+        return not strays or strays.keys().isdisjoint(segment.decisions().values("event_id"))
 
     def _join(self, sequence: int, record: DecisionRecord, events: list[tuple[int, OutcomeEvent]]) -> JoinedRecord:
         known = [(place, event) for place, event in events if place <= self._until]

@@ -68,17 +68,16 @@ class Segment:
         return list(enumerate(self.decisions().records(), self.first))
 
     def check(self) -> None:
-        """Compare the content with its checksum; raises as :meth:`rows`."""
+        """Compare the content with its checksum and its positions; raises as :meth:`rows`."""
         if zlib.crc32(self.content) != self.checksum:
             raise DamagedContentError(f"the decisions from position {self.first} on differ from their checksum")
+        if DecisionColumns.count_in(self.content) != self.last - self.first + 1:
+            raise DamagedContentError(f"position {self.first} is not where its decisions begin")
 
     def decisions(self) -> DecisionColumns:
         """The decisions as columns; raises as :meth:`rows`."""
         self.check()
-        decisions = DecisionColumns.unpacked(self.content)
-        if decisions.count != self.last - self.first + 1:
-            raise DamagedContentError(f"position {self.first} is not where its decisions begin")
-        return decisions
+        return DecisionColumns.unpacked(self.content)
 
 
 FIELDS = ("first", "last", "agent", "run", "number", "checksum", "content")

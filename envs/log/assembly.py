@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import DataError
+from envs.errors import DataError, MissingExtraError
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
 from envs.journal.sealed import OvertakenError, SealedState, table_reader
+from envs.journal.segments import has_segments
 from envs.log.datasets import DatasetOrigin, forgettings, note_dataset
 from envs.log.evolution import first_position, retired_fields
 from envs.log.exclusions import list_exclusions
@@ -74,11 +75,12 @@ def _read(
     columns: bool,
     how: dict[str, Any],
 ) -> tuple[Dataset, BuildReport]:
-    """The dataset of a range of positions, by columns where that is allowed and something was sealed."""
+    """The dataset of a range of positions, by columns where that is allowed and something is there in columns."""
     from envs.build import dataset_from_records
 
-    if state.through and columns:
-        read: tuple[Dataset, BuildReport] = table_reader().load_dataset(
+    reading = _column_reader(journal, state) if columns else None
+    if reading is not None:
+        read: tuple[Dataset, BuildReport] = reading.load_dataset(
             journal, state, specification, between, home.split_key, **how
         )
         return read
@@ -91,6 +93,18 @@ def _read(
     return dataset, replace(
         report, late_outcomes=reader.late, contradictory_outcomes=reader.contradictory, orphaned_outcomes=reader.orphans
     )
+
+
+def _column_reader(journal: Journal, state: SealedState) -> Any:
+    """The module that reads columns, where something was sealed or imported by the thousand."""
+    if state.through:
+        return table_reader()
+    if not journal.file.run(has_segments):
+        return None
+    try:
+        return table_reader()
+    except MissingExtraError:  # segments are read without it, one decision after another
+        return None
 
 
 def _pairs(reader: LogReader, recorded_at: dict[int, int]) -> Iterator[tuple[int, DecisionRecord]]:

@@ -17,10 +17,12 @@ from envs.journal.journal import Journal
 from envs.journal.reading import LogReader, Outcomes, read_strays
 from envs.journal.rows import outcome_in, row_of
 from envs.journal.sealed import OvertakenError, SealedState
+from envs.journal.segments import Segment
 from envs.log.outcome import OutcomeEvent, join
 from envs.log.place import resolved
 from envs.log.reading import told_rows
 from envs.log.rows import SealingRows
+from envs.log.segment_rows import segment_rows
 from envs.log.table import SealedTable, completed
 from envs.record import DecisionRecord, trusted
 
@@ -34,7 +36,7 @@ class LogSource:
     """An agent's decisions as batches of columns, the same rows in the same order at every pass.
 
     Attributes:
-        table: the sealed part.
+        table: the sealed part, where there is one.
         agent: whose.
         after: position above which rows are used.
         through: position up to which the table is used.
@@ -47,7 +49,7 @@ class LogSource:
         orphans: outcomes of decisions that are not in the log.
     """
 
-    table: SealedTable
+    table: SealedTable | None
     agent: str
     after: int
     through: int
@@ -80,6 +82,7 @@ class LogSource:
         held = self.rest.filter(pc.equal(self.rest["sequence"], sequence))
         if held.num_rows:
             return trusted(held["content"][0].as_py())
+        assert self.table is not None
         near = [item.uri for item in self.table.data_files(self.agent) if item.lowest <= sequence <= item.highest]
         columns = ("sequence", "decision_id", "content", "outcomes", "outcome_places")
         for batch in self.table.batches(self.agent, columns, files=near):
@@ -106,8 +109,9 @@ class LogSource:
         return None if used.all() else np.flatnonzero(used)
 
     def _all(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, bool]]:
-        for batch in _ahead(self.table.batches(self.agent, columns)):
-            yield batch, True
+        if self.table is not None:
+            for batch in _ahead(self.table.batches(self.agent, columns)):
+                yield batch, True
         for batch in self.rest.select(list(columns)).combine_chunks().to_batches(max_chunksize=PIECE):
             yield completed(batch, columns), False
 
@@ -131,9 +135,11 @@ def open_source(
     after, until = between
     strays, table = _strays(journal, state, agent, until)
     rest = SealingRows(split_key, EPOCH)
+    segments: list[pa.Table] = []
     late = 0
     replaced: list[str] = []
-    for row in _incomplete(table, agent, set(strays), maturation, (after, state.through)):
+    incomplete = () if table is None else _incomplete(table, agent, set(strays), maturation, (after, state.through))
+    for row in incomplete:
         record, events = trusted(row["content"]), _attached(row)
         events += strays.pop(record.event_id, [])
         joined = join(row["sequence"], record, events, maturation)
@@ -141,7 +147,11 @@ def open_source(
         replaced.append(record.event_id)
         rest.add_decision(row["sequence"], joined, row_of(joined.record).content)
     begin = max(after, state.through)
-    reader = LogReader(journal, agent, after=begin, until=until, maturation=maturation, strays=strays)
+
+    def take(segment: Segment) -> None:
+        segments.append(segment_rows(segment.decisions(), segment.first, split_key, EPOCH).table)
+
+    reader = LogReader(journal, agent, after=begin, until=until, maturation=maturation, strays=strays, take=take)
     for joined in reader.joined():
         rest.add_decision(joined.sequence, joined, row_of(joined.record).content)
     return LogSource(
@@ -149,21 +159,21 @@ def open_source(
         agent,
         after,
         state.through,
-        rest.table(),
+        pa.concat_tables([rest.table(), *segments]),
         pa.array(replaced, pa.string()),
         late=late + reader.late,
         orphans=sum(map(len, strays.values())) if not after else 0,
     )
 
 
-def _strays(journal: Journal, state: SealedState, agent: str, until: int) -> tuple[Outcomes, SealedTable]:
-    """Outcomes that were recorded, or sealed, apart from their decision, and the table."""
+def _strays(journal: Journal, state: SealedState, agent: str, until: int) -> tuple[Outcomes, SealedTable | None]:
+    """Outcomes that were recorded, or sealed, apart from their decision, and the table where something was sealed."""
     strays: Outcomes = defaultdict(list)
     through, told = journal.file.run(lambda connection: read_strays(connection, agent))
     if through != state.through:  # an outcome that has left the journal meanwhile would be in neither
         raise OvertakenError
-    table = SealedTable.open(resolved(journal.path, state.table))
-    for row in told_rows(table, agent):
+    table = SealedTable.open(resolved(journal.path, state.table)) if state.through else None
+    for row in told_rows(table, agent) if table is not None else ():
         if row["sequence"] <= state.through:
             strays[row["decision_id"]].append((row["sequence"], outcome_in(row["content"])))
     for sequence, content in told:

@@ -9,19 +9,21 @@ from typing import Any
 
 import pytest
 
-from envs.errors import DuplicateRecordError
+from envs.build import build_dataset
+from envs.errors import DuplicateRecordError, MissingExtraError
 from envs.home import Home
 from envs.importing.importer import import_files
 from envs.journal.file import JournalFile
 from envs.journal.journal import AppendResult, Journal
-from envs.journal.segments import make_all_rows, make_rows, next_segment
-from envs.log import sealing
+from envs.journal.segments import Segment, make_all_rows, make_rows, next_segment
+from envs.log import assembly, sealing
 from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
 from envs.log.table import SealedTable
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import jsonl, rows
 from tests.envs.importing.segment_samples import home_of, killed, make_small, sealed_rows, segments_in
+from tests.envs.log.logs import assert_same
 
 COUNT = 40
 
@@ -176,6 +178,45 @@ def test_what_comes_meanwhile_is_neither_lost_nor_doubled(
     assert {item.event_id: item.outcome for _, item, _ in found}["e22"] == {"late": 1.0}
     seal(home)
     assert content(home) == found and held(home, "events") == held(home, "segments") == 0
+
+
+@pytest.mark.parametrize("sealed_before", [False, True])
+def test_a_dataset_is_made_of_segments_as_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed_before: bool
+) -> None:
+    """By columns, by single records where what reads columns is not installed, and of rows; outcomes came before."""
+    found, read = [], []
+    real = Segment.records
+    monkeypatch.setattr(Segment, "records", lambda segment: read.append(segment.first) or real(segment))
+    for how in ("columns", "records", "rows"):
+        home = home_of(tmp_path / how)
+        with Journal(home.journal_path) as journal:
+            journal.append([*records("first"), told("first1"), told("e7")])
+            if sealed_before:  # then nobody knows that an outcome meets the segment
+                seal(home)
+            import_files(home, "scaling", [jsonl(home.path / "log.jsonl", rows(COUNT))])
+            with monkeypatch.context() as patch:
+                if how == "rows":
+                    make_all_rows(journal)
+                if how == "records":
+                    patch.setattr(assembly, "table_reader", absent)
+                read.clear()
+                if how == "records" and sealed_before:
+                    with pytest.raises(MissingExtraError):
+                        build_dataset(home, "scaling")
+                    continue
+                found.append(build_dataset(home, "scaling"))
+                assert len(read) == {"columns": int(sealed_before), "records": held(home, "segments"), "rows": 0}[how]
+            joined = {item.event_id: item.outcome for _, item in journal.read("scaling")}
+            assert joined["e7"] == {"cost": 2.5}
+    assert found[0][1].decisions == COUNT
+    for dataset, report in found[1:]:
+        assert report == found[0][1]
+        assert_same(dataset, found[0][0])
+
+
+def absent() -> Any:
+    raise MissingExtraError("the sealed part of the log needs deltalake")
 
 
 def test_a_damaged_segment_is_mended_before_it_is_sealed(tmp_path: Path) -> None:
