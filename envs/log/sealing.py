@@ -4,7 +4,8 @@ The order makes it safe to be killed anywhere:
 
 1. The rows are committed to the table, in one commit that says up to which position it now holds the
    journal (:meth:`~envs.log.table.SealedTable.append`), and that commit is made durable.
-2. The journal notes that position. From here on everybody reads these rows from the table.
+2. After some millions of rows, or the last, the journal remembers the keys of the events, and notes the
+   position. From here on everybody reads these rows from the table.
 3. The journal lets the rows go, some at a time, so that nobody who records waits for long.
 
 Killed between 1 and 2, the table knows what it holds: the next sealing goes on with 2. Killed before 1
