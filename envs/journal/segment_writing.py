@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from envs.journal.notes import notes_of
 from envs.journal.rows import COLUMNS, JournalRow
 from envs.journal.sealed import KEYS_LOST, sealed_state
-from envs.journal.segments import FIELDS, keys_of, next_segment, numbers_with
+from envs.journal.segments import FIELDS, idle_runs, keys_of, next_segment, numbers_with
 
 PAGE = 2_000
 
@@ -55,7 +55,7 @@ def begin_run(connection: sqlite3.Connection) -> int:
     select = (
         "SELECT MAX(COALESCE((SELECT MAX(run) FROM segment_keys), 0), COALESCE((SELECT MAX(run) FROM segments), 0))"
     )
-    return int(connection.execute(select).fetchone()[0]) + 1
+    return max([connection.execute(select).fetchone()[0], *idle_runs(connection)]) + 1
 
 
 def append_segments(
@@ -106,7 +106,8 @@ def met_by_outcomes(connection: sqlite3.Connection, run: int, through: int) -> f
 
 def _has_all(connection: sqlite3.Connection, run: int, after: int) -> bool:
     """Whether all that was recorded behind a position can be compared with the run."""
-    if connection.execute("SELECT 1 FROM segment_keys WHERE run = ? LIMIT 1", (run,)).fetchone() is None:
+    some = connection.execute("SELECT 1 FROM segment_keys WHERE run = ? LIMIT 1", (run,)).fetchone()
+    if some is None or run in idle_runs(connection):
         return False  # a sealing has taken the run for one that nobody needs
     return not notes_of(connection, KEYS_LOST) and sealed_state(connection).through <= after
 

@@ -24,6 +24,7 @@ import numpy as np
 from envs.journal.decision_columns import DecisionColumns
 from envs.journal.errors import DamagedContentError
 from envs.journal.keys import episode_keys, text_keys
+from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import COLUMNS, JournalRow
 from envs.record import DecisionRecord
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from envs.journal.journal import Journal
 
 KEYS_OF_PAGE = 250  # which a page of the file holds
+PAGES_AT_ONCE = 1_000  # that one transaction drops: recorders wait for it
+IDLE = "idle runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +159,21 @@ def make_all_rows(journal: Journal) -> None:
 
 
 def drop_idle_runs(connection: sqlite3.Connection) -> bool:
-    """Within a transaction: drop the runs of which no segment is left; whether there were any."""
-    return connection.execute("DELETE FROM segment_keys WHERE run NOT IN (SELECT run FROM segments)").rowcount > 0
+    """Within a transaction: drop some of the keys of runs of which no segment is left; whether there were any."""
+    select = "SELECT 1 FROM segments WHERE run = ? LIMIT 1"
+    idle = [run for run in _runs(connection) if connection.execute(select, (run,)).fetchone() is None]
+    if idle != idle_runs(connection):  # before their keys go, for who may be about to append to one
+        remove_notes(connection, IDLE)
+        add_note(connection, IDLE, "", {"runs": idle}, place=False)
+    some = "SELECT rowid FROM segment_keys WHERE run = ? ORDER BY low LIMIT ?"
+    for run in idle[:1]:
+        connection.execute(f"DELETE FROM segment_keys WHERE rowid IN ({some})", (run, PAGES_AT_ONCE))
+    return bool(idle)
+
+
+def idle_runs(connection: sqlite3.Connection) -> list[int]:
+    """The runs whose keys are being dropped."""
+    return [int(run) for note in notes_of(connection, IDLE) for run in note.content["runs"]]
 
 
 def add_run(connection: sqlite3.Connection, run: int, keys: np.ndarray, numbers: np.ndarray) -> None:

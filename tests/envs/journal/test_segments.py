@@ -22,7 +22,7 @@ from envs.journal.journal import Journal
 from envs.journal.keys import text_keys
 from envs.journal.rows import row_of
 from envs.journal.segment_writing import Known, NewSegment, append_segments, begin_run
-from envs.journal.segments import add_run, keys_of, make_all_rows, numbers_with
+from envs.journal.segments import add_run, drop_idle_runs, has_segments, keys_of, make_all_rows, numbers_with
 from envs.record import DecisionRecord
 
 PAGE = 4096
@@ -183,6 +183,27 @@ def test_every_key_of_a_run_is_found(
         journal.file.run(lambda connection: add_run(connection, 1, keys, numbers), write=True)
         found = journal.file.run(lambda connection: numbers_with(connection, 1, asked))
     assert found == {number for key, number in pairs if key in set(asked.tolist())}
+
+
+def test_a_run_that_is_being_dropped_is_not_appended_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys go some at a time, and what they would have told of is not asked of those that are left."""
+    monkeypatch.setattr(segments, "PAGES_AT_ONCE", 2)
+    keys, packed = np.arange(2_000), decisions(0, 4).packed()
+    fresh = [NewSegment(0, 4, zlib.crc32(packed), packed)]
+
+    def append(connection: Any) -> bool:
+        return append_segments(connection, "a", 1, fresh, Known(0, frozenset()))[1]
+
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.open()
+        journal.file.run(lambda connection: add_run(connection, 1, keys, np.zeros_like(keys)), write=True)
+        rounds = 0
+        while journal.file.run(drop_idle_runs, write=True):
+            rounds += 1
+            assert not journal.file.run(append, write=True)
+            assert journal.file.run(begin_run) == 2
+        assert rounds == 2_000 / segments.KEYS_OF_PAGE / 2 and journal.file.run(has_segments) is False
+        assert journal.file.run(begin_run) == 1 and not journal.file.run(append, write=True)
 
 
 def test_equal_numbers_of_different_signs_stay_different() -> None:
