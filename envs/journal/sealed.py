@@ -123,18 +123,23 @@ def known_keys(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> di
     """Those keys of events, steps and episodes that left for the table, with their values of sixteen bytes."""
     if connection.execute("SELECT 1 FROM sealed_keys LIMIT 1").fetchone() is None:
         return {}
-    placed = [row for row in rows if not row.shadow]
-    wanted = {event_key(row.event_id) for row in rows} | {event_key(row.episode_id) for row in placed}
-    wanted |= {step_key(row.agent, row.episode_id, row.step) for row in placed}
-    wanted |= {episode_key(row.agent, row.episode_id) for row in placed}
+    wanted: set[bytes] = set()
+    placed: list[tuple[JournalRow, bytes]] = []
+    for row in rows:
+        event = event_key(row.event_id)
+        wanted.add(event)
+        if not row.shadow:
+            first = event if row.episode_id == row.event_id else event_key(row.episode_id)
+            wanted |= {first, step_key(row.agent, row.episode_id, row.step), episode_key(row.agent, row.episode_id)}
+            placed.append((row, first))
     found = _values(connection, list(wanted))
-    for row in placed:
-        owner = found.get(event_key(row.episode_id), b"")[DIGEST_BYTES:]
-        mine = _owner(row.agent, row.tenant)
+    for row, first in placed:
+        owner = found.get(first, b"")[DIGEST_BYTES:]
+        mine = _owner(row.agent, row.tenant) if owner else b""
         if owner and owner[:OWNER_BYTES] == mine[:OWNER_BYTES]:  # of the same agent
             episode = episode_key(row.agent, row.episode_id)
             found[episode] = tenant_key(row.tenant) if owner == mine else found.get(episode, owner)
-            found[step_key(row.agent, row.episode_id, 0)] = event_key(row.episode_id)
+            found[step_key(row.agent, row.episode_id, 0)] = first
     return {key: value[:DIGEST_BYTES] for key, value in found.items()}
 
 
