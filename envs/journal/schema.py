@@ -13,6 +13,7 @@ from envs.journal.errors import DamagedContentError
 from envs.storage import make_directory, synchronise_directory
 
 SCHEMA_VERSION = 4
+READABLE = 3  # the oldest that is read as it is: the fourth says more of sealed decisions
 APPLICATION_ID = 0x52545231  # "RTR1"
 NOTE = "kind TEXT NOT NULL, agent TEXT NOT NULL, checksum INTEGER NOT NULL, content TEXT NOT NULL"
 SEGMENT = (
@@ -109,7 +110,7 @@ def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("PRAGMA cell_size_check = ON")
         if not writable:
             connection.execute("PRAGMA query_only = ON")
-            if tables and version < SCHEMA_VERSION:
+            if tables and version < READABLE:
                 problem = f"has the format {version}, which can only be read once it was written by this version"
                 raise JournalError(problem, where=str(path), remedy="open it where it may be written")
             return connection

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envs.errors import JournalError
 from envs.journal.journal import AppendResult, Journal
 from envs.journal.rows import row_of
 from envs.journal.sealed import (
@@ -101,6 +102,24 @@ def test_what_is_recorded_together_is_judged_one_by_one(journal: Journal) -> Non
     for order in permutations(range(3)):
         found = journal.conflicts([items[place] for place in order])[1]
         assert [order[conflict.position] for conflict in found] == [1]
+
+
+@pytest.mark.parametrize(("version", "readable"), [(2, False), (3, True)])
+def test_an_earlier_journal_is_read_where_it_cannot_be_written(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, version: int, readable: bool
+) -> None:
+    journal.file.run(lambda connection: connection.execute(f"PRAGMA user_version = {version}"), write=True)
+    journal.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("envs.journal.schema.os.access", lambda *_: False)
+        if readable:
+            assert journal.sealed().through == len(SEALED)
+        else:
+            with pytest.raises(JournalError, match=f"has the format {version}, which can only be read once"):
+                journal.sealed()
+    journal.close()
+    assert journal.append(SEALED) == AppendResult(0, len(SEALED)), "written, it becomes a present one"
+    assert journal.file.run(lambda connection: connection.execute("PRAGMA user_version").fetchone()) == (4,)
 
 
 def test_an_episode_is_known(journal: Journal) -> None:
