@@ -7,10 +7,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from envs import choice, values
 from envs.canonical import canonical_text
@@ -43,7 +42,7 @@ class Storable(Protocol):
         """The fields that are present, by name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DecisionRecord:
     """One decision of one agent. Build it with :meth:`from_mapping`, which checks every field.
 
@@ -109,13 +108,13 @@ class DecisionRecord:
             RecordError: a field breaks the contract; names it, its value and the remedy.
         """
         try:
-            return _frozen(_checked(mapping, unknown, agent))
+            return record_of(_checked(mapping, unknown, agent))
         except UnfitValueError as problem:
             raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
 
     def to_mapping(self) -> dict[str, Any]:
         """The fields that are present, by name; :meth:`from_mapping` gives the same record back."""
-        present = {name: value for name, value in zip(FIELD_NAMES, _VALUES(self), strict=True) if value is not None}
+        present = {name: value for name, value in vars(self).items() if value is not None}
         if not self.metadata:
             del present["metadata"]
         return present
@@ -147,17 +146,25 @@ class DecisionRecord:
 
 
 FIELD_NAMES = tuple(column.name for column in fields(DecisionRecord))
-_VALUES = attrgetter(*FIELD_NAMES)
 KNOWN_NAMES = frozenset(FIELD_NAMES) | {"schema_version"}
-_Unfrozen = make_dataclass("_Unfrozen", [(column.name, Any, column) for column in fields(DecisionRecord)], slots=True)
+_DEFAULTS = {column.name: None if column.default is MISSING else column.default for column in fields(DecisionRecord)}
 
 
-def _frozen(content: dict[str, Any]) -> DecisionRecord:
-    # What a frozen class takes to set 21 fields, one call each, is a quarter of what it takes to check them; an
-    # instance of a class of the same layout that is not frozen becomes a record.
-    record: Any = _Unfrozen(**content)
-    record.__class__ = DecisionRecord
-    return cast(DecisionRecord, record)
+def record_of(content: Mapping[str, Any]) -> DecisionRecord:
+    """A record of fields that were checked; those that it has not have their defaults.
+
+    Raises:
+        TypeError: there are others among them.
+    """
+    # To call a frozen class sets its fields one by one, which takes a quarter of what it takes to check them.
+    whole = {**_DEFAULTS, **content}
+    if len(whole) != len(FIELD_NAMES):
+        raise TypeError(f"no fields of a decision: {unknown_fields(content)}")
+    if whole["metadata"] is None:
+        whole["metadata"] = {}
+    record = object.__new__(DecisionRecord)
+    vars(record).update(whole)
+    return record
 
 
 def unknown_fields(mapping: Iterable[str]) -> list[str]:
@@ -305,4 +312,4 @@ def stored_fields(text: str) -> dict[str, Any]:
 
 def trusted(text: str) -> DecisionRecord:
     """A record from :func:`stored_text`; it was checked when it was written and is not checked again."""
-    return _frozen(_read(text))
+    return record_of(_read(text))

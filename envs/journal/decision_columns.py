@@ -17,7 +17,7 @@ import numpy as np
 from envs.journal.columns import Column, Objects, Same, listed
 from envs.journal.row_texts import RowTexts
 from envs.journal.rows import JournalRow
-from envs.record import DecisionRecord, stored_fields, stored_json
+from envs.record import DecisionRecord, record_of, stored_fields, stored_json
 
 HEAD = 4  # bytes of the length of the description
 ALIGNED = {"b": "|b1", "i": "<i8", "f": "<f8"}  # how arrays are kept, by their kind
@@ -59,7 +59,7 @@ class DecisionColumns:
         """The decisions."""
         names = tuple(self.columns)
         columns = (listed(column, self.count) for column in self.columns.values())
-        return [DecisionRecord(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+        return [record_of(dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
 
     def packed(self) -> bytes:
         """The columns as bytes."""

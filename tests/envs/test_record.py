@@ -140,6 +140,17 @@ def test_a_record_cannot_be_changed_and_has_one_type_however_it_was_made() -> No
             del record.reward
 
 
+def test_a_record_is_written_alike_in_whatever_order_its_fields_came() -> None:
+    given = {**MINIMAL, "event_id": "e", "reward": 1.0, "outcome": {"b": 1, "a": 2}, "metadata": {"n": 1}}
+    texts = {stored_text(DecisionRecord.from_mapping(dict(sorted(given.items(), reverse=turn)))) for turn in (0, 1)}
+    assert texts == {stored_text(DecisionRecord.from_mapping(given))}
+
+
+def test_what_is_no_decision_does_not_become_one() -> None:
+    with pytest.raises(TypeError, match="decision_id"):
+        trusted(json.dumps({**MINIMAL, "event_id": "e", "decision_id": "d"}))
+
+
 def test_what_a_record_keeps_is_its_own() -> None:
     given = {"load": [0.5]}
     first = DecisionRecord.from_mapping({**MINIMAL, "observation": given, "outcome": given, "metadata": given})
