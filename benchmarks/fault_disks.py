@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import ai_engine.continuous_learning.actions as actions_module
+import envs.clock as clock_module
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
 from benchmarks.rows import Row
 from envs.build import build_dataset
@@ -117,12 +116,7 @@ def jumping_clock(folder: Path) -> list[str]:
     home.declare(AgentSpecification(AGENT, observation, ("x",), horizon=3, minimum_units=1))
     clock = [datetime(2026, 3, 1, tzinfo=UTC)]
 
-    class Jumping(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return clock[0].astimezone(tz)
-
-    real, actions_module.datetime = actions_module.datetime, Jumping  # type: ignore[misc,attr-defined]
+    real, clock_module.time_ns = clock_module.time_ns, lambda: int(clock[0].timestamp()) * 1_000_000_000
     written = []
     try:
         with LearningPipeline(home) as pipeline:
@@ -134,7 +128,7 @@ def jumping_clock(folder: Path) -> list[str]:
                 if number % 10 == 9:
                     seal(home)
     finally:
-        actions_module.datetime = real  # type: ignore[misc,attr-defined]
+        clock_module.time_ns = real
     problems: list[str] = []
     read = [record.event_id for record in DataCollector(home).records(AGENT)]
     _expect(problems, read == written, "the order is not that of the recording")

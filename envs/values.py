@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.clock import is_of_present
+
 MAXIMUM_DEPTH = 32
 MAXIMUM_NAME = 256
 LARGEST_INTEGER = 2**63
@@ -252,8 +254,8 @@ def timestamp(value: Any) -> str:
         UnfitValueError: no zone, or not RFC 3339.
     """
     moment: datetime | None = None
-    if type(value) is datetime and value.tzinfo is UTC:
-        return value.isoformat()[: -len("+00:00")] + "Z"
+    if type(value) is str and is_of_present(value):
+        return value
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str) and RFC_3339.fullmatch(value):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from envs.clock import present
 from envs.errors import RecordError
 from envs.event_ids import new_event_id
 
@@ -59,7 +59,7 @@ def action_fields(
     if mapping.get("event_id") is None:
         mapping["event_id"] = new_event_id()
         if mapping.get("timestamp") is None:
-            mapping["timestamp"] = datetime.now(UTC)
+            mapping["timestamp"] = present()
     return mapping
 
 
