@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import repeat
 
-DRAWN_AT_ONCE = 64
-"""Each call to the system lets other threads run, and a call that records waits until they let go again."""
+DRAWN_AT_ONCE = 256
+"""Each call to the system lets other threads run, and a call that records waits until they let go again: of a hundred
+calls less than one is to."""
 MOMENT, RANDOM = 6, 10  # bytes
 
 _waiting: Iterator[tuple[str, tuple[bytes]]] = iter(())
