@@ -33,6 +33,9 @@ class Validator:
         bounds = specification.reward_range
         # A range that was only read off an earlier log is a description, not a rule.
         self._bounds = None if bounds is None or "reward_range" in specification.inferred else bounds
+        slack = 0.0 if self._bounds is None else RANGE_TOLERANCE * max(map(abs, self._bounds))
+        low, high = self._bounds or (-math.inf, math.inf)
+        self._least, self._most = low - slack, high + slack
         self._ranges = _plain_ranges(specification)
 
     def conform(self, record: DecisionRecord, *, where: str = "") -> DecisionRecord:
@@ -42,7 +45,8 @@ class Validator:
             RecordError: the record does not fit; names the field, what is declared, and the remedy.
         """
         try:
-            record = self._named_probabilities(record)
+            if isinstance(record.action_probabilities, list):
+                record = self._named_probabilities(record, record.action_probabilities)
             self._check_actions(record)
             self._check_observation(record.observation, "observation")
             if record.next_observation is not None:
@@ -73,10 +77,8 @@ class Validator:
             problem = error.problem.removeprefix(f"{error.field}: ")
             raise RecordError(problem, field=error.field, where=where, remedy=error.remedy) from None
 
-    def _named_probabilities(self, record: DecisionRecord) -> DecisionRecord:
-        probabilities, declared = record.action_probabilities, self.specification.actions
-        if not isinstance(probabilities, list):
-            return record
+    def _named_probabilities(self, record: DecisionRecord, probabilities: list[float]) -> DecisionRecord:
+        declared = self.specification.actions
         if "actions" in self.specification.inferred:
             problem = "is an array, but the order of the actions is not declared"
             raise RecordError(problem, field="action_probabilities", remedy="give an object {action: probability}")
@@ -141,11 +143,8 @@ class Validator:
             self._check_range(reward)
 
     def _check_range(self, reward: float) -> None:
-        if self._bounds is None:
-            return
-        low, high = self._bounds
-        slack = RANGE_TOLERANCE * max(abs(low), abs(high))
-        if not low - slack <= reward <= high + slack:
+        if self._bounds is not None and not self._least <= reward <= self._most:
+            low, high = self._bounds
             problem = f"{reward:g} is outside the declared reward_range [{low:g}, {high:g}]"
             raise RecordError(problem, field="reward", remedy="correct the row, or widen the range in retrainer.toml")
 

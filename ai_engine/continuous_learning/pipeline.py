@@ -22,6 +22,17 @@ from envs.log.outcome import OutcomeEvent
 from envs.record import KNOWN_NAMES, DecisionRecord, unknown_fields
 
 DURABILITIES = ("full", "buffered")
+ARGUMENTS = (
+    "agent_name",
+    "action_type",
+    "input_data",
+    "output_data",
+    "success",
+    "execution_time",
+    "confidence",
+    "explanation",
+)
+"""Of :meth:`LearningPipeline.record_action`, in its order."""
 
 
 class LearningPipeline:
@@ -174,17 +185,8 @@ class LearningPipeline:
         Raises:
             RecordError: a field breaks the record contract or the declaration; nothing was written.
         """
-        record = self._from_action(
-            agent_name,
-            action_type,
-            input_data,
-            output_data,
-            success=success,
-            execution_time=execution_time,
-            confidence=confidence,
-            explanation=explanation,
-            **fields,
-        )
+        given = (agent_name, action_type, input_data, output_data, success, execution_time, confidence, explanation)
+        record = self._from_action(given, fields, f"agent {agent_name}")
         self._writer.write(record)
         return record
 
@@ -257,27 +259,17 @@ class LearningPipeline:
             missing = [name for name in ("action_type", "input_data") if name not in item]
             if missing:
                 raise RecordError("is missing", field=missing[0], where=where, remedy="give it, as to record_action")
-            return self._from_action(**item, where=where)
+            fields = {name: value for name, value in item.items() if name not in ARGUMENTS}
+            return self._from_action(tuple(map(item.get, ARGUMENTS)), fields, where)
         return self._checked(item, where)
 
-    def _from_action(
-        self,
-        agent_name: str,
-        action_type: Any,
-        input_data: Any,
-        output_data: Any = None,
-        *,
-        success: bool | None = None,
-        execution_time: float | None = None,
-        confidence: float | None = None,
-        explanation: str | None = None,
-        where: str = "",
-        **fields: Any,
-    ) -> DecisionRecord:
-        where = where or f"agent {agent_name}"
-        outcome = outcome_of(output_data, success, execution_time, fields.pop("outcome", None), where)
-        mapping = action_fields(agent_name, action_type, input_data, outcome, confidence, explanation, fields, where)
-        return self._checked(mapping, where)
+    def _from_action(self, given: tuple[Any, ...], fields: dict[str, Any], where: str) -> DecisionRecord:
+        """A record of :data:`ARGUMENTS` and fields by their own names."""
+        agent, action, observation, output, success, execution_time, confidence, explanation = given
+        outcome = outcome_of(output, success, execution_time, fields.pop("outcome", None), where)
+        return self._checked(
+            action_fields(agent, action, observation, outcome, confidence, explanation, fields, where), where
+        )
 
     def _checked(self, mapping: Mapping[str, Any], where: str) -> DecisionRecord:
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)

@@ -49,9 +49,8 @@ def row_of(event: Event) -> JournalRow:
     if isinstance(event, OutcomeEvent):
         return JournalRow(event.event_id, event.decision_id, event.agent, "", "", 0, 1, checksum, text)
     shadow = 1 if event.mode == "shadow" else 0
-    return JournalRow(
-        event.event_id, None, event.agent, event.tenant, event.episode_id, event.step, shadow, checksum, text
-    )
+    place = (event.agent, event.tenant, event.episode_id, event.step, shadow)
+    return JournalRow._make((event.event_id, None, *place, checksum, text))
 
 
 def rows_of(events: Iterable[Event | JournalRow]) -> list[JournalRow]:
