@@ -21,7 +21,7 @@ class Declarations:
 
     Args:
         home: the home.
-        every: seconds for which nobody looks whether the file has changed; 0 looks each time.
+        every: seconds for which nobody looks again whether the file has changed.
         changed: called before a changed file is read.
     """
 
@@ -32,31 +32,38 @@ class Declarations:
         self._looked = -every
         self._name = str(home.configuration_path)  # a path's own stat takes its time
 
-    def validator(self, agent: str) -> Validator | None:
-        """The agent's validator.
-
-        ``None`` where the agent is undeclared, or what is declared of its actions is a draft that was read off its
-        log: to look at a log must not stop who records it.
+    def look(self) -> None:
+        """See whether the file has changed, unless that was seen within ``every`` seconds.
 
         Raises:
             HomeError: the file is gone.
-            SpecificationError: what it says of the agent is wrong.
         """
         now = time.monotonic()
-        if now < self._looked + self._every and agent in self._validators:
-            return self._validators[agent]
+        if now < self._looked + self._every:
+            return
         try:
             found = os.stat(self._name)
         except OSError as error:
             raise HomeError("is gone", where=self._name, remedy="restore it, or name another home") from error
         if (found.st_mtime_ns, found.st_size) != self._state:
             self._changed()
-            self._validators.clear()
+            self._validators = {}
             self._state = (found.st_mtime_ns, found.st_size)
-        if agent not in self._validators:
-            self._validators[agent] = self._read(agent)
         self._looked = now
-        return self._validators[agent]
+
+    def validator(self, agent: str) -> Validator | None:
+        """The agent's validator, of the file as :meth:`look` found it.
+
+        ``None`` where the agent is undeclared, or what is declared of its actions is a draft that was read off its
+        log: to look at a log must not stop who records it.
+
+        Raises:
+            SpecificationError: what it says of the agent is wrong.
+        """
+        validators = self._validators
+        if agent not in validators:
+            validators[agent] = self._read(agent)
+        return validators[agent]
 
     def _read(self, agent: str) -> Validator | None:
         if agent not in self._home.agents():

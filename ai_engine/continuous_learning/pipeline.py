@@ -185,6 +185,7 @@ class LearningPipeline:
         Raises:
             RecordError: a field breaks the record contract or the declaration; nothing was written.
         """
+        self._declarations.look()
         given = (agent_name, action_type, input_data, output_data, success, execution_time, confidence, explanation)
         record = self._from_action(given, fields, f"agent {agent_name}")
         self._writer.write(record)
@@ -221,6 +222,7 @@ class LearningPipeline:
         outcome = outcome_of(output_data, success, execution_time, fields.pop("outcome", None), where)
         mapping = {"agent": agent_name, "decision_id": event_id, "outcome": outcome, **fields}
         event = OutcomeEvent.from_mapping(mapping, where=where)
+        self._declarations.look()
         if (validator := self._declarations.validator(agent_name)) is not None:
             validator.conform_outcome(event)
         self._writer.write(event)
@@ -232,6 +234,7 @@ class LearningPipeline:
         Raises:
             RecordError: it does not fit its agent's declaration, or contradicts what was recorded.
         """
+        self._declarations.look()
         self._writer.write(self._conform(record))
 
     def record_many(self, records: Iterable[DecisionRecord | Mapping[str, Any]]) -> AppendResult:
@@ -246,6 +249,7 @@ class LearningPipeline:
         Raises:
             RecordError: one of them is wrong; names its position. Nothing was written.
         """
+        self._declarations.look()  # once for all: each look is a call to the system
         return self._writer.write_many([self._any(item, position) for position, item in enumerate(records)])
 
     def _any(self, item: DecisionRecord | Mapping[str, Any], position: int) -> DecisionRecord:
