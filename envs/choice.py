@@ -46,12 +46,12 @@ def probabilities(value: Any) -> dict[str, float] | list[float]:
 
 
 def check(out: dict[str, Any]) -> None:
-    """Action, allowed actions, probabilities and propensity must tell one story."""
-    action, allowed = out["action"], out.get("allowed_actions")
+    """Action, allowed actions, probabilities and propensity, all there or ``None``, must tell one story."""
+    action, allowed = out["action"], out["allowed_actions"]
     if allowed is not None and action not in allowed:
         problem = f"{values.shown(action)} is not in allowed_actions"
         raise UnfitValueError(problem, "record the requested action, or correct allowed_actions", "action")
-    propensity, probabilities = out.get("propensity"), out.get("action_probabilities")
+    propensity, probabilities = out["propensity"], out["action_probabilities"]
     if propensity is not None and (propensity <= 0.0 or (propensity > 1.0 and not isinstance(action, dict))):
         what = "a density above 0" if isinstance(action, dict) else "a probability in (0, 1]"
         raise UnfitValueError(
@@ -74,7 +74,9 @@ def _check_distribution(
             if probability > 0.0 and name not in names:
                 problem = f"give {probability:g} to {values.shown(name)}, which is not allowed"
                 raise UnfitValueError(problem, "mask before drawing", "action_probabilities")
-    propensity = out.setdefault("propensity", chosen)
-    if not math.isclose(propensity, chosen, rel_tol=PROBABILITY_TOLERANCE, abs_tol=1e-6):
+    propensity = out["propensity"]
+    if propensity is None:
+        out["propensity"] = chosen
+    elif not math.isclose(propensity, chosen, rel_tol=PROBABILITY_TOLERANCE, abs_tol=1e-6):
         problem = f"{propensity:g} differs from action_probabilities[{action!r}] = {chosen:g}"
         raise UnfitValueError(problem, "record one of them, or correct the other", "propensity")

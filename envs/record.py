@@ -108,7 +108,7 @@ class DecisionRecord:
             RecordError: a field breaks the contract; names it, its value and the remedy.
         """
         try:
-            return record_of(_checked(mapping, unknown, agent))
+            return _made(_checked(mapping, unknown, agent))
         except UnfitValueError as problem:
             raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
 
@@ -156,10 +156,14 @@ def record_of(content: Mapping[str, Any]) -> DecisionRecord:
     Raises:
         TypeError: there are others among them.
     """
-    # To call a frozen class sets its fields one by one, which takes a quarter of what it takes to check them.
     whole = {**_DEFAULTS, **content}
     if len(whole) != len(FIELD_NAMES):
         raise TypeError(f"no fields of a decision: {unknown_fields(content)}")
+    return _made(whole)
+
+
+def _made(whole: dict[str, Any]) -> DecisionRecord:
+    # To call a frozen class sets its fields one by one, which takes a quarter of what it takes to check them.
     if whole["metadata"] is None:
         whole["metadata"] = {}
     record = object.__new__(DecisionRecord)
@@ -173,7 +177,7 @@ def unknown_fields(mapping: Iterable[str]) -> list[str]:
 
 
 def _checked(mapping: Mapping[str, Any], unknown: str, agent: str | None) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+    out = _DEFAULTS.copy()
     foreign: dict[str, Any] = {}
     name = "agent"
     try:
@@ -189,12 +193,12 @@ def _checked(mapping: Mapping[str, Any], unknown: str, agent: str | None) -> dic
                     problem = "is not a field of a decision record"
                     raise UnfitValueError(problem, "map it to one, or keep it in metadata")
         for name in ("action", "observation"):
-            if name not in out:
+            if out[name] is None:
                 _CHECKS[name](None)
     except UnfitValueError as error:
         raise error.under(str(name)) from None
     out.pop("schema_version", None)
-    _place_in_episode(out)
+    _place_in_episode(out, mapping.get("step") is not None)
     choice.check(out)
     if foreign:
         _keep_foreign(out, foreign)
@@ -267,25 +271,21 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _place_in_episode(out: dict[str, Any]) -> None:
-    if "event_id" not in out:
+def _place_in_episode(out: dict[str, Any], numbered: bool) -> None:
+    if out["event_id"] is None:
         out["event_id"] = new_event_id()
-    if "episode_id" not in out:
-        if out.get("step", 0) != 0:
+    if not out["episode_id"]:
+        if out["step"] != 0:
             raise UnfitValueError(
                 f"is missing, but step is {out['step']}", "name the episode of the step", "episode_id"
             )
         out["episode_id"] = out["event_id"]
-    elif "step" not in out:
-        if out["episode_id"] != out["event_id"]:
-            raise UnfitValueError(
-                "is missing, but episode_id is given", "number the episode's decisions from 0", "step"
-            )
-        out["step"] = 0
+    elif not numbered and out["episode_id"] != out["event_id"]:
+        raise UnfitValueError("is missing, but episode_id is given", "number the episode's decisions from 0", "step")
 
 
 def _keep_foreign(out: dict[str, Any], foreign: dict[str, Any]) -> None:
-    metadata = out.setdefault("metadata", {})
+    metadata = out["metadata"] = out["metadata"] or {}
     for name, value in foreign.items():
         if name in metadata:
             raise UnfitValueError("is both a field and in metadata", "rename one", str(name))

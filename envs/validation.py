@@ -90,8 +90,9 @@ class Validator:
 
     def _check_actions(self, record: DecisionRecord) -> None:
         self._check_action(record.action, "action")
-        for action in record.allowed_actions or ():
-            self._check_action(action, "allowed_actions")
+        if record.allowed_actions is not None:
+            for action in record.allowed_actions:
+                self._check_action(action, "allowed_actions")
         # An object lists every action that could be drawn: a missing one has probability 0.
         if isinstance(record.action_probabilities, dict) and not self._names.issuperset(record.action_probabilities):
             name = next(name for name in record.action_probabilities if name not in self._names)

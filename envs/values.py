@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.clock import is_of_present
+from envs.clock import is_last_present
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_NAME = 256
@@ -254,7 +254,7 @@ def timestamp(value: Any) -> str:
         UnfitValueError: no zone, or not RFC 3339.
     """
     moment: datetime | None = None
-    if type(value) is str and is_of_present(value):
+    if type(value) is str and is_last_present(value):
         return value
     if isinstance(value, datetime):
         moment = value

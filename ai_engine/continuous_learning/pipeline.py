@@ -265,20 +265,20 @@ class LearningPipeline:
                 raise RecordError("is missing", field=missing[0], where=where, remedy="give it, as to record_action")
             fields = {name: value for name, value in item.items() if name not in ARGUMENTS}
             return self._from_action(tuple(map(item.get, ARGUMENTS)), fields, where)
-        return self._checked(item, where)
+        return self._checked(item, item, where)
 
     def _from_action(self, given: tuple[Any, ...], fields: dict[str, Any], where: str) -> DecisionRecord:
         """A record of :data:`ARGUMENTS` and fields by their own names."""
         agent, action, observation, output, success, execution_time, confidence, explanation = given
         outcome = outcome_of(output, success, execution_time, fields.pop("outcome", None), where)
-        return self._checked(
-            action_fields(agent, action, observation, outcome, confidence, explanation, fields, where), where
-        )
+        mapping = action_fields(agent, action, observation, outcome, confidence, explanation, fields, where)
+        return self._checked(mapping, fields, where)
 
-    def _checked(self, mapping: Mapping[str, Any], where: str) -> DecisionRecord:
+    def _checked(self, mapping: Mapping[str, Any], named: Mapping[str, Any], where: str) -> DecisionRecord:
+        """A record of ``mapping``, of which the part ``named`` may have names that are not of a record."""
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)
-        if not KNOWN_NAMES.issuperset(mapping):
-            self.unlearned.update(unknown_fields(mapping))
+        if not KNOWN_NAMES.issuperset(named):
+            self.unlearned.update(unknown_fields(named))
         return self._conform(record, where)
 
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:

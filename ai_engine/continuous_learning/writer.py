@@ -78,7 +78,8 @@ class JournalWriter:
             self._drain()
         with self._lock:
             self._pending.append(row)
-            self._start()
+            if self._thread is None:
+                self._start()
             if len(self._pending) == HASTE:
                 self._wake.set()
 
@@ -122,10 +123,9 @@ class JournalWriter:
             self.journal.close()
 
     def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(self._wake,), name="retrainer-journal", daemon=True)
-            self._thread.start()
-            _at_end_of_child(self)
+        self._thread = threading.Thread(target=self._run, args=(self._wake,), name="retrainer-journal", daemon=True)
+        self._thread.start()
+        _at_end_of_child(self)
 
     def _run(self, wake: threading.Event) -> None:
         while wake is self._wake:  # until close() takes another
