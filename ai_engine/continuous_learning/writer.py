@@ -19,8 +19,7 @@ from envs.journal.rows import Event, JournalRow, row_of
 INTERVAL = 0.2
 TIMEOUT = 5.0
 CAPACITY = 10_000
-PIECE = 5_000  # rows of one transaction: others who write wait for no more
-HASTE = 5_000  # rows that wait for no interval: who records must not come to wait for the disk
+PIECE = 4_096  # rows of one transaction: others who write wait for no more; a whole number of statements
 
 
 class JournalWriter:
@@ -60,7 +59,7 @@ class JournalWriter:
         self._draining = threading.RLock()
         self._pending: list[JournalRow] = []
         self._failures: list[RetrainerError] = []
-        self._wake = threading.Event()
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def write(self, event: Event) -> None:
@@ -80,8 +79,6 @@ class JournalWriter:
             self._pending.append(row)
             if self._thread is None:
                 self._start()
-            if len(self._pending) == HASTE:
-                self._wake.set()
 
     def write_many(self, events: Sequence[Event]) -> AppendResult:
         """Append events in one transaction, all or none, after those that wait."""
@@ -112,9 +109,8 @@ class JournalWriter:
 
     def close(self) -> None:
         """Flush, stop the thread and close the journal. The next write opens it again."""
+        self._stop.set()
         thread, self._thread = self._thread, None
-        wake, self._wake = self._wake, threading.Event()
-        wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         try:
@@ -123,14 +119,13 @@ class JournalWriter:
             self.journal.close()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, args=(self._wake,), name="retrainer-journal", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._stop,), name="retrainer-journal", daemon=True)
         self._thread.start()
         _at_end_of_child(self)
 
-    def _run(self, wake: threading.Event) -> None:
-        while wake is self._wake:  # until close() takes another
-            wake.wait(self._interval)
-            wake.clear()
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(self._interval):
             self.settle()
 
     def _drain(self) -> None:

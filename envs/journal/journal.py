@@ -28,7 +28,8 @@ from envs.journal.sealed import SealedState, known_keys, sealed_state, table_rea
 from envs.journal.segments import has_segments, make_rows_met, segments_with
 from envs.record import DecisionRecord, trusted
 
-CHUNKS = (2048, 256, 32, 4, 1)  # rows of one statement: while it runs, the interpreter is free for others
+# Rows of one statement. While it runs the interpreter is free for others; each time it ends they wait a moment.
+CHUNKS = tuple(1 << power for power in range(11, -1, -1))
 
 
 @dataclass(frozen=True, slots=True)

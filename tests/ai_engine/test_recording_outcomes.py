@@ -83,23 +83,6 @@ def test_a_buffered_record_waits_no_longer_than_it_was_said(home: Home) -> None:
     pipeline.stop()
 
 
-def test_a_buffer_that_is_half_full_is_written_before_its_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "HASTE", 10)
-    pipeline = LearningPipeline(home, durability="buffered", flush_interval=600.0)
-    collector = DataCollector(home)
-    for turn in (1, 2):  # the second time the thread waits already
-        for _ in range(10):
-            pipeline.record_action("scaling", "up", {"load": 0.5})
-        begin = time.monotonic()
-        while collector.count("scaling") < 10 * turn:
-            assert time.monotonic() - begin < 5.0
-            time.sleep(0.01)
-    pipeline.record_action("scaling", "up", {"load": 0.5})
-    begin = time.monotonic()
-    pipeline.stop()
-    assert time.monotonic() - begin < 5.0 and collector.count("scaling") == 21
-
-
 def test_a_full_buffer_refuses_by_name_and_keeps_what_it_holds(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "CAPACITY", 20)
     pipeline = LearningPipeline(home, durability="buffered", timeout=0.3)
