@@ -45,7 +45,7 @@ UNKNOWN = ("error", "metadata")
 LISTED = 10_000  # rejected rows in a report; all of them are counted, and in the file
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
 COLLECTED = 200_000  # new objects between two looks for garbage
-VERSION = 3  # of what staging files hold
+VERSION = 4  # of what staging files hold
 
 
 @dataclass(frozen=True, slots=True)

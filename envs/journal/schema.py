@@ -10,10 +10,11 @@ from pathlib import Path
 
 from envs.errors import JournalError
 from envs.journal.errors import DamagedContentError
+from envs.journal.segments import has_segments, make_rows, next_segment
 from envs.storage import make_directory, synchronise_directory
 
 SCHEMA_VERSION = 4
-READABLE = 3  # the oldest that is read as it is: the fourth says more of sealed decisions
+READABLE = 3  # the oldest that is read as it is, but for its segments: their keys are others now
 APPLICATION_ID = 0x52545231  # "RTR1"
 NOTE = "kind TEXT NOT NULL, agent TEXT NOT NULL, checksum INTEGER NOT NULL, content TEXT NOT NULL"
 SEGMENT = (
@@ -110,7 +111,7 @@ def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("PRAGMA cell_size_check = ON")
         if not writable:
             connection.execute("PRAGMA query_only = ON")
-            if tables and version < READABLE:
+            if tables and (version < READABLE or (version < SCHEMA_VERSION and has_segments(connection))):
                 problem = f"has the format {version}, which can only be read once it was written by this version"
                 raise JournalError(problem, where=str(path), remedy="open it where it may be written")
             return connection
@@ -147,6 +148,9 @@ def _create(connection: sqlite3.Connection) -> None:
                 connection.execute("DROP INDEX IF EXISTS steps")
             for statement in _statements(SCHEMA + (FROM_VERSION_1 if "records" in tables else "")):
                 connection.execute(statement)
+            while (segment := next_segment(connection, 0)) is not None:
+                make_rows(connection, segment)
+            connection.execute("DELETE FROM segment_keys")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

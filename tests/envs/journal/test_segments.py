@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import warnings
 import zlib
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envs.errors import JournalError
 from envs.journal import segments
 from envs.journal.columns import Objects, Same
 from envs.journal.decision_columns import DecisionColumns
@@ -124,6 +126,27 @@ def test_rows_that_are_made_of_segments_are_the_same(sound: Path, tmp_path: Path
         left = "SELECT (SELECT COUNT(*) FROM segments), (SELECT COUNT(*) FROM segment_keys)"
         assert journal.file.run(lambda connection: connection.execute(left).fetchone()) == (0, 0)
         assert list(journal.read("a")) == before
+
+
+def test_segments_whose_keys_were_others_become_rows(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy(sound, tmp_path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("UPDATE segment_keys SET checksum = 0")
+    connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("envs.journal.schema.os.access", lambda *_: False)
+        with (
+            Journal(path) as reading,
+            pytest.raises(JournalError, match="has the format 3, which can only be read once"),
+        ):
+            reading.counts()
+    with Journal(path) as journal:
+        assert list(journal.read("a")) == [(number + 1, record(number)) for number in range(20 + 6 * SIZE)]
+        assert not journal.file.run(has_segments)
+        assert journal.append([record(SIZE), record(5 * SIZE)]).duplicates == 2
 
 
 @pytest.mark.parametrize("how", ["inverted", "bits"])
