@@ -82,7 +82,7 @@ def plain_lines(checker: PlainChecker, rows: Sequence[SourceRow]) -> list[Journa
     return found if isinstance(found, list) else [*DecisionColumns.unpacked(found.packed()).rows()]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(sorted(OBSERVATIONS)), reward=st.sampled_from(["", "-cost"]))
 def test_columns_and_rows_agree(data: st.DataObject, kind: str, reward: str) -> None:
     specification = AgentSpecification(

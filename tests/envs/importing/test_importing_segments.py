@@ -74,13 +74,14 @@ def _report(report: ImportReport) -> list[Any]:
     return [report.rows, report.added, report.duplicates, rejected, causes]
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
-@given(
+ANY = given(
     before=st.lists(PARTS, max_size=3), files=st.lists(contents(), min_size=1, max_size=3), parquet=st.booleans(),
     resent=st.lists(st.integers(0, 60), max_size=3), late=st.lists(st.integers(0, 60), max_size=3, unique=True),
     data=st.data(),
 )  # fmt: skip
-def test_segments_and_rows_agree(
+
+
+def _agree(
     tmp_path_factory: pytest.TempPathFactory,
     before: list[Any],
     files: list[list[dict[str, Any]]],
@@ -142,6 +143,13 @@ def test_segments_and_rows_agree(
             seen.append(found)
     for one, other in zip(*seen, strict=True):
         assert one == other
+
+
+WITHOUT_SHRINKING = [Phase.explicit, Phase.generate]
+test_segments_and_rows_agree = settings(max_examples=5, deadline=None, phases=WITHOUT_SHRINKING)(ANY(_agree))
+test_segments_and_rows_of_many_logs_agree = pytest.mark.full(
+    settings(max_examples=60, deadline=None, phases=WITHOUT_SHRINKING)(ANY(_agree))
+)
 
 
 def _without_columns(function: Any) -> Any:

@@ -45,7 +45,7 @@ def columns(draw: st.DrawFn, count: int, depth: int = 2) -> Column:
     return tuple(made) if draw(st.booleans()) else made
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data(), count=st.integers(1, 6))
 def test_columns_are_written_as_rows_are(data: st.DataObject, count: int) -> None:
     """Each value whole, whatever separates values inside it, and equal ones of different types as they are."""

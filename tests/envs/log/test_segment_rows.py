@@ -124,7 +124,7 @@ def segments(draw: st.DrawFn) -> DecisionColumns:
     return DecisionColumns.unpacked(DecisionColumns(count, made).packed())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(decisions=segments(), first=st.sampled_from([1, 10**12]))
 def test_a_segment_is_sealed_as_its_rows_are(decisions: DecisionColumns, first: int) -> None:
     rows = decisions.rows()
