@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 STAMP := $(VENV)/installed
 TORCH := 2.13.0
 
-.PHONY: env demo test test-full lint lock peers clean
+.PHONY: env demo test test-full pytest lint lock peers clean
 
 env: $(STAMP)
 
@@ -42,11 +42,15 @@ lint: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-test: lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not full" -n 2 --dist loadfile
+# The type checker takes a minute of one core, and the tests leave some of two idle.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint pytest TESTS='-m "not full"'
 
-test-full: lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+test-full: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint pytest
+
+pytest: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile
 
 lock: $(STAMP)
 	@$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude torch > requirements.lock
