@@ -8,7 +8,6 @@ it cannot, nothing is imported twice, because every row has its ``event_id`` (:m
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import sqlite3
@@ -25,6 +24,7 @@ from envs.declaration import specification_hash
 from envs.errors import DataError, RecordError, SpecificationError
 from envs.home import Home
 from envs.importing.checking import Checker
+from envs.importing.garbage import rare_collection
 from envs.importing.gathering import Draft, Gathering
 from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
@@ -44,7 +44,6 @@ from envs.storage import LocalStorage
 UNKNOWN = ("error", "metadata")
 LISTED = 10_000  # rejected rows in a report; all of them are counted, and in the file
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
-COLLECTED = 200_000  # new objects between two looks for garbage
 VERSION = 4  # of what staging files hold
 
 
@@ -129,20 +128,8 @@ def import_files(
         )
     readers = open_sources(sources, format_name, options)
     task = _Import(home, name, readers, dry_run, keep_good, unknown, progress)
-    with task.staging() as staging, Journal(home.journal_path) as journal, _rare_collection():
+    with task.staging() as staging, Journal(home.journal_path) as journal, rare_collection():
         return task.run(staging, journal)
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """Rows hold no cycles, and there are many of them: looking for some after each few took a third of the time."""
-    thresholds = gc.get_threshold()
-    if gc.isenabled():
-        gc.set_threshold(max(thresholds[0], COLLECTED), *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
 
 
 class _Import:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -12,12 +11,12 @@ from threading import Thread
 from envs.declaration import from_table
 from envs.importing.blocks import PackedDecisions
 from envs.importing.frames import receive, send
+from envs.importing.garbage import rare_collection
 from envs.importing.plain_rows import PlainChecker
 from envs.importing.reader_jsonl import rows_of, split
 from envs.journal.decision_columns import DecisionColumns
 
 AHEAD = 2  # pieces that a process is sent before it has answered
-COLLECTED = 200_000  # new objects between two looks for garbage, of which rows make none
 HEAD = 4  # bytes of the length of an answer's head
 
 
@@ -33,15 +32,15 @@ def main() -> None:
     name, table = json.loads(declared)
     present: set[str] = set()
     checker = PlainChecker(from_table(name, table), present)
-    gc.set_threshold(COLLECTED)
     sys.setswitchinterval(0.0005)  # seconds: what is sent is taken at once
     pieces: Queue[bytes | None] = Queue(AHEAD)
     # Whoever sends must never wait while this process waits for its answer to be read.
     Thread(target=_take, args=(reading, pieces), daemon=True).start()
     try:
-        send(writing)
-        while (piece := pieces.get()) is not None:
-            send(writing, *_answer(piece, checker, present))
+        with rare_collection():
+            send(writing)
+            while (piece := pieces.get()) is not None:
+                send(writing, *_answer(piece, checker, present))
     except BrokenPipeError:  # the import is over
         os._exit(0)
 

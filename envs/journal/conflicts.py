@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from envs.errors import DuplicateRecordError, RecordError
 from envs.journal.rows import JournalRow, event_in, outcome_in
 from envs.journal.sealed import episode_key, event_key, known_keys, short, step_key, tenant_key
 from envs.journal.segments import rows_met
+from envs.journal.statements import chunks
 from envs.log.outcome import OutcomeEvent, contradiction
 from envs.record import DecisionRecord, trusted
 from envs.values import shown
 
 # SQLite accepts at least this many variables in one statement.
-VARIABLES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _check_outcome(connection: sqlite3.Connection, known: _Known, row: JournalRo
 
 def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known:
     known = _Known(sealed=known_keys(connection, rows))
-    for chunk in _chunks([row.event_id for row in rows]):
+    for chunk in chunks([row.event_id for row in rows]):
         marks = ",".join("?" * len(chunk))
         select = f"SELECT event_id, agent, content FROM events WHERE event_id IN ({marks})"
         for event, agent, content in connection.execute(select, chunk):
@@ -186,7 +186,7 @@ def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known
     candidates = [row for row in rows if row.event_id not in known.contents and not row.shadow]
     for agent in {row.agent for row in candidates}:
         episodes = list({row.episode_id for row in candidates if row.agent == agent})
-        for chunk in _chunks(episodes):
+        for chunk in chunks(episodes):
             marks = ",".join("?" * len(chunk))
             select = (
                 "SELECT episode_id, step, tenant, event_id FROM events"
@@ -202,8 +202,3 @@ def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known
             known.tenants[row.agent, row.episode_id] = row.tenant
             known.steps[row.agent, row.episode_id, row.step] = row.event_id
     return known
-
-
-def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), VARIABLES):
-        yield items[start : start + VARIABLES]

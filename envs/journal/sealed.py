@@ -20,10 +20,10 @@ from envs.journal.columns import Same
 from envs.journal.decision_columns import DecisionColumns
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import JournalRow
+from envs.journal.statements import VARIABLES, chunks
 
 DIGEST_BYTES = 16
 OWNER_BYTES = 8  # of an agent, and of a tenant: few, which chance does not confuse
-VARIABLES = 500
 KIND, IDENTITY = "sealed", "identity"
 KEYS_LOST = "sealed keys lost"  # what damage leaves behind; the next sealing finds them out again
 
@@ -66,8 +66,7 @@ def note_sealed(connection: sqlite3.Connection, state: SealedState) -> None:
 def remember(connection: sqlite3.Connection, keys: Sequence[tuple[bytes, bytes]]) -> None:
     """Within a transaction: remember events that are about to leave."""
     # By the hundred, which takes half as long as one by one.
-    for start in range(0, len(keys), VARIABLES // 2):
-        part = keys[start : start + VARIABLES // 2]
+    for part in chunks(keys, VARIABLES // 2):
         marks = ",".join(["(?, ?)"] * len(part))
         connection.execute(f"INSERT OR REPLACE INTO sealed_keys VALUES {marks}", list(chain.from_iterable(part)))
 
@@ -153,8 +152,7 @@ def is_known_episode(connection: sqlite3.Connection, agent: str, episode_id: str
 
 def _values(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for start in range(0, len(keys), VARIABLES):
-        chunk = keys[start : start + VARIABLES]
+    for chunk in chunks(keys):
         marks = ",".join("?" * len(chunk))
         found.update(connection.execute(f"SELECT key, value FROM sealed_keys WHERE key IN ({marks})", chunk))
     return found

@@ -26,6 +26,7 @@ from envs.journal.errors import DamagedContentError
 from envs.journal.keys import episode_keys, text_keys
 from envs.journal.notes import add_note, notes_of, remove_notes
 from envs.journal.rows import COLUMNS, JournalRow
+from envs.journal.statements import chunks
 from envs.record import DecisionRecord
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 KEYS_OF_PAGE = 250  # which a page of the file holds
 PAGES_AT_ONCE = 1_000  # that one transaction drops: recorders wait for it
 IDLE = "idle runs"
-VARIABLES = 500  # SQLite accepts at least this many in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,8 @@ def _runs(connection: sqlite3.Connection) -> Iterable[int]:
 def numbers_with(connection: sqlite3.Connection, run: int, keys: np.ndarray) -> set[int]:
     """The segments of a run that have one of some keys, int64 and sorted."""
     out: set[int] = set()
-    for start in range(0, len(keys), VARIABLES):
-        wanted = keys[start : start + VARIABLES].tolist()
+    for chunk in chunks(keys):
+        wanted = chunk.tolist()
         for low, checksum, content in connection.execute(_pages_for(len(wanted)), (*wanted, run, run)):
             page = memoryview(content).cast("q")
             count = len(page) // 2

@@ -66,3 +66,19 @@ def refused(home: Home, *paths: Path, agent: str = "scaling", **options: Any) ->
     line = str(caught.value)
     assert "\n" not in line and caught.value.exit_code == 2 and caught.value.remedy
     return line
+
+
+def killed(patch: pytest.MonkeyPatch, owner: Any, name: str, moment: int) -> list[int]:
+    """Interrupts the call of that number, when it has done its work; how many there were."""
+    done = [0]
+    function = getattr(owner, name)
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        result = function(*arguments, **keywords)
+        done[0] += 1
+        if done[0] == moment:
+            raise KeyboardInterrupt
+        return result
+
+    patch.setattr(owner, name, counted)
+    return done

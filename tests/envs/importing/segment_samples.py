@@ -107,19 +107,3 @@ def written(folder: Path, number: int, content: list[dict[str, Any]], parquet: b
     names = list(dict.fromkeys(name for row in content for name in row))
     pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in content]), path)
     return path
-
-
-def killed(patch: pytest.MonkeyPatch, owner: Any, name: str, moment: int) -> list[int]:
-    """Interrupts the call of that number, when it has done its work; how many there were."""
-    done = [0]
-    function = getattr(owner, name)
-
-    def counted(*arguments: Any, **keywords: Any) -> Any:
-        result = function(*arguments, **keywords)
-        done[0] += 1
-        if done[0] == moment:
-            raise KeyboardInterrupt
-        return result
-
-    patch.setattr(owner, name, counted)
-    return done

@@ -25,12 +25,11 @@ from envs.log.forgetting import forget
 from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
 from envs.record import DecisionRecord
-from tests.envs.importing.import_samples import jsonl, rows, stored
+from tests.envs.importing.import_samples import jsonl, killed, rows, stored
 from tests.envs.importing.segment_samples import (
     PARTS,
     contents,
     home_of,
-    killed,
     make_small,
     row_of_parts,
     sealed_rows,

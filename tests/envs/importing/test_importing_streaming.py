@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from envs.journal.rows import Event
 from envs.log.forgetting import forget
 from envs.log.outcome import OutcomeEvent
 from envs.record import DecisionRecord
-from tests.envs.importing.import_samples import SPECIFICATION, jsonl, rows, snapshot, stored
+from tests.envs.importing.import_samples import SPECIFICATION, jsonl, killed, rows, snapshot, stored
 
 
 @pytest.fixture
@@ -106,22 +105,6 @@ def test_rows_meet_as_if_they_were_appended_one_by_one(
                 assert journal.outcome_counts() == model.outcome_counts()
 
 
-def _killed_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, moment: int) -> Callable[[], int]:
-    """Interrupts the call of that number, when it has done its work."""
-    calls = [0]
-    function = getattr(owner, name)
-
-    def counted(*arguments: Any, **keywords: Any) -> Any:
-        result = function(*arguments, **keywords)
-        calls[0] += 1
-        if calls[0] == moment:
-            raise KeyboardInterrupt
-        return result
-
-    monkeypatch.setattr(owner, name, counted)
-    return lambda: calls[0]
-
-
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(("owner", "name"), [(Staging, "commit"), (Journal, "append")])
@@ -148,13 +131,13 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, declared: bool, owner: An
         moment += 1
         home = fresh(moment)
         with pytest.MonkeyPatch.context() as patch:
-            count = _killed_at(patch, owner, name, moment)
+            count = killed(patch, owner, name, moment)
             try:
                 import_files(home, "scaling", paths)
             except KeyboardInterrupt:
                 pass
             else:
-                assert moment > count() > 1
+                assert moment > count[0] > 1
                 break
         report = import_files(home, "scaling", paths)
         assert stored(home) == expected
@@ -167,7 +150,7 @@ def test_an_interrupted_import_goes_on(tmp_path: Path, declared: bool, owner: An
 def test_what_was_read_before_a_kill_is_not_read_again(home: Home, tmp_path: Path) -> None:
     path = jsonl(tmp_path / "log.jsonl", rows(40))
     with pytest.MonkeyPatch.context() as patch:
-        _killed_at(patch, Staging, "commit", 8)
+        killed(patch, Staging, "commit", 8)
         with pytest.raises(KeyboardInterrupt):
             import_files(home, "scaling", [path])
     assert stored(home) == []  # nothing is seen of an import before all rows were found good
@@ -184,7 +167,7 @@ def test_what_was_read_before_a_kill_is_not_read_again(home: Home, tmp_path: Pat
 def test_a_changed_file_is_read_from_its_beginning(home: Home, tmp_path: Path) -> None:
     path = jsonl(tmp_path / "log.jsonl", rows(20))
     with pytest.MonkeyPatch.context() as patch:
-        _killed_at(patch, Staging, "commit", 5)
+        killed(patch, Staging, "commit", 5)
         with pytest.raises(KeyboardInterrupt):
             import_files(home, "scaling", [path])
     jsonl(path, rows(20, reward=3.0))
@@ -195,7 +178,7 @@ def test_a_changed_file_is_read_from_its_beginning(home: Home, tmp_path: Path) -
 def test_a_damaged_staging_file_is_begun_anew(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = jsonl(tmp_path / "log.jsonl", rows(20))
     with monkeypatch.context() as patch:
-        _killed_at(patch, Journal, "append", 1)
+        killed(patch, Journal, "append", 1)
         with pytest.raises(KeyboardInterrupt):
             import_files(home, "scaling", [path])
     (staged,) = (home.data_path / "imports").glob("*.sqlite")
@@ -234,7 +217,7 @@ def test_a_tenant_that_is_forgotten_is_in_no_staging_file(home: Home, tmp_path: 
     import_files(home, "scaling", [jsonl(tmp_path / "before.jsonl", rows(1, event_id="x", episode_id="x"))])
     path = jsonl(tmp_path / "log.jsonl", rows(8, tenant="acme"))
     with pytest.MonkeyPatch.context() as patch:
-        _killed_at(patch, Journal, "append", 1)
+        killed(patch, Journal, "append", 1)
         with pytest.raises(KeyboardInterrupt):
             import_files(home, "scaling", [path])
     assert any(b"acme" in item.read_bytes() for item in (home.data_path / "imports").iterdir())

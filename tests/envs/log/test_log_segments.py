@@ -21,8 +21,8 @@ from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
 from envs.log.table import SealedTable
 from envs.record import DecisionRecord
-from tests.envs.importing.import_samples import jsonl, rows
-from tests.envs.importing.segment_samples import home_of, killed, make_small, sealed_rows, segments_in
+from tests.envs.importing.import_samples import jsonl, killed, rows
+from tests.envs.importing.segment_samples import home_of, make_small, sealed_rows, segments_in
 from tests.envs.log.logs import assert_same
 
 COUNT = 40
