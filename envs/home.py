@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -207,7 +208,7 @@ class Home:
                     table[key] = value if key != "observation" else _observation(value)
             text = tomlkit.dumps(document)
             # Dotted keys and inline tables can defeat an edit in place: trust only what reads back the same.
-            same = _declaration(name, tomlkit.parse(text).unwrap()["agents"][name]) == specification
+            same = _declaration(name, tomllib.loads(text)["agents"][name]) == specification
         except (TOMLKitError, SpecificationError, ValueError, TypeError, KeyError):
             same = False
         if not same:
@@ -237,7 +238,7 @@ class Home:
     def _read(self, parse: Callable[[str], Read]) -> Read:
         try:
             return parse(self.configuration_path.read_text(encoding="utf-8"))
-        except (TOMLKitError, UnicodeDecodeError, OSError) as error:
+        except (TOMLKitError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             reason = " ".join(str(error).split())
             raise HomeError(
                 f"cannot be read ({reason})", where=str(self.configuration_path), remedy="correct it"
@@ -267,8 +268,8 @@ class Home:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> Mapping[str, Any]:
-    """A configuration as plain values, which nobody changes; parsing with comments kept takes its time."""
-    return tomlkit.parse(text).unwrap()
+    """A configuration as plain values, which nobody changes."""
+    return tomllib.loads(text)
 
 
 def _create_key(data: Path, key: bytes) -> None:

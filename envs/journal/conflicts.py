@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from envs.errors import DuplicateRecordError, RecordError
-from envs.journal.rows import JournalRow, event_in, outcome_in
+from envs.journal.rows import ALONE, PLACED, JournalRow, event_in, outcome_in
 from envs.journal.sealed import episode_key, event_key, known_keys, short, step_key, tenant_key
 from envs.journal.segments import rows_met
 from envs.journal.statements import chunks
 from envs.log.outcome import OutcomeEvent, contradiction
 from envs.record import DecisionRecord, trusted
 from envs.values import shown
-
-# SQLite accepts at least this many variables in one statement.
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +186,11 @@ def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known
         episodes = list({row.episode_id for row in candidates if row.agent == agent})
         for chunk in chunks(episodes):
             marks = ",".join("?" * len(chunk))
-            select = (
-                "SELECT episode_id, step, tenant, event_id FROM events"
-                f" WHERE shadow = 0 AND agent = ? AND episode_id IN ({marks})"
-            )
-            for episode, step, tenant, event in connection.execute(select, (agent, *chunk)):
-                known.tenants[agent, episode] = tenant
-                known.steps[agent, episode, step] = event
+            for place in (f"episode_id IN ({marks}) AND {PLACED}", f"event_id IN ({marks}) AND {ALONE}"):
+                select = f"SELECT episode_id, step, tenant, event_id FROM events WHERE agent = ? AND {place}"
+                for episode, step, tenant, event in connection.execute(select, (agent, *chunk)):
+                    known.tenants[agent, episode] = tenant
+                    known.steps[agent, episode, step] = event
     for row in rows_met(connection, rows):
         known.decisions[row.event_id] = row
         known.contents[row.event_id] = (row.agent, row.content)

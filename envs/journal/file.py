@@ -76,7 +76,7 @@ class JournalFile:
                 try:
                     if not (create or write) and self._connection is None and not self.path.exists():
                         return _on_nothing(function)
-                    return self._run(function, write)
+                    return self._run(function, write, until)
                 except _ReplacedError:
                     self.close()
                 except (sqlite3.Error, OSError, DamagedContentError, FolderBusyError) as error:
@@ -102,9 +102,9 @@ class JournalFile:
                 self._connection = None
             self._guard.close()
 
-    def _run(self, function: Callable[[sqlite3.Connection], Result], write: bool) -> Result:
+    def _run(self, function: Callable[[sqlite3.Connection], Result], write: bool, until: float) -> Result:
         connection = self._opened()
-        with self._guard.shared() if write else nullcontext():
+        with self._guard.turn(until) if write else nullcontext():
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 if write and self._present() != self._identity:
@@ -171,6 +171,7 @@ _INHERITED: list[sqlite3.Connection | None] = []
 def _forget_after_fork() -> None:
     for file in list(_OPEN):
         _INHERITED.append(file._connection)
+        file._guard.close()  # or the child would keep the lock of a parent that is killed
         file.reset()
 
 

@@ -1,12 +1,13 @@
-"""Who may write to the files of a folder: many at once, or, to mend one, a single process.
+"""Who may write to the files of a folder: one transaction at a time, in the order in which they came.
 
-SQLite's own locks cannot be held over a change of the file they belong to. A lock of the folder can;
-the system releases it when the process ends, however it ends.
+SQLite's own locks cannot be held over a change of the file they belong to, and whoever waits for one has to ask
+again and again. A lock of the folder is handed on by the system, also when a process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ class FolderBusyError(Exception):
 
 
 class FolderGuard:
-    """A process's hold on a folder; one transaction at a time.
+    """A process's hold on a folder.
 
     Args:
         folder: the folder.
@@ -34,11 +35,14 @@ class FolderGuard:
         self._descriptor: int | None = None
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
-        """Write beside others.
+    def turn(self, deadline: float) -> Iterator[None]:
+        """Have the folder to oneself after those who came before.
+
+        Args:
+            deadline: until when to wait (monotonic clock).
 
         Raises:
-            FolderBusyError: somebody mends.
+            FolderBusyError: they took longer.
         """
         if fcntl is None:  # pragma: no cover
             yield
@@ -46,9 +50,11 @@ class FolderGuard:
         if self._descriptor is None:
             self._descriptor = os.open(self._folder, os.O_RDONLY)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderBusyError from None
+            if not _Wait(self._descriptor).until(deadline):
+                self._descriptor = None  # the thread's
+                raise FolderBusyError from None
         try:
             yield
         finally:
@@ -65,25 +71,33 @@ class FolderGuard:
             self._descriptor = None
 
 
+class _Wait(threading.Thread):
+    """The system's wait for a lock has no deadline: a thread waits, and gives back what comes too late."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(daemon=True)
+        self._descriptor = descriptor
+        self._came = threading.Event()
+        self._settled = threading.Lock()
+
+    def run(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        if self._settled.acquire(blocking=False):
+            self._came.set()
+        else:
+            os.close(self._descriptor)
+
+    def until(self, deadline: float) -> bool:
+        """Whether it came in time."""
+        self.start()
+        return self._came.wait(max(deadline - time.monotonic(), 0.0)) or not self._settled.acquire(blocking=False)
+
+
 @contextmanager
 def alone_in(folder: Path, timeout: float) -> Iterator[bool]:
     """Have the folder to oneself; ``False`` where others did not leave within ``timeout`` seconds."""
-    if fcntl is None:  # pragma: no cover
-        yield True
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < deadline:
-                    time.sleep(0.005)
-                    continue
-                yield False
-                return
+        with FolderGuard(folder).turn(time.monotonic() + timeout):
             yield True
-            return
-    finally:
-        os.close(descriptor)
+    except FolderBusyError:
+        yield False

@@ -21,6 +21,7 @@ from envs.journal.conflicts import Conflict, find_conflicts
 from envs.journal.errors import locked
 from envs.journal.file import JournalFile
 from envs.journal.keys import text_keys
+from envs.journal.places import may_clash
 from envs.journal.queue import CommitQueue, Request
 from envs.journal.reading import LogReader
 from envs.journal.rows import COLUMNS, Event, JournalRow, rows_of
@@ -212,9 +213,10 @@ def _write_request(connection: sqlite3.Connection, request: Request) -> None:
 
 
 def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hashes: Sequence[str] | None) -> int:
-    # The file itself refuses what contradicts it. Only then, and for outcomes and what was sealed, is it worth
-    # the time to find out what each row meets.
-    if all(row.decision_id is None for row in rows) and not known_keys(connection, rows):
+    # The file itself refuses most of what contradicts it. Only then, and for outcomes and what was sealed, is it
+    # worth the time to find out what each row meets.
+    decisions = all(row.decision_id is None for row in rows)
+    if decisions and not known_keys(connection, rows) and not may_clash(connection, rows):
         try:
             _insert(connection, rows)
             return len(rows)

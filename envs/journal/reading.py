@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from envs.errors import DataError
 from envs.journal.errors import DamagedContentError
 from envs.journal.keys import episode_keys, text_keys
-from envs.journal.rows import outcome_in, sound
+from envs.journal.rows import ALONE, PLACED, outcome_in, sound
 from envs.journal.sealed import SealedState, is_known_episode, sealed_state, table_reader
 from envs.journal.segments import Segment, has_segments, next_segment, segments_with
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
@@ -107,11 +107,12 @@ def last_decisions(journal: Journal, agent: str, tenant: str, episode_id: str, c
         return []
 
     def newest(connection: sqlite3.Connection) -> tuple[list[DecisionRecord], SealedState | None]:
-        select = (
-            "SELECT content, checksum FROM events WHERE agent = ? AND episode_id = ? AND tenant = ? AND shadow = 0"
-            " ORDER BY step DESC LIMIT ?"
-        )
-        rows = connection.execute(select, (agent, episode_id, tenant, count)).fetchall()
+        select = "SELECT content, checksum FROM events WHERE agent = ? AND tenant = ?"
+        of_episode = (agent, tenant, episode_id)
+        placed = f"{select} AND episode_id = ? AND {PLACED} ORDER BY step DESC LIMIT ?"
+        rows = connection.execute(placed, (*of_episode, count)).fetchall()
+        if len(rows) < count:
+            rows += connection.execute(f"{select} AND event_id = ? AND {ALONE}", of_episode).fetchall()
         found = [trusted(sound(content, checksum)) for content, checksum in rows]
         found += _last_in_segments(connection, agent, tenant, episode_id)
         left = len(found) < count and is_known_episode(connection, agent, episode_id)

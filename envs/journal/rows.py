@@ -40,6 +40,9 @@ class JournalRow(NamedTuple):
 
 
 COLUMNS = JournalRow._fields
+# Decisions that are an episode by themselves, and those that have a place among others.
+ALONE = "shadow = 0 AND episode_id = event_id AND step = 0"
+PLACED = "shadow = 0 AND (episode_id <> event_id OR step <> 0)"
 
 
 def row_of(event: Event) -> JournalRow:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from envs.errors import JournalError
 from envs.journal.errors import DamagedContentError
+from envs.journal.rows import PLACED
 from envs.journal.segments import has_segments, make_rows, next_segment
 from envs.storage import make_directory, synchronise_directory
 
-SCHEMA_VERSION = 4
-READABLE = 3  # the oldest that is read as it is, but for its segments: their keys are others now
+SCHEMA_VERSION = 5
+READABLE = 3  # the oldest that is read as it is
+SEGMENTS_READABLE = 4  # the oldest whose segments are: their keys were others before
 APPLICATION_ID = 0x52545231  # "RTR1"
 NOTE = "kind TEXT NOT NULL, agent TEXT NOT NULL, checksum INTEGER NOT NULL, content TEXT NOT NULL"
 SEGMENT = (
@@ -51,14 +53,12 @@ CREATE TABLE IF NOT EXISTS events (
     checksum INTEGER NOT NULL,
     content TEXT NOT NULL
 );
--- A shadow policy decides beside the live one, at the same step of the same episode.
-CREATE UNIQUE INDEX IF NOT EXISTS steps ON events (agent, episode_id, step) WHERE shadow = 0;
+-- Most decisions are an episode by themselves: their event_id says where they are, and no second index need. What
+-- the two kinds must not contradict in each other is looked up before an insert, see envs/journal/places.py: a
+-- trigger would take half of an insert's time.
+CREATE UNIQUE INDEX IF NOT EXISTS places ON events (agent, episode_id, step) WHERE {PLACED};
 CREATE INDEX IF NOT EXISTS events_of_agent ON events (agent, sequence);
 CREATE INDEX IF NOT EXISTS outcomes ON events (decision_id) WHERE decision_id IS NOT NULL;
-CREATE TRIGGER IF NOT EXISTS one_tenant_an_episode BEFORE INSERT ON events WHEN NEW.shadow = 0 BEGIN
-    SELECT RAISE(ABORT, 'another tenant') WHERE NEW.tenant <> (
-        SELECT tenant FROM events WHERE shadow = 0 AND agent = NEW.agent AND episode_id = NEW.episode_id LIMIT 1);
-END;
 -- What is known beside the events, in the same order: exclusions, what was sealed, what was forgotten.
 {_mirrored("notes", "note", "sequence", NOTE)}
 -- Hashes of the events, steps and episodes that left for the table: the same must not be recorded again.
@@ -74,6 +74,10 @@ CREATE TABLE IF NOT EXISTS segment_keys (
     content BLOB NOT NULL,
     PRIMARY KEY (run, low)
 );
+"""
+OUTDATED = """
+DROP INDEX IF EXISTS steps;
+DROP TRIGGER IF EXISTS one_tenant_an_episode;
 """
 FROM_VERSION_1 = """
 INSERT INTO events SELECT sequence, event_id, NULL, agent, tenant, episode_id, step, shadow, crc32(content), content
@@ -111,7 +115,7 @@ def open_journal(path: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("PRAGMA cell_size_check = ON")
         if not writable:
             connection.execute("PRAGMA query_only = ON")
-            if tables and (version < READABLE or (version < SCHEMA_VERSION and has_segments(connection))):
+            if tables and (version < READABLE or (version < SEGMENTS_READABLE and has_segments(connection))):
                 problem = f"has the format {version}, which can only be read once it was written by this version"
                 raise JournalError(problem, where=str(path), remedy="open it where it may be written")
             return connection
@@ -142,15 +146,16 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.create_function("crc32", 1, lambda text: zlib.crc32(text.encode()), deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version < SCHEMA_VERSION:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "records" in tables:  # its indices are renamed by being made anew
-                connection.execute("DROP INDEX IF EXISTS steps")
-            for statement in _statements(SCHEMA + (FROM_VERSION_1 if "records" in tables else "")):
+            script = OUTDATED + SCHEMA + (FROM_VERSION_1 if "records" in tables else "")
+            for statement in _statements(script):
                 connection.execute(statement)
-            while (segment := next_segment(connection, 0)) is not None:
-                make_rows(connection, segment)
-            connection.execute("DELETE FROM segment_keys")
+            if version < SEGMENTS_READABLE:
+                while (segment := next_segment(connection, 0)) is not None:
+                    make_rows(connection, segment)
+                connection.execute("DELETE FROM segment_keys")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

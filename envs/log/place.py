@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
 
 from envs.errors import HomeError
 
@@ -48,8 +46,8 @@ def resolved(journal: Path, table: str) -> str:
 
 def _declared(home: Home, key: str, default: Any) -> Any:
     try:
-        document = tomlkit.parse(home.configuration_path.read_text(encoding="utf-8")).unwrap()
-    except (TOMLKitError, UnicodeDecodeError, OSError) as error:
+        document = tomllib.loads(home.configuration_path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise HomeError(f"cannot be read ({reason})", where=str(home.configuration_path), remedy="correct it") from None
     section = document.get("log", {})

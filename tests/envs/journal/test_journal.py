@@ -257,7 +257,7 @@ def test_what_is_wrong_with_the_file_is_one_line(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(JournalError, match="has the format 99, known is 4; upgrade"):
+    with pytest.raises(JournalError, match="has the format 99, known is 5; upgrade"):
         Journal(path).counts()
     (tmp_path / "file").touch()
     with pytest.raises(JournalError):

@@ -119,7 +119,7 @@ def test_an_earlier_journal_is_read_where_it_cannot_be_written(
                 journal.sealed()
     journal.close()
     assert journal.append(SEALED) == AppendResult(0, len(SEALED)), "written, it becomes a present one"
-    assert journal.file.run(lambda connection: connection.execute("PRAGMA user_version").fetchone()) == (4,)
+    assert journal.file.run(lambda connection: connection.execute("PRAGMA user_version").fetchone()) == (5,)
 
 
 def test_an_episode_is_known(journal: Journal) -> None:
