@@ -42,7 +42,7 @@ class FolderGuard:
             deadline: until when to wait (monotonic clock).
 
         Raises:
-            FolderBusyError: they took longer.
+            FolderBusyError: they took longer, or cannot be waited for.
         """
         if fcntl is None:  # pragma: no cover
             yield
@@ -53,7 +53,7 @@ class FolderGuard:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not _Wait(self._descriptor).until(deadline):
-                self._descriptor = None  # the thread's
+                self._descriptor = None  # was closed, or will be
                 raise FolderBusyError from None
         try:
             yield
@@ -89,7 +89,11 @@ class _Wait(threading.Thread):
 
     def until(self, deadline: float) -> bool:
         """Whether it came in time."""
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:  # the interpreter ends, or the system has no thread left: to be asked again
+            os.close(self._descriptor)
+            return False
         return self._came.wait(max(deadline - time.monotonic(), 0.0)) or not self._settled.acquire(blocking=False)
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from envs.journal.guard import FolderBusyError, FolderGuard, alone_in
+from envs.journal.journal import Journal
+from envs.record import DecisionRecord
 
 HOLD = """
 import os, sys, threading, time
@@ -72,6 +74,31 @@ def test_all_have_their_turn_and_never_two_at_once(tmp_path: Path) -> None:
     assert sorted(turns) == sorted([*range(4)] * 50)
     first = turns[:100]
     assert all(first.count(number) >= 10 for number in range(4)), "who waits is not overtaken for ever"
+
+
+def test_where_no_thread_can_wait_the_journal_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as at the end of the interpreter, when a buffer is emptied."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    journal, other = Journal(tmp_path / "journal.sqlite"), FolderGuard(tmp_path)
+    journal.open()
+    release = threading.Event()
+
+    def hold() -> None:
+        with other.turn(soon(60)):
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    timer = threading.Timer(0.1, release.set)
+    timer.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        row = {"event_id": "e", "agent": "a", "observation": [1.0], "action": "up"}
+        assert journal.append([DecisionRecord.from_mapping(row)]).added == 1
+    holder.join()
 
 
 def test_a_killed_process_hands_it_on_and_its_child_does_not_keep_it(tmp_path: Path) -> None:
