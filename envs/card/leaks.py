@@ -85,7 +85,7 @@ def _drawn_after(dataset: Dataset) -> dict[str, str]:
         scores = scores_of(left)
         suspects = sorted(left, key=lambda at: -scores[at])[:MOST_SUSPECTS]
         highest = scores[suspects[0]]
-        effect = highest / math.sqrt(len(dataset))
+        effect = highest / math.sqrt(max(int(draws.any(axis=1).sum()), 1))
         if not rare(highest, len(left)) or effect < LEAST_CORRELATION:
             break
         # With a leaking field around it any other one knows the draw too: the leak is what the rest is clean without.

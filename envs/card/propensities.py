@@ -21,6 +21,7 @@ MINIMUM_HITS = 30
 UNSEEN_TERMS = 8
 # Below this relative difference a residual is no contradiction, however many rows make it significant.
 NEGLIGIBLE = 0.05
+UNIFORM = 1e-6
 
 
 def martingale_residual(dataset: Dataset) -> float:
@@ -41,10 +42,11 @@ def martingale_residual(dataset: Dataset) -> float:
     Args:
         dataset: the log.
     """
-    known = np.isfinite(dataset.action_probabilities).all(axis=1)
+    every = _probabilities(dataset)
+    known = np.isfinite(every).all(axis=1)
     taken = np.eye(len(dataset.specification.actions))[dataset.actions]
     if known.mean() >= 0.5:
-        probabilities = dataset.action_probabilities[known]
+        probabilities = every[known]
         variance = (probabilities * (1.0 - probabilities)).sum(axis=0)
         total = (taken[known] - probabilities).sum(axis=0)
         # An action with probability 0 or 1 throughout has neither variance nor residual.
@@ -58,17 +60,33 @@ def draw_residuals(dataset: Dataset) -> np.ndarray | None:
     """What was drawn less what was likely, float64 (N, A), of mean 0 given everything before the draw.
 
     0 where an action's probability is not known; ``None`` where that is so everywhere. With the taken action's
-    propensity alone it is 1 / p - 1 or -1, divided by its standard deviation over the log.
+    propensity alone it is 1 / p - 1 or -1 over its usual size, for actions of which enough was drawn, and in one
+    half of the units: the other half says where there is support, what is enough, and the usual size. Whatever of
+    that were read off the same draws, or two halves for each other, would make residuals that foretell each other.
     """
-    known = np.isfinite(dataset.action_probabilities).all(axis=1)
+    every = _probabilities(dataset)
+    known = np.isfinite(every).all(axis=1)
     taken = np.eye(len(dataset.specification.actions))[dataset.actions]
     if known.mean() >= 0.5:
-        return np.asarray(np.where(known[:, None], taken - np.nan_to_num(dataset.action_probabilities), 0.0))
+        return np.asarray(np.where(known[:, None], taken - np.nan_to_num(every), 0.0))
     if not np.isfinite(dataset.propensities).any() or len(np.unique(dataset.units)) < 2:
         return None
-    inverse = np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)
-    residual = np.where(_testable(dataset), taken * inverse[:, None] - 1.0, 0.0)
-    return np.asarray(residual / np.maximum(residual.std(axis=0), 1e-12))
+    weights = taken * np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)[:, None]
+    testable, read = _testable(dataset), unit_folds(dataset.units, 2)[dataset.episode_index] == 1
+    other = testable & ~read[:, None]
+    sums, squares = ((np.where(other, weights, 0.0) ** power).sum(axis=0) for power in (1, 2))
+    enough = sums**2 >= MINIMUM_HITS * squares
+    residual = np.where(testable & read[:, None] & enough & (sums > 0.0), weights - 1.0, 0.0)
+    return np.asarray(residual / np.sqrt(np.maximum(squares, 1.0)))
+
+
+def _probabilities(dataset: Dataset) -> np.ndarray:
+    """Those of all actions as they were logged, (N, A); where every draw was uniform, one tells them all."""
+    allowed = dataset.allowed[dataset.rows]
+    count = allowed.sum(axis=1)
+    if np.abs(dataset.propensities * count - 1.0).max(initial=0.0) <= UNIFORM:
+        return np.asarray(allowed / count[:, None])
+    return dataset.action_probabilities
 
 
 def _testable(dataset: Dataset) -> np.ndarray:

@@ -147,6 +147,25 @@ def sound(kind: Kind, seed: int, **changes: Any) -> tuple[Dataset, BuildReport]:
     return replace(dataset, **changes), BuildReport(len(now), len(now), count)
 
 
+def of_many_actions(dataset: Dataset, actions: int, spread: float, seed: int) -> Dataset:
+    """The same decisions among so many actions, which do nothing; uniform with ``spread`` 0."""
+    random = np.random.default_rng([seed, 7])
+    size, rows = (len(dataset), actions), dataset.observations[dataset.rows, :2]
+    likely = np.exp(spread * rows @ random.normal(size=(2, actions)))
+    likely /= likely.sum(axis=1, keepdims=True)
+    taken = (random.random(len(dataset))[:, None] > np.cumsum(likely, axis=1)).sum(axis=1)
+    return replace(
+        dataset,
+        specification=replace(dataset.specification, actions=tuple(f"a{each}" for each in range(actions))),
+        allowed=np.ones((len(dataset.observations), actions), dtype=bool),
+        actions=taken,
+        propensities=likely[np.arange(len(dataset)), taken],
+        action_probabilities=np.full(size, np.nan),
+        root_probabilities=np.full((len(dataset.observations), actions), np.nan),
+        rewards=random.normal(size=len(dataset)),
+    )
+
+
 def _specification(horizon: int) -> AgentSpecification:
     fields = (
         ObservationField("load"),

@@ -19,7 +19,7 @@ from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
 from envs.dataset import Dataset
 from tests.envs import faulty_logs
-from tests.envs.clean_logs import KINDS, Kind, clean_log, sound
+from tests.envs.clean_logs import KINDS, Kind, clean_log, of_many_actions, sound
 
 # What a log says about itself that is no defect: how it was written, and how much of it there is.
 FACTS = {"missing_propensities", "detectable_effect", "low_effective_sample_size", "heavy_unit", "marginal_overlap"}
@@ -109,6 +109,17 @@ def test_a_confidence_set_afterwards_is_found(logged: str) -> None:
     (finding,) = leaks(faulty_logs.with_confidence(dataset, noise=noise * 0.5), believed=believed)
     assert finding.code == "leaking_field" and "confidence" in finding.sentence
     assert leaks(dataset, believed=believed) == []
+
+
+@pytest.mark.parametrize(("actions", "spread", "enough"), [(80, 0.0, True), (80, 0.4, False), (10, 0.4, True)])
+def test_few_draws_of_each_of_many_actions_accuse_no_field(actions: int, spread: float, enough: bool) -> None:
+    """Neither by where there is support, nor by which rare draw has come, may the same draws foretell themselves."""
+    for seed in range(2):
+        dataset = of_many_actions(log(seed, horizon=1, episodes=6_000), actions, spread, seed)
+        assert leaks(dataset, believed=True) == []
+        if enough:  # draws of an action, to read a leak off
+            told = dataset.actions % 7 + np.random.default_rng(seed).normal(size=len(dataset))
+            assert "leaking_field" in codes(leaks(faulty_logs.with_field(dataset, "status", told), believed=True))
 
 
 def test_a_leak_is_found_where_actions_have_no_effect() -> None:
