@@ -27,6 +27,10 @@ class RetrainerError(Exception):
         super().__init__(f"{line}; {remedy}" if remedy else line)
 
 
+class RetrainerWarning(RuntimeWarning):
+    """What its reader must know although the work went on; the console command prints it when it is done."""
+
+
 class HomeError(RetrainerError):
     """No home was found, or it cannot be used."""
 

@@ -14,7 +14,7 @@ import click
 from ai_engine.cli.failures import missing_extra, unusable
 from ai_engine.cli.options import Options
 from ai_engine.cli.output import ProgressLine, quiet_libraries, render
-from ai_engine.tracking.errors import TrackingWarning
+from envs.errors import RetrainerWarning
 
 
 def perform(
@@ -75,7 +75,7 @@ def warnings_at_the_end() -> Iterator[None]:
     show = warnings.showwarning
 
     def keep(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
-        if issubclass(category, TrackingWarning):
+        if issubclass(category, RetrainerWarning):
             told[str(message)] = None
         else:
             show(message, category, *place, **rest)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import threading
 import warnings
 from importlib.util import find_spec
 
-from envs.errors import RetrainerError
+from envs.errors import RetrainerError, RetrainerWarning
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.log.place import seal_rows
@@ -32,7 +33,8 @@ class BackgroundSealing:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._count = 0
+        # Of many processes that each record a little, one looks as often as a single one that records it all.
+        self._count = random.randrange(CHECK_EVERY)
         self._thread: threading.Thread | None = None
         self._possible: bool | None = None
 
@@ -54,7 +56,7 @@ class BackgroundSealing:
         except RetrainerError as error:
             problem = str(error)
         if problem:
-            warnings.warn(f"the log of {self._home.path} was not sealed: {problem}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"the log of {self._home.path} was not sealed: {problem}", RetrainerWarning, stacklevel=2)
 
     def _sealed(self) -> str:
         """Seal if there is enough; what went wrong, or empty."""

@@ -22,7 +22,7 @@ from algorithms.policy import Policy
 from algorithms.policy.mixing import UniformSource
 from algorithms.policy.policy import SYSTEM_RANDOM
 from algorithms.policy.rule import Rule, distribution
-from envs.errors import RecordError, RetrainerError, SpecificationError
+from envs.errors import RecordError, RetrainerError, RetrainerWarning, SpecificationError
 from envs.home import Home
 from envs.record import DecisionRecord
 from envs.specification import Action, AgentSpecification
@@ -294,4 +294,4 @@ class Agent:
             self.refresh()
         except RetrainerError as error:
             # A production agent goes on by the policy it has; the next start, or refresh(), raises.
-            warnings.warn(f"agent {self.name} stays with its policy: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"agent {self.name} stays with its policy: {error}", RetrainerWarning, stacklevel=3)

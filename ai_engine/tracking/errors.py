@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.errors import RetrainerError
+from envs.errors import RetrainerError, RetrainerWarning
 
 
 class TrackingError(RetrainerError):
@@ -11,5 +11,5 @@ class TrackingError(RetrainerError):
     exit_code = 1
 
 
-class TrackingWarning(UserWarning):
+class TrackingWarning(RetrainerWarning):
     """A tracker is behind; the home itself is unharmed, and ``retrainer track sync`` repairs the tracker."""

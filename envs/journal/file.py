@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
+from envs.errors import RetrainerWarning
 from envs.journal.errors import DamagedContentError, explained, is_busy, is_damage, is_read_only
 from envs.journal.guard import FolderBusyError, FolderGuard
 from envs.journal.schema import SCHEMA, open_journal
@@ -139,7 +140,7 @@ class JournalFile:
         report = import_module("envs.journal.salvage").mend(self.path, self.timeout)
         if report is None:
             return False
-        warnings.warn(f"{self.path} was damaged ({error}): {report}", RuntimeWarning, stacklevel=5)
+        warnings.warn(f"{self.path} was damaged ({error}): {report}", RetrainerWarning, stacklevel=5)
         return True
 
 

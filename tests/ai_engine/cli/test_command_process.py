@@ -123,3 +123,28 @@ def test_a_terminal_that_knows_few_characters_gets_the_result(program: Path) -> 
     program.write_text(FAKES.replace("One plain sentence.", "α 0.0304 – spent"))
     output, _ = _start(program, PYTHONIOENCODING="latin-1").communicate(timeout=60)
     assert output == "? 0.0304 ? spent\n"
+
+
+def test_what_a_damaged_journal_lost_is_said(tmp_path: Path) -> None:
+    from envs.home import Home
+    from envs.journal.journal import Journal
+    from envs.record import DecisionRecord
+
+    home = Home.create(tmp_path)
+    row = {"agent": "a", "observation": [1.0], "action": "up"}
+    with Journal(home.journal_path) as journal:
+        journal.append([DecisionRecord.from_mapping({**row, "event_id": str(index)}) for index in range(300)])
+    content = home.journal_path.read_bytes()
+    home.journal_path.write_bytes(content[: len(content) * 2 // 3])
+    command = [
+        sys.executable,
+        "-c",
+        "from ai_engine.cli import main; main()",
+        "status",
+        "--json",
+        "--home",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=True)
+    assert json.loads(done.stdout)
+    assert done.stderr.startswith("warning: ") and "was damaged" in done.stderr and "could not be read" in done.stderr

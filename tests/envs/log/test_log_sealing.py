@@ -237,3 +237,19 @@ def test_sealing_in_the_background_is_another_process(tmp_path: Path, monkeypatc
         journal = Journal(home.journal_path)
         assert journal.unsealed() == 3 and journal.counts() == {AGENT: 30}
         assert "deltalake" not in repr(sorted(vars(background)))
+
+
+def test_processes_that_record_a_little_each_look_as_often_as_one_that_records_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_engine.continuous_learning import sealing as background
+
+    home, looked = home_at(tmp_path), []
+    monkeypatch.setattr(background, "CHECK_EVERY", 20)
+    monkeypatch.setattr(background.BackgroundSealing, "_sealed", lambda _: looked.append(1) or "")
+    for _ in range(400):
+        one = background.BackgroundSealing(home)
+        one.notice(1)
+        if one._thread is not None:
+            one._thread.join()
+    assert 5 <= len(looked) <= 40, "20 are expected"
