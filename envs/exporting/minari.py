@@ -75,7 +75,7 @@ def export_minari(
         remedy = 'install it with: pip install "retrainer[importers]"'
         raise MissingExtraError("writing Minari data sets needs minari", where=str(path), remedy=remedy) from None
     from envs.exporting.grouping import EpisodeFile
-    from envs.exporting.minari_spaces import action_space, observation_space, optional_booleans
+    from envs.exporting.minari_spaces import action_space, observation_space, rewritten
 
     target = Path(path).absolute()  # Minari joins a relative one to itself
     if target.exists():
@@ -89,7 +89,7 @@ def export_minari(
             data.parent.mkdir()
             spaces = observation_space(specification.observation), action_space(specification.actions)
             storage = MinariStorage.new(data, *spaces, jpeg_encoding=False)
-            storage.update_metadata(_metadata(target.name, specification, optional_booleans(specification)))
+            storage.update_metadata(_metadata(target.name, specification, rewritten(specification)))
             writer = _Writer(specification)
             episodes = writer.buffers(ordered.episodes())
             while page := list(islice(episodes, AT_ONCE)):
@@ -108,10 +108,10 @@ def export_minari(
     return MinariExport(writer.decisions, writer.episodes, writer.open_episodes, writer.broken_episodes, writer.reason)
 
 
-def _metadata(name: str, specification: AgentSpecification, booleans: list[str]) -> dict[str, Any]:
+def _metadata(name: str, specification: AgentSpecification, back: dict[str, list[str]]) -> dict[str, Any]:
     from minari import __version__
 
-    mark = {"version": 1, "agent": specification.name, "actions": list(specification.actions), "booleans": booleans}
+    mark = {"version": 1, "agent": specification.name, "actions": list(specification.actions), **back}
     return {"dataset_id": name, "minari_version": __version__, MARK: mark}
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from envs.observation import ObservationField, ObservationSpecification, unflatten
+from envs.observation import ObservationField, ObservationSpecification, flatten, unflatten
 from envs.specification import Action, AgentSpecification
 
 LARGEST = np.iinfo(np.int64)
+LONGEST_TEXT = 65_536
 
 
 def observation_space(specification: ObservationSpecification) -> spaces.Space[Any]:
     """``Discrete`` (or one integer), ``Box`` of D numbers, or a ``Dict`` with one entry a field.
 
     In a ``Dict`` a number is a ``Box`` without dimensions, NaN where an optional field is absent; a category is a
-    ``Text``, empty where it is absent.
+    ``Text``, empty where it is absent; tags are a ``Text`` that holds a JSON list.
     """
     if specification.kind == "int":
         return _integer(specification.fields[0])
@@ -46,19 +49,29 @@ def columns(specification: ObservationSpecification, observations: Sequence[Any]
         return rows[:, 0].astype(np.int64)
     if specification.kind == "vector":
         return rows
-    named = {field.name: _column(field, rows[:, place]) for place, field in enumerate(specification.fields)}
+    given = [specification.listed(flatten(observation)) for observation in observations]
+    named = {
+        field.name: _column(field, rows[:, place], [each.get(field.name) for each in given])
+        for place, field in enumerate(specification.fields)
+    }
     return unflatten(named)
 
 
-def optional_booleans(specification: AgentSpecification) -> list[str]:
-    """Names of the fields whose truth values stand as 0, 1 and NaN."""
+def rewritten(specification: AgentSpecification) -> dict[str, list[str]]:
+    """Names of the fields that an import has to turn back: truth values of 0, 1 and NaN, and tags of one text."""
     fields = specification.observation.fields if specification.observation.kind == "object" else ()
-    return [field.name for field in fields if field.type == "boolean" and field.optional]
+    return {
+        "booleans": [field.name for field in fields if field.type == "boolean" and field.optional],
+        "tags": [field.name for field in fields if field.type == "tags"],
+    }
 
 
-def _column(field: ObservationField, raw: np.ndarray) -> Any:
+def _column(field: ObservationField, raw: np.ndarray, given: Sequence[Any]) -> Any:
+    # Their own texts: a value that is not among the declared ones has no place in the raw row.
     if field.type == "category":
-        return [field.decode(value) or "" if not math.isnan(value) else "" for value in raw.tolist()]
+        return ["" if value is None else str(value) for value in given]
+    if field.type == "tags":
+        return ["" if value is None else json.dumps(list(value)) for value in given]
     if field.type == "boolean" and not field.optional:
         return raw.astype(bool)
     if field.type == "integer" and not field.optional:
@@ -71,10 +84,9 @@ def _space(tree: Mapping[str, Any]) -> spaces.Dict:
 
 
 def _field(field: ObservationField) -> spaces.Space[Any]:
-    if field.type == "category":
-        letters = "".join(sorted(set("".join(field.categories)))) or "a"
-        longest = max(map(len, field.categories), default=1)
-        return spaces.Text(max(1, longest), min_length=0, charset=letters)
+    if field.type in ("category", "tags"):
+        letters = "".join(sorted({*string.printable, *"".join(field.categories)}))
+        return spaces.Text(LONGEST_TEXT, min_length=0, charset=letters)
     if field.type == "boolean" and not field.optional:
         return spaces.Discrete(2)
     if field.type == "integer" and not field.optional:

@@ -171,9 +171,12 @@ class _Finish:
     """Turns the steps of a data set that ``retrainer export`` wrote into the records that they were."""
 
     def __init__(self, mark: Mapping[str, Any]) -> None:
-        names, booleans = mark.get("actions"), mark.get("booleans")
+        names = mark.get("actions")
         self._actions = names if isinstance(names, list) else None
-        self._booleans = frozenset(map(str, booleans)) if isinstance(booleans, list) else frozenset()
+        self._booleans, self._tags = (
+            frozenset(map(str, found)) if isinstance(found := mark.get(name), list) else frozenset()
+            for name in ("booleans", "tags")
+        )
 
     def __call__(self, content: dict[str, Any]) -> dict[str, Any]:
         known = content.pop("final_observation", True)
@@ -198,8 +201,17 @@ class _Finish:
             if isinstance(item, Mapping):
                 out[name] = self._present(item, f"{prefix}{name}.")
             elif not _absent(item):
-                out[name] = bool(item) if f"{prefix}{name}" in self._booleans else item
+                field = f"{prefix}{name}"
+                tagged = field in self._tags and isinstance(item, str)
+                out[name] = bool(item) if field in self._booleans else _listed(item) if tagged else item
         return out
+
+
+def _listed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # the declaration refuses it by name
 
 
 def _absent(value: Any) -> bool:

@@ -32,17 +32,25 @@ OBJECT = ObservationSpecification(
         ObservationField("warm", "boolean"),
         ObservationField("night", "boolean", optional=True),
         ObservationField("age", optional=True),
+        ObservationField("queue.labels", "tags", categories=("eu", "wärm")),
+        ObservationField("marks", "tags", categories=("a",), optional=True),
+        ObservationField("zone", "category", categories=("a", "b")),
+        ObservationField("since", "time"),
     ),
 )
 
 
 def observed(step: int) -> dict[str, Any]:
     made: dict[str, Any] = {"load": step / 4, "queue": {"size": step % 10}, "warm": step % 2 == 0}
+    made["queue"]["labels"] = [["eu", "wärm"], [], ["eu"], ["new"]][step % 4]
+    made["zone"] = ("a", "b", "not declared")[step % 3]
+    made["since"] = 1_700_000_000.0 + step
     if step % 3:
         made["queue"]["kind"] = ("fast", "slow")[step % 2]
         made["night"] = step % 2 == 1
     if step % 4:
         made["age"] = float(step)
+        made["marks"] = ["a"]
     return made
 
 
