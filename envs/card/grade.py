@@ -115,13 +115,16 @@ def _aliased_states(evidence: Evidence) -> list[Finding]:
     history = evidence.history
     if history is None or not history.failed:
         return []
+    put = "put what was before into the observation (the last observation, action and reward)"
+    if history.target == "end":  # such as of an episode that always ends at its fifth decision
+        put += " or, where it tells the end, the number of the step"
     return [
         Finding(
             "aliased_states",
             "warning",
             history.sentence,
             "different states look alike: what models of the observation say is off, and they do not show it",
-            "put what was before into the observation (the last observation, action and reward), or what is hidden",
+            f"{put}, or what is hidden",
         )
     ]
 

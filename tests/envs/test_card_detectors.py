@@ -122,6 +122,13 @@ def test_few_draws_of_each_of_many_actions_accuse_no_field(actions: int, spread:
             assert "leaking_field" in codes(leaks(faulty_logs.with_field(dataset, "status", told), believed=True))
 
 
+def test_where_the_step_tells_the_end_the_remedy_is_the_step() -> None:
+    whole, report = sound(Kind(horizon=5), 0)
+    ended = replace(whole, terminated=whole.truncated, truncated=whole.terminated)
+    (finding,) = (one for one in build_card(ended, report).findings if one.code == "aliased_states")
+    assert "the end" in finding.sentence and "the number of the step" in finding.remedy
+
+
 def test_a_leak_is_found_where_actions_have_no_effect() -> None:
     assert codes(leaks(faulty_logs.with_confidence(log(effect=0.0), noise=0.2), believed=True)) == {"leaking_field"}
 
