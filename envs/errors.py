@@ -7,6 +7,8 @@ wrong, where, and what to do. The console command prints that line and exits wit
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class RetrainerError(Exception):
     """What was wrong, where it stands, and the remedy, in one line.
@@ -45,6 +47,11 @@ class RecordError(RetrainerError):
     def __init__(self, problem: str, *, field: str, where: str = "", remedy: str = "") -> None:
         self.field = field
         super().__init__(f"{field}: {problem}", where=where, remedy=remedy)
+
+    def at(self, where: str) -> Self:
+        """The same complaint, with its place."""
+        problem = self.problem.removeprefix(f"{self.field}: ")
+        return type(self)(problem, field=self.field, where=where, remedy=self.remedy)
 
 
 class DuplicateRecordError(RecordError):

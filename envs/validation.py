@@ -53,12 +53,7 @@ class Validator:
                 self._check_observation(record.next_observation, "next_observation")
             self.check_outcome_of(record.reward, record.outcome)
         except RecordError as error:
-            raise RecordError(
-                error.problem.removeprefix(f"{error.field}: "),
-                field=error.field,
-                where=where or error.where or f"agent {self.specification.name}",
-                remedy=error.remedy,
-            ) from None
+            raise error.at(where or error.where or f"agent {self.specification.name}") from None
         return record
 
     def conform_outcome(self, event: OutcomeEvent) -> None:
@@ -74,8 +69,7 @@ class Validator:
             if event.reward is not None:
                 self._check_range(event.reward)
         except RecordError as error:
-            problem = error.problem.removeprefix(f"{error.field}: ")
-            raise RecordError(problem, field=error.field, where=where, remedy=error.remedy) from None
+            raise error.at(where) from None
 
     def _named_probabilities(self, record: DecisionRecord, probabilities: list[float]) -> DecisionRecord:
         declared = self.specification.actions

@@ -1,7 +1,8 @@
-"""Who may write to the files of a folder: one transaction at a time, in the order in which they came.
+"""Who may write to the files of a folder: one transaction at a time.
 
 SQLite's own locks cannot be held over a change of the file they belong to, and whoever waits for one has to ask
-again and again. A lock of the folder is handed on by the system, also when a process ends, however it ends.
+again and again. For a lock of the folder the system wakes those who wait as soon as it is free, also because the
+process that had it ended, however it ended.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class FolderGuard:
 
     @contextmanager
     def turn(self, deadline: float) -> Iterator[None]:
-        """Have the folder to oneself after those who came before.
+        """Have the folder to oneself.
 
         Args:
             deadline: until when to wait (monotonic clock).
 
         Raises:
-            FolderBusyError: they took longer, or cannot be waited for.
+            FolderBusyError: others have it for longer, or cannot be waited for.
         """
         if fcntl is None:  # pragma: no cover
             yield

@@ -225,7 +225,9 @@ def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hash
                 connection.execute("ROLLBACK TO request")
     found = find_conflicts(connection, rows, hashes)
     if found.conflicts:
-        raise found.conflicts[0].error
+        first = found.conflicts[0]
+        refused = rows[first.position]
+        raise first.error.at(f"agent {refused.agent}, event {refused.event_id}")
     _insert(connection, [rows[position] for position in found.fresh])
     return len(found.fresh)
 

@@ -162,7 +162,7 @@ def test_record_many_is_all_or_nothing(home: Home, durability: str) -> None:
             (row("6", propensity=0), "record 1: propensity: 0 is not"),
             ("text", "record 1: record: a str is no record"),
             ({"agent_name": "a", "action_type": "x"}, "record 1: input_data: is missing"),
-            (row("1", reward=1.0), "event_id: '1' was recorded before"),
+            (row("1", reward=1.0), "agent a, event 1: event_id: '1' was recorded before"),
         ):
             with pytest.raises(RecordError) as caught:
                 pipeline.record_many([row("5"), bad])
