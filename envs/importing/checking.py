@@ -12,7 +12,7 @@ from envs.importing.mapping import apply_mapping
 from envs.importing.plain_rows import PlainChecker
 from envs.journal.rows import Event, JournalRow, row_of
 from envs.log.outcome import OutcomeEvent
-from envs.record import FIELD_NAMES, DecisionRecord, unknown_fields
+from envs.record import FIELD_NAMES, KNOWN_NAMES, DecisionRecord, unknown_fields
 from envs.specification import AgentSpecification
 from envs.validation import Validator
 
@@ -80,10 +80,14 @@ class Checker:
 
     def _outcome(self, content: dict[str, Any]) -> tuple[OutcomeEvent, str]:
         foreign = [name for name in content if name not in _FIELDS_OF_OUTCOMES]
+        self.present.update(content.keys() & _FIELDS)
         if foreign:
-            self.foreign.update(foreign)
+            # Our own names are only in the wrong kind of row: mapped, they would be lost to all decisions.
+            self.foreign.update(unknown_fields(foreign))
             # Nothing of an outcome is kept beside what is known afterwards.
             remedy = "map it into the outcome, or remove it"
+            if foreign[0] in KNOWN_NAMES:
+                remedy = "remove decision_id where the row is a decision, else this field"
             raise RecordError("is not a field of an outcome", field=foreign[0], remedy=remedy)
         event = OutcomeEvent.from_mapping(content, agent=self._name)
         if self._validator is not None:

@@ -66,6 +66,18 @@ def test_a_confidence_is_never_proposed_as_propensity() -> None:
     assert proposed["agents"]["a"]["mapping"] == {"metadata": ["confidence"], "outcome": ["success"]}
 
 
+def test_our_own_fields_in_an_outcome_are_never_proposed(home: Home, tmp_path: Path) -> None:
+    content = rows(4)
+    mixed = {**content.pop(), "decision_id": content[0]["event_id"], "event_id": "late", "tenant": "acme"}
+    report = import_files(home, "scaling", [jsonl(tmp_path / "own.jsonl", [*content, mixed])], dry_run=True)
+    assert report.proposed_mapping == "" and report.added == 3
+    assert [row.remedy.split(" where")[0] for row in report.rejected] == ["remove decision_id"]
+    # Beside a foreign field only that one is given a place, and none that an outcome fills already.
+    outcome = {"decision_id": content[0]["event_id"], "reward": 0.5, "tenant": "acme", "click": 1.0}
+    report = import_files(home, "scaling", [jsonl(tmp_path / "two.jsonl", [*content, outcome])], dry_run=True)
+    assert tomllib.loads(report.proposed_mapping)["agents"]["scaling"]["mapping"] == {"outcome": ["click"]}
+
+
 PROPOSALS: dict[str, tuple[list[str], list[str], dict[str, Any]]] = {
     "chosen and measured": (
         ["load", "queue", "action_taken", "result", "execution_time", "success"], [],
