@@ -9,6 +9,7 @@ from typing import Any
 from envs.errors import RecordError
 from envs.importing.identity import PLACEHOLDER, Identifier
 from envs.importing.mapping import apply_mapping
+from envs.importing.other_formats import format_of
 from envs.importing.plain_rows import PlainChecker
 from envs.journal.rows import Event, JournalRow, row_of
 from envs.log.outcome import OutcomeEvent
@@ -32,6 +33,7 @@ class Checker:
         mapping: as :func:`~envs.importing.mapping.checked_mapping` gives it.
         unknown: ``error`` refuses foreign fields, ``metadata`` keeps them there.
         declared: the agent's declaration; ``None`` checks the rows by themselves.
+        lines: whether the rows are those of JSON Lines, which another format may be taken for.
 
     Attributes:
         foreign: how often each foreign field was met.
@@ -40,9 +42,16 @@ class Checker:
     """
 
     def __init__(
-        self, name: str, mapping: Mapping[str, Any], unknown: str, declared: AgentSpecification | None
+        self,
+        name: str,
+        mapping: Mapping[str, Any],
+        unknown: str,
+        declared: AgentSpecification | None,
+        *,
+        lines: bool = False,
     ) -> None:
         self._name = name
+        self._lines = lines
         self._mapping = mapping
         self._unknown = unknown
         self._validator = Validator(declared) if declared is not None else None
@@ -68,8 +77,12 @@ class Checker:
 
     def _decision(self, content: dict[str, Any], row: int, identifier: Identifier) -> tuple[DecisionRecord, str]:
         foreign = self._foreign(content)
-        if foreign and self._unknown == "error":
-            raise _foreign_error(foreign)
+        if foreign:
+            if self._lines and "action" not in content and (other := format_of(foreign)):
+                raise _format_error(foreign, other)
+            self.foreign.update(name for name in foreign if name in self.foreign or len(self.foreign) < MAXIMUM_NAMES)
+            if self._unknown == "error":
+                raise _foreign_error(foreign)
         anonymous, naming = content.get("event_id") is None, ""
         if anonymous:
             content["event_id"] = PLACEHOLDER
@@ -102,16 +115,23 @@ class Checker:
             if len(self._shapes) < _SHAPES:
                 self._shapes[shape] = foreign
             self.present.update(content.keys() & _FIELDS)
-        if foreign:
-            self.foreign.update(name for name in foreign if name in self.foreign or len(self.foreign) < MAXIMUM_NAMES)
         return foreign
 
 
+def _format_error(names: Sequence[str], other: str) -> RecordError:
+    problem = f"{'is' if len(names) == 1 else 'are'} of the format {other}, not of a decision record"
+    return RecordError(problem, field=_listed(names), remedy=f"import the file with --format {other}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+
+
 def _foreign_error(names: Sequence[str]) -> RecordError:
-    shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
     problem = "is not a field of a decision record" if len(names) == 1 else "are not fields of a decision record"
     remedy = "map it in retrainer.toml (--dry-run prints a mapping), or keep it with --unknown metadata"
-    return RecordError(problem, field=shown, remedy=remedy if len(names) == 1 else remedy.replace(" it ", " them "))
+    remedy = remedy if len(names) == 1 else remedy.replace(" it ", " them ")
+    return RecordError(problem, field=_listed(names), remedy=remedy)
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -61,9 +61,10 @@ def _local(name: str) -> SourceFile:
     path = Path(name)
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "is no plain file" if path.exists() else "does not exist"
-        raise DataError(
-            problem, where=name, remedy="name JSON Lines, CSV or Parquet files, or a pattern such as *.jsonl"
-        )
+        remedy = "name JSON Lines, CSV or Parquet files, or a pattern such as *.jsonl"
+        if path.is_dir():
+            remedy += "; a folder is read with --format minari or --format rllib"
+        raise DataError(problem, where=name, remedy=remedy)
     with open(path, "rb") as stream:
         opening = stream.read(4)
     found = path.stat()

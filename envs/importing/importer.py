@@ -29,6 +29,7 @@ from envs.importing.gathering import Draft, Gathering
 from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
+from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.readers import Reader
 from envs.importing.rows import Group, RejectedRow, grouped
 from envs.importing.sources import open_sources
@@ -149,8 +150,14 @@ class _Import:
         self.mapping = home.mapping(name)
         self.mappings = [dict(self.mapping or reader.preset) for reader in readers]
         self.checkers = [
-            Checker(name, checked_mapping(mapping, home.place(name)), unknown, self.declared)
-            for mapping in self.mappings
+            Checker(
+                name,
+                checked_mapping(mapping, home.place(name)),
+                unknown,
+                self.declared,
+                lines=isinstance(reader, JsonLinesReader),
+            )
+            for reader, mapping in zip(readers, self.mappings, strict=True)
         ]
         self.draft = Draft(LogStatistics(f"agent {name}")) if self.declared is None else None
 

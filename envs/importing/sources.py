@@ -14,6 +14,7 @@ from envs.importing.readers import FORMATS, Reader, reader_of
 # Formats whose sources are single files, so that a pattern can name several; the first three are told from each other.
 OF_FILES = ("jsonl", "csv", "parquet", "record_action", "vowpal_wabbit", "opentelemetry", "d3rlpy")
 SUFFIXES = {"csv": "csv", "tsv": "csv", "parquet": "parquet", "pq": "parquet"}
+HDF5 = b"\x89HDF"
 PATTERN = frozenset("*?[")
 
 
@@ -62,6 +63,9 @@ def _names(source: str, *, folders: bool = False) -> list[str]:
 def _file_reader(name: str, format_name: str, options: Mapping[str, Any] | None) -> Reader:
     file = source_file(name)
     if not format_name:
+        if file.opening == HDF5:
+            remedy = "import it with --format d3rlpy, or the folder of a Minari data set with --format minari"
+            raise DataError("is HDF5, which several formats are kept in", where=name, remedy=remedy)
         suffix = SUFFIXES.get(name.rpartition(".")[2].lower(), "jsonl")
         format_name = "parquet" if file.opening == b"PAR1" else suffix
     assert format_name in FORMATS

@@ -1,0 +1,22 @@
+"""Rows that evidently are of a format with names of its own, which a file's name does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+MARKS: Mapping[str, tuple[frozenset[str], ...]] = {
+    "vowpal_wabbit": (
+        frozenset({"_label_cost"}),
+        frozenset({"_label_probability"}),
+        frozenset({"EventId", "RewardValue"}),
+    ),
+    "record_action": (frozenset({"agent_name", "action_type", "input_data"}),),
+    "opentelemetry": tuple(frozenset({name}) for name in ("resourceSpans", "resourceLogs", "resourceMetrics")),
+}
+"""Sets of names by format: a row of JSON Lines that has all of one is of that format."""
+
+
+def format_of(names: Iterable[str]) -> str:
+    """The format that a row's foreign names show, as ``--format`` takes it; empty where they show none."""
+    found = frozenset(names)
+    return next((name for name, marks in MARKS.items() if any(mark <= found for mark in marks)), "")
