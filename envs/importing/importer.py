@@ -30,7 +30,7 @@ from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
-from envs.importing.readers import Reader
+from envs.importing.readers import NOTHING, Reader, Searching
 from envs.importing.rows import Group, RejectedRow, grouped
 from envs.importing.sources import open_sources
 from envs.importing.staging import FRESH, KNOWN, Staging, damaged
@@ -191,7 +191,9 @@ class _Import:
         gathering.run()
         if not gathering.rows:
             where = ", ".join(reader.source for reader in self.readers)
-            raise DataError("has no rows", where=where, remedy="give a file of decision records")
+            first = self.readers[0]  # all are of one format where it was named
+            problem, remedy = first.nothing if isinstance(first, Searching) else NOTHING
+            raise DataError(problem, where=where, remedy=remedy)
         if not staging.progress("writing", False):
             if self.draft is not None:
                 gathering.reject_odd()

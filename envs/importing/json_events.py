@@ -8,7 +8,7 @@ from typing import Any
 from envs.errors import DataError
 from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.reader_jsonl import open_reader as open_lines
-from envs.importing.readers import RowBatch
+from envs.importing.readers import NOTHING, RowBatch
 from envs.importing.rows import SourceRow
 from envs.values import UnfitValueError, plain
 
@@ -25,13 +25,15 @@ class JsonEventsReader:
     Args:
         source: the file.
         translate: a line's rows; a line that says nothing of a decision has none.
+        nothing: problem and remedy where no line has any.
     """
 
     preset: Mapping[str, Any] = {}
 
-    def __init__(self, source: str, translate: Translation) -> None:
+    def __init__(self, source: str, translate: Translation, nothing: tuple[str, str] = NOTHING) -> None:
         self._lines: JsonLinesReader = open_lines(source, {})
         self._translate = translate
+        self.nothing = nothing
         self.source = source
         self.size = self._lines.size
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from envs.importing.json_events import JsonEventsReader, named_entries, no_options
-from envs.importing.span_presets import OPTIONS, SpanPreset, chosen_preset
+from envs.importing.span_presets import OPTIONS, PRESETS, SpanPreset, chosen_preset
 from envs.values import UnfitValueError, shown
 
 EVALUATION = "gen_ai.evaluation.result"
@@ -41,7 +41,12 @@ def open_reader(source: str, options: Mapping[str, Any]) -> JsonEventsReader:
     """
     no_options(options, OPTIONS, source, "OpenTelemetry files")
     preset = chosen_preset(options, source)
-    return JsonEventsReader(source, lambda line: translated(line, preset))
+    others = " or ".join(f"--option preset={name}" for name in PRESETS if PRESETS[name] != preset)
+    nothing = (
+        f"has no span with the attribute {preset.action}, and no evaluation",
+        f"name the attribute that holds the action with --option action=NAME, or give {others}",
+    )
+    return JsonEventsReader(source, lambda line: translated(line, preset), nothing)
 
 
 def translated(line: dict[str, Any], preset: SpanPreset) -> Iterator[dict[str, Any] | UnfitValueError]:

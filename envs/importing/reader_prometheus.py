@@ -63,6 +63,15 @@ class PrometheusReader:
         """Server and options; history is only ever added to."""
         return hashlib.sha256(repr(self.options).encode()).hexdigest()
 
+    @property
+    def nothing(self) -> tuple[str, str]:
+        """What was not found: the level, without which there is no decision."""
+        options = self.options
+        between = f"{_text(options.start)} and {_text(self._end)}"
+        problem = f"the action's expression {options.action[:120]!r} has no two values"
+        problem += f" {options.interval / 1000:g} s apart between {between}, so there is no decision"
+        return problem, "correct the expression action, or start and end"
+
     def batches(self, after: str = "") -> Iterator[RowBatch]:
         """The decisions behind a position, each chunk's followed by their outcomes."""
         options = self.options

@@ -28,13 +28,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from envs.errors import DataError
 from envs.importing.rows import SourceRow
 
 MAXIMUM_ROW = 16 * 1024 * 1024
 """Bytes of one row as it stands in its source; a longer one is rejected unread."""
+
+NOTHING = ("has no rows", "give a file of decision records")
+"""Problem and remedy where a source is empty."""
 
 FORMATS: Mapping[str, str] = {
     "jsonl": "envs.importing.reader_jsonl",
@@ -92,6 +95,19 @@ class Reader(Protocol):
 
     def batches(self, after: str = "") -> Iterator[RowBatch]:
         """The rows behind a position, all of them by default."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A reader that looks for something in its source, and can say what was not found.
+
+    Attributes:
+        nothing: problem and remedy where the source has no rows.
+    """
+
+    @property
+    def nothing(self) -> tuple[str, str]:
+        """Problem and remedy."""
 
 
 def reader_of(source: str, format_name: str, options: Mapping[str, Any] | None = None) -> Reader:

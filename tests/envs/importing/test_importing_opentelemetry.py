@@ -16,7 +16,7 @@ from envs.importing.span_presets import PRESETS
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
 from tests.envs.importing.import_reading import DATA, good, outcomes, problems, read, records
-from tests.envs.importing.import_samples import jsonl
+from tests.envs.importing.import_samples import jsonl, refused
 
 SPANS, LOGS = DATA / "opentelemetry_spans.jsonl", DATA / "opentelemetry_logs.jsonl"
 
@@ -145,3 +145,14 @@ def test_a_bad_span_is_named_and_the_others_of_its_line_kept(tmp_path: Path) -> 
     assert good_span["spanId"] in kept[-2].content["event_id"] and len([row for row in rows if row.row == 4]) == len(
         [row for row in rows if row.row == 1]
     )
+
+
+def test_the_attribute_that_no_span_has_is_named(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home")
+    request = {"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "a span of something else"}]}]}]}
+    path = jsonl(tmp_path / "others.jsonl", [request])
+    line = refused(home, path, agent="router", format_name="opentelemetry")
+    assert "no span with the attribute retrainer.action" in line
+    assert "--option preset=gen_ai.model_choice.v1" in line and "retrainer.decision.v1" not in line
+    line = refused(home, path, agent="router", format_name="opentelemetry", options={"action": "app.choice"})
+    assert "no span with the attribute app.choice" in line and "--option action=NAME" in line

@@ -273,3 +273,12 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["tenant"] for row in rows} == set(DEPLOYMENTS) and all(type(row["action"]) is int for row in rows)
     assert {query["authorization"] for query in seen} == {"Bearer secret"}
     assert asked(seen[0]) in kept()
+
+
+def test_the_expression_without_values_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrometheusClient, "values", lambda *_: {})
+    home = Home.create(tmp_path / "home")
+    options = {**OPTIONS, "action": "no_such_metric"}
+    with pytest.raises(DataError, match="'no_such_metric' has no two values 60 s apart between ") as caught:
+        import_files(home, "scaling", ["http://none"], format_name="prometheus", options=options)
+    assert caught.value.remedy == "correct the expression action, or start and end"
