@@ -17,6 +17,8 @@ BATCH = 4096
 BATCH_BYTES = 8 * 1024 * 1024
 DELIMITERS = ",;\t|"
 QUOTES = "write the file with a CSV writer, which quotes what needs it"
+UTF_8 = "save the file as UTF-8 text"
+NUL = "\0"
 csv.field_size_limit(max(csv.field_size_limit(), MAXIMUM_ROW))
 
 
@@ -83,8 +85,10 @@ class CsvReader:
             return Columns([name.strip() for name in names]), delimiter
         except UnfitValueError as problem:
             rejected = row.reject("row", problem.problem, problem.remedy)
-        except (csv.Error, _UnreadableError) as error:
+        except csv.Error as error:
             rejected = row.reject("row", f"has no readable line of names ({_reason(error)})", QUOTES)
+        except _UnreadableError as error:
+            rejected = row.reject("row", f"has no readable line of names ({error})", error.remedy)
         return SourceRow(self.source, 1, text, rejected)
 
     def _next(self, lines: _Lines, columns: Columns, readings: Any, delimiter: str) -> SourceRow | None:
@@ -101,8 +105,13 @@ class CsvReader:
             return SourceRow(self.source, number + 1, content)
         except UnfitValueError as problem:
             field, text, remedy = problem.path or "row", problem.problem, problem.remedy
-        except (csv.Error, _UnreadableError) as error:
+        except csv.Error as error:
             field, text, remedy = "row", f"is not CSV ({_reason(error)})", QUOTES
+        except _UnreadableError as error:
+            field, text, remedy = "row", str(error), error.remedy
+            if remedy == UTF_8 and lines.number > number + 1:  # of a later line, which is read by itself afterwards
+                text = f"is not CSV (a quote is not closed before line {lines.number}, where {error})"
+                remedy = f"close the quote; {remedy}"
         # One line is rejected, however many were swallowed.
         lines.go(start, number)
         line = lines.skip()
@@ -120,7 +129,11 @@ def open_reader(source: str, options: Mapping[str, Any]) -> CsvReader:
 
 
 class _UnreadableError(Exception):
-    """A line that is no text, or a row without an end."""
+    """A line that is no text, or a row without an end; with the remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 class _Lines:
@@ -137,15 +150,15 @@ class _Lines:
         while line := self._stream.readline(MAXIMUM_ROW + 1):
             if self.offset - self._row + len(line) > MAXIMUM_ROW:
                 self._stream.seek(self.offset)
-                raise _UnreadableError(f"longer than {MAXIMUM_ROW // 2**20} MB")
+                raise _UnreadableError(f"is longer than {MAXIMUM_ROW // 2**20} MB", QUOTES)
             self.offset += len(line)
             self.number += 1
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise _UnreadableError(f"byte {error.start} is not UTF-8") from None
-            if "\0" in text:
-                raise _UnreadableError("holds a NUL")
+                raise _UnreadableError(f"byte {error.start} is not UTF-8", UTF_8) from None
+            if NUL in text:
+                raise _UnreadableError(f"character {text.index(NUL)} is a NUL", UTF_8)
             yield text
 
     def go(self, offset: int, number: int) -> None:

@@ -123,6 +123,29 @@ def test_a_bad_line_spoils_no_other(home: Home, tmp_path: Path, case: str) -> No
     assert import_files(home, "scaling", [path], keep_good=True).added == 12
 
 
+def test_a_line_that_is_not_utf_8_is_named_and_no_other(home: Home, tmp_path: Path) -> None:
+    lines = csv_text(flat(rows())).encode().splitlines()
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"\n".join([*lines[:4], b"caf\xe9", *lines[4:], b""]))
+    assert (
+        refused(home, path)
+        == f"{path}:5: row: byte 3 is not UTF-8; save the file as UTF-8 text" + "; --keep-good imports the 12 good rows"
+    )
+    # An open quote before it is a cause of its own.
+    path.write_bytes(b"\n".join([*lines[:2], b'"open', *lines[2:4], b"caf\xe9", *lines[4:], b""]))
+    report = import_files(home, "scaling", [path], dry_run=True)
+    assert report.added == 12 and [(row.row, row.problem, row.remedy) for row in report.rejected] == [
+        (3, "is not CSV (a quote is not closed before line 6, where byte 3 is not UTF-8)",
+         "close the quote; save the file as UTF-8 text"),
+        (6, "byte 3 is not UTF-8", "save the file as UTF-8 text"),
+    ]  # fmt: skip
+    assert sorted((group.count, group.first) for group in report.groups) == [(1, f"{path}:3"), (1, f"{path}:6")]
+    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
+    assert refused(home, path).endswith(
+        "1: row: has no readable line of names (byte 0 is not UTF-8); save the file as UTF-8 text"
+    )
+
+
 @pytest.mark.parametrize("heading", ["a,a", '"a', "observation,observation.x", "\x00"])
 def test_a_bad_heading_is_named(home: Home, tmp_path: Path, heading: str) -> None:
     path = tmp_path / "log.csv"
