@@ -152,8 +152,8 @@ test_segments_and_rows_of_many_logs_agree = pytest.mark.full(
 
 
 def _without_columns(function: Any) -> Any:
-    def made(checker: Checker, *arguments: Any) -> None:
-        function(checker, *arguments)
+    def made(checker: Checker, *arguments: Any, **keywords: Any) -> None:
+        function(checker, *arguments, **keywords)
         checker.plain = None
 
     return made
