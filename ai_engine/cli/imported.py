@@ -32,6 +32,7 @@ class ImportResult:
             "rows": report.rows,
             "added": report.added,
             "duplicates": report.duplicates,
+            "repeated": report.repeated,
             "rejected": report.rejected_count,
             "causes": [asdict(group) for group in report.groups],
             "proposed_mapping": report.proposed_mapping,
@@ -73,7 +74,9 @@ class ImportResult:
         report = self.report
         done = "are good" if report.refused else "would be imported" if report.dry_run else "imported"
         into = "" if report.refused else f" into {report.agent}"
-        also = [f"{report.duplicates:,} already there"] if report.duplicates else []
+        there = report.duplicates - report.repeated
+        also = [f"{there:,} already there"] if there else []
+        also += [f"{report.repeated:,} repeated within the import"] if report.repeated else []
         also += [f"{report.rejected_count:,} rejected"] if report.rejected_count else []
         rest = f" ({', '.join(also)})" if also else ""
         nothing = "; nothing was written" if report.dry_run else ""

@@ -19,7 +19,7 @@ from envs.importing.parallel_parsing import WORTH, ParsingProcesses
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.readers import Reader
-from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
+from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, REPETITION, Staging
 from envs.infer import LogStatistics
 from envs.journal.journal import Journal
 from envs.journal.segment_writing import last_position
@@ -127,7 +127,7 @@ class Gathering:
         if self._draft.usual.unanimous:
             return
         usual, self._draft.statistics = self._draft.usual, LogStatistics(self._draft.statistics.where)
-        for page in self._staging.pages((FRESH, KNOWN, DOUBTFUL), PAGE):
+        for page in self._staging.pages((FRESH, KNOWN, DOUBTFUL, REPETITION), PAGE):
             for row in page:
                 if row.event.decision_id is None:
                     record = trusted(row.event.content)
@@ -138,7 +138,7 @@ class Gathering:
                         self._staging.reject_staged(row, error.field, _problem(error), error.remedy)
 
     def _recount(self, draft: Draft) -> None:
-        for page in self._staging.pages((FRESH, KNOWN, DOUBTFUL), PAGE):
+        for page in self._staging.pages((FRESH, KNOWN, DOUBTFUL, REPETITION), PAGE):
             for row in page:
                 if row.event.decision_id is None:
                     draft.add(trusted(row.event.content))

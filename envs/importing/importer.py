@@ -33,7 +33,7 @@ from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.readers import NOTHING, Reader, Searching
 from envs.importing.rows import Group, RejectedRow, grouped
 from envs.importing.sources import open_sources
-from envs.importing.staging import FRESH, KNOWN, Staging, damaged
+from envs.importing.staging import FRESH, KNOWN, REPETITION, Staging, damaged
 from envs.importing.writing import write
 from envs.infer import LogStatistics
 from envs.journal.errors import DamagedContentError
@@ -56,7 +56,7 @@ class ImportReport:
         agent: the agent.
         rows: rows read.
         added: records that are new in the journal.
-        duplicates: records that it already had with the same content.
+        duplicates: rows that add nothing: the journal, or a row before them, has the record with the same content.
         rejected: rows that cannot be imported, in the files' order, the first :data:`LISTED` of them.
         groups: all of them by cause, most frequent first.
         proposed_mapping: a TOML block that gives foreign fields a place; empty where there are none.
@@ -65,6 +65,7 @@ class ImportReport:
         unlearned: how often each foreign field was kept in metadata.
         dry_run: whether nothing was written.
         keep_good: whether bad rows were to be left out.
+        repeated: how many of ``duplicates`` repeat a row of this import, and were not in the journal before it.
     """
 
     agent: str
@@ -79,6 +80,7 @@ class ImportReport:
     unlearned: dict[str, int]
     dry_run: bool
     keep_good: bool = False
+    repeated: int = 0
 
     @property
     def rejected_count(self) -> int:
@@ -200,7 +202,8 @@ class _Import:
             settle(staging, journal, alone=gathering.alone)
         rejected = [row for row, _ in islice(staging.rejected(), LISTED)]
         groups = grouped(row for row, _ in staging.rejected())
-        fresh, known = staging.count(FRESH), staging.count(KNOWN) + gathering.known
+        fresh, repeated = staging.count(FRESH), staging.count(REPETITION)
+        known = staging.count(KNOWN) + gathering.known + repeated
         bad = staging.rejected_count()
         specification = self.declared if self.draft is None else self._inferred(bad)
         rejected_path = None
@@ -226,6 +229,7 @@ class _Import:
             unlearned=dict(self._foreign()) if self.unknown == "metadata" else {},
             dry_run=self.dry_run,
             keep_good=self.keep_good,
+            repeated=repeated,
         )
 
     def _staging_path(self) -> Path | None:

@@ -13,7 +13,7 @@ from envs.errors import RecordError
 from envs.importing.blocks import StagedRow
 from envs.importing.identity import repeated
 from envs.importing.row_keys import Keys, key_of
-from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, Staging
+from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, REPETITION, Staging
 from envs.journal.conflicts import Findings, find_conflicts
 from envs.journal.journal import Journal
 from envs.journal.rows import JournalRow, row_of
@@ -42,7 +42,7 @@ def findings(journal: Journal, rows: list[JournalRow]) -> Findings:
 def settle(staging: Staging, journal: Journal, *, alone: bool) -> None:
     """Compare the staged rows with each other, and the doubtful ones with the journal.
 
-    Afterwards a row is fresh, known, or rejected.
+    Afterwards a row is fresh, known, repeated, or rejected.
 
     Args:
         staging: the rows.
@@ -92,7 +92,9 @@ def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
     fresh = set(found.fresh)
     staging.mark((row for position, row in enumerate(rows) if position in fresh), FRESH)
     known = [row for position, row in enumerate(rows) if position not in fresh and position not in clashing]
-    staging.mark(known, KNOWN)
+    added = {rows[position].event.event_id for position in found.fresh}
+    staging.mark((row for row in known if row.event.event_id not in added), KNOWN)
+    staging.mark((row for row in known if row.event.event_id in added), REPETITION)
 
 
 def _reject(staging: Staging, row: StagedRow, error: RecordError, other: StagedRow | None) -> None:

@@ -27,7 +27,8 @@ from envs.storage import make_directory
 PAGE = 4000
 SMALLEST_SEGMENT = 256  # decisions; fewer are not worth the look-ups that a segment costs whoever records
 LARGEST_SEGMENT = 4 << 20  # bytes; whoever meets one waits until rows are made of it
-FRESH, KNOWN, REJECTED, DOUBTFUL = range(4)  # DOUBTFUL: meets something in the journal or in its batch
+# DOUBTFUL: meets something in the journal or in its batch; REPETITION: says what another staged row says.
+FRESH, KNOWN, REJECTED, DOUBTFUL, REPETITION = range(5)
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS rows (number INTEGER PRIMARY KEY, file INTEGER, row INTEGER, naming TEXT,
     {", ".join(COLUMNS)});

@@ -108,6 +108,10 @@ def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
     [
         ({"rejected": [], "groups": []}, False,
          "1,000 of 1,200 rows would be imported into scaling (50 already there); nothing was written.", False),
+        ({"rejected": [], "groups": [], "repeated": 30}, False, "1,000 of 1,200 rows would be imported into scaling"
+         " (20 already there, 30 repeated within the import); nothing was written.", False),
+        ({"rejected": [], "groups": [], "repeated": 50}, False, "1,000 of 1,200 rows would be imported into scaling"
+         " (50 repeated within the import); nothing was written.", False),
         ({}, True, "1,000 of 1,200 rows would be imported into scaling (50 already there, 150 rejected);"
          " nothing was written.", False),
         ({}, False, "1,000 of 1,200 rows are good (50 already there, 150 rejected); nothing was written,"

@@ -36,6 +36,29 @@ def test_import_and_import_again(home: Home, tmp_path: Path) -> None:
     assert sorted(record.event_id for record in stored(home)) == sorted(item["event_id"] for item in content)
 
 
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("batch", [5, 4096])
+def test_repetitions_within_an_import_are_told_from_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: bool, batch: int
+) -> None:
+    monkeypatch.setattr("envs.importing.reader_jsonl.BATCH", batch)
+    home = Home.create(tmp_path / "home", split_key=bytes(32))
+    if declared:
+        home.declare(SPECIFICATION)
+    content = rows(16)
+    moment = content[0]["timestamp"]
+    late = [{"decision_id": f"e{index}", "timestamp": moment, "outcome": {"x": 1}} for index in (1, 9)]
+    # Into an empty journal: each of 8 decisions thrice and an outcome twice, in one file and another.
+    first = jsonl(tmp_path / "first.jsonl", [*content[:8], *reversed(content[:8]), late[0]])
+    second = jsonl(tmp_path / "second.jsonl", [*content[:8], late[0]])
+    report = import_files(home, "scaling", [first, second])
+    assert (report.rows, report.added, report.duplicates, report.repeated) == (26, 9, 17, 17)
+    # Nine of these were there; the other eight and their outcome come twice.
+    third = jsonl(tmp_path / "third.jsonl", [*content, *late, *content[8:], late[1]])
+    report = import_files(home, "scaling", [third], dry_run=True)
+    assert (report.rows, report.added, report.duplicates, report.repeated) == (27, 9, 18, 9)
+
+
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "NaN": (lambda row: {**row, "reward": float("nan")}, "reward", "nan is not finite"),
     "Infinity in an observation": (
