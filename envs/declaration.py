@@ -67,7 +67,7 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
     actions = _actions(reader)
     return AgentSpecification(
         name=name,
-        observation=_observation(reader.table("observation"), actions, where),
+        observation=_observation(reader.table("observation"), actions, name),
         actions=actions,
         reward=_expression(reader, "reward"),
         reward_range=reader.interval("reward_range"),
@@ -163,11 +163,14 @@ def _expression(reader: Table, key: str) -> str:
     return text
 
 
-def _observation(table: Mapping[str, Any] | None, actions: tuple[Action, ...], where: str) -> ObservationSpecification:
+def _observation(table: Mapping[str, Any] | None, actions: tuple[Action, ...], name: str) -> ObservationSpecification:
+    where = f"agent {name}"
     outer = Table({} if table is None else table, where, known=("kind", "fields", "history"), prefix="observation.")
     if table is None:
         raise SpecificationError(
-            "observation: is not declared", where=where, remedy="add [agents.NAME.observation], or infer it from a log"
+            "observation: is not declared",
+            where=where,
+            remedy=f"add [agents.{name}.observation], or infer it from a log",
         )
     kind = outer.text("kind", None, choices=OBSERVATION_KINDS)
     listed = outer.array("fields", required=kind != "int")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from envs.clock import is_last_present
 MAXIMUM_DEPTH = 32
 MAXIMUM_NAME = 256
 LARGEST_INTEGER = 2**63
+SIXTY_FOUR_BITS = f"give one from {-LARGEST_INTEGER} to {LARGEST_INTEGER - 1}"
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 FINITE_REMEDY = "give a finite number, or leave the field out"
@@ -70,7 +71,7 @@ def plain(value: Any, depth: int = 1) -> Any:
         return value
     if kind is int:
         if not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
-            raise UnfitValueError("is an integer of more than 64 bits", "give a smaller number, or a text")
+            raise UnfitValueError("is an integer of more than 64 bits", f"{SIXTY_FOUR_BITS}, or a text")
         return value
     if kind is dict:
         return _plain_object(value, depth)
@@ -189,7 +190,9 @@ def integer(value: Any) -> int:
     """A 64-bit integer; a float without fraction will do, because some writers know no integers."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer, float, np.floating)):
         raise UnfitValueError(f"{shown(value)} is not an integer", "give an integer")
-    if not isfinite(value) or value != int(value) or not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+    if not -LARGEST_INTEGER <= value < LARGEST_INTEGER and -inf < value < inf:
+        raise UnfitValueError("is an integer of more than 64 bits", SIXTY_FOUR_BITS)
+    if not isfinite(value) or value != int(value):
         raise UnfitValueError(f"{shown(value)} is not an integer", "give an integer")
     return int(value)
 

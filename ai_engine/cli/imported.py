@@ -55,7 +55,7 @@ class ImportResult:
                 for group in report.groups[:SHOWN_CAUSES]
             ]
             more = len(report.groups) - SHOWN_CAUSES
-            rest = f"\nand {more} more causes" if more > 0 else ""
+            rest = f"\nand {more} more cause{'s' if more > 1 else ''}; --json lists all of them" if more > 0 else ""
             parts.append(table(("rows", "first", "cause", "remedy"), rows) + rest)
         if report.proposed_mapping:
             parts.append(

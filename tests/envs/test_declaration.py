@@ -192,6 +192,12 @@ def test_what_is_missing_is_named() -> None:
             from_table("scaling", partial)
 
 
+def test_the_table_to_add_is_named_as_it_is_to_be_written() -> None:
+    with pytest.raises(SpecificationError) as caught:
+        from_table("scaling", {name: value for name, value in table().items() if name != "observation"})
+    assert "add [agents.scaling.observation]," in caught.value.remedy
+
+
 def test_an_embargo_needs_time_blocks() -> None:
     with pytest.raises(SpecificationError, match="embargo"):
         from_table("scaling", table() | {"unit": "episode"})

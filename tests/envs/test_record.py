@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -201,7 +202,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"observation": [[1, 2], [3, 4]]}, "observation", "array or object of 2 values"),
     ({"observation": {"a": {"b": [1, math.inf]}}}, "observation.a.b[1]", "inf is not finite"),
     ({"observation": {"a": DEEP}}, "observation.a" + "[0]" * 31, "deeper than 32"),
-    ({"observation": 2**70}, "observation", "not an integer"),
+    ({"observation": 2**70}, "observation", "more than 64 bits"),
     ({"observation": {"a\nb": math.nan}}, "observation['a\\\\nb']", "not finite"),
     ({"next_observation": [math.nan]}, "next_observation[0]", "not finite"),
     ({"propensity": 0}, "propensity", "0 is not a probability in (0, 1]"),
@@ -234,6 +235,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"tenant": "a\nb"}, "tenant", "not a name"),
     ({"step": -1, "episode_id": "e"}, "step", "negative"),
     ({"step": 1.5, "episode_id": "e"}, "step", "not an integer"),
+    ({"step": 2**63, "episode_id": "e"}, "step", "is an integer of more than 64 bits"),
+    ({"step": 10**400, "episode_id": "e"}, "step", "is an integer of more than 64 bits"),
+    ({"step": 1e30, "episode_id": "e"}, "step", "is an integer of more than 64 bits"),
+    ({"step": math.inf, "episode_id": "e"}, "step", "not an integer"),
     ({"step": math.nan, "episode_id": "e"}, "step", "not an integer"),
     ({"step": 3}, "episode_id", "is missing, but step is 3"),
     ({"episode_id": "e"}, "step", "is missing, but episode_id is given"),
@@ -263,6 +268,16 @@ def test_bad_fields_are_refused_in_one_line(change: dict[str, Any], field: str, 
     assert error.field == field.replace("\\\\", "\\")
     assert str(error).startswith(f"log.jsonl:17: {error.field}: ") and problem in error.problem
     assert error.remedy and "\n" not in str(error) and len(str(error)) < 400 and error.exit_code == 2
+
+
+def test_the_bounds_of_an_integer_are_told_and_are_those_that_hold() -> None:
+    for wrong in (2**63, -(2**63) - 1):
+        with pytest.raises(RecordError) as caught:
+            DecisionRecord.from_mapping({**MINIMAL, "observation": wrong})
+        low, high = re.findall(r"-?\d+", caught.value.remedy)
+        assert (int(low), int(high)) == (-(2**63), 2**63 - 1)
+        for bound in (int(low), int(high)):
+            assert DecisionRecord.from_mapping({**MINIMAL, "observation": bound}).observation == bound
 
 
 def test_the_agent_may_be_given_beside_the_row() -> None:

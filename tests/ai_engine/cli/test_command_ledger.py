@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.cli.imported import ImportResult, presentable
+from ai_engine.cli.imported import SHOWN_CAUSES, ImportResult, presentable
 from ai_engine.deploy.registry import Registry
 from algorithms.policy import BaseReference, Policy
 from envs.home import Home
@@ -146,6 +146,14 @@ def test_a_dry_run_fails_where_the_import_would(run: Run, home: Home, tmp_path: 
         assert answer.exit_code == code, (content, keep_good, answer.output)
         assert not words or json.loads(answer.stdout)["refused"] == bool(code)
         assert "error" not in answer.stderr
+
+
+def test_more_causes_than_are_shown_say_where_they_are() -> None:
+    groups = [Group(f"cause {place}", 1, f"log.jsonl:{place}") for place in range(SHOWN_CAUSES + 3)]
+    result = ImportResult(_report(groups=groups))
+    assert "\nand 3 more causes; --json lists all of them\n" in result.to_text()
+    assert len(result.to_json()["causes"]) == len(groups)
+    assert "more cause" not in ImportResult(_report(groups=groups[:SHOWN_CAUSES])).to_text()
 
 
 def test_a_clean_import_is_one_sentence() -> None:
