@@ -63,10 +63,10 @@ def _names(source: str, *, folders: bool = False) -> list[str]:
 def _file_reader(name: str, format_name: str, options: Mapping[str, Any] | None) -> Reader:
     file = source_file(name)
     if not format_name:
-        if file.opening == HDF5:
+        suffix = SUFFIXES.get(name.rpartition(".")[2].lower(), "jsonl")
+        if file.opening == HDF5 and suffix != "parquet":  # whose reader says so itself
             remedy = "import it with --format d3rlpy, or the folder of a Minari data set with --format minari"
             raise DataError("is HDF5, which several formats are kept in", where=name, remedy=remedy)
-        suffix = SUFFIXES.get(name.rpartition(".")[2].lower(), "jsonl")
         format_name = "parquet" if file.opening == b"PAR1" else suffix
     assert format_name in FORMATS
     return reader_of(name, format_name, options)
