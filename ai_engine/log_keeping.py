@@ -6,13 +6,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ai_engine.decision_log import AgentLog
+from envs.clock import written
 from envs.errors import DataError
 from envs.home import Home
 from envs.journal.journal import Journal
@@ -239,8 +239,7 @@ class _Hit:
         self.decisions, self.episodes = self._inside.total(), len(self._inside)
         self.reach = f"the log has the positions {positions[0]} to {positions[1]}"
         if math.isfinite(first):
-            moments = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}" for at in (first, last))
-            self.reach += f", {' to '.join(moments)}"
+            self.reach += f", {written(first)} to {written(last)}"
 
     def staying(self) -> tuple[int, int, tuple[Exclusion, ...]]:
         """Decisions of the range whose episodes lie in other ranges too, those episodes, and the other ranges."""

@@ -6,7 +6,7 @@ Nothing is dropped silently: :class:`~envs.build_report.BuildReport` counts what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -88,6 +88,7 @@ def dataset_from_records(
     exclusions: Sequence[Exclusion] = (),
     retired: frozenset[str] = frozenset(),
     recorded_at: Mapping[int, int] = MappingProxyType({}),
+    late: Collection[str] = (),
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of the closed episodes among (journal position, record) pairs, in any order.
 
@@ -103,6 +104,7 @@ def dataset_from_records(
         exclusions: ranges of the log that are not used.
         retired: observation fields that are declared no more; they are left out.
         recorded_at: as of :func:`~envs.episodes.gather_episodes`.
+        late: ``event_id`` of decisions of which an outcome came too late.
 
     Raises:
         DataError, RecordError: as :func:`build_dataset`.
@@ -110,12 +112,18 @@ def dataset_from_records(
     gathered = gather_episodes(records, specification, now=now, exclusions=exclusions, recorded_at=recorded_at)
     scorer = Scorer(specification)
     scored: list[tuple[LoggedEpisode, list[tuple[float, bool]]]] = []
-    unscored, reason = 0, ""
+    tardy = unscored = 0
+    reason = ""
     for episode in gathered.episodes:
+        listed: list[tuple[float, bool]] = []
         try:
-            scored.append((episode, [scorer.score(record) for record in episode.records]))
+            listed.extend(scorer.score(record) for record in episode.records)
+            scored.append((episode, listed))
         except RecordError as error:
-            unscored, reason = unscored + 1, reason or str(error)
+            if episode.records[len(listed)].event_id in late:
+                tardy += 1
+            else:
+                unscored, reason = unscored + 1, reason or str(error)
     episodes = [episode for episode, _ in scored]
     scores = [score for _, listed in scored for score in listed]
     rows = [record for episode in episodes for record in episode.records]
@@ -173,6 +181,7 @@ def dataset_from_records(
         open_episodes=gathered.open_episodes,
         open_decisions=gathered.open_decisions,
         abandoned_episodes=gathered.abandoned_episodes,
+        late_episodes=tardy,
         unscored_episodes=unscored,
         unscored_reason=reason,
         duplicated_episodes=gathered.duplicated_episodes,

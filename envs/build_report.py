@@ -17,7 +17,8 @@ class BuildReport:
         open_episodes: episodes that have not ended yet.
         open_decisions: their decisions.
         abandoned_episodes: episodes in the dataset that stopped without an end, long ago; they count as truncated.
-        unscored_episodes: episodes with a decision without reward (or without its worst class).
+        late_episodes: episodes with a decision without reward whose outcome came too late.
+        unscored_episodes: other episodes with a decision without reward (or without its worst class).
         unscored_reason: the first such decision and what it lacks, or empty.
         duplicated_episodes: episodes with two records for one step.
         broken_episodes: closed episodes that lack a step or go on after their end.
@@ -46,6 +47,7 @@ class BuildReport:
     open_episodes: int = 0
     open_decisions: int = 0
     abandoned_episodes: int = 0
+    late_episodes: int = 0
     unscored_episodes: int = 0
     unscored_reason: str = ""
     duplicated_episodes: int = 0

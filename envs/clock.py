@@ -10,6 +10,7 @@ _second: tuple[int, str] = (-1, "")
 """The last one's seconds since the epoch, and its text: ``2026-01-31T09:30:00``."""
 _last = ""
 WHOLE = ".000000Z"
+LAST_SECOND = 253_402_300_799  # of the year 9999: no later moment can be written
 
 
 def present() -> str:
@@ -23,6 +24,11 @@ def present() -> str:
     end = f".{nanoseconds // 1000:06d}Z"
     text = _last = second + end if end != WHOLE else second + "Z"
     return text
+
+
+def written(seconds: float) -> str:
+    """A moment in seconds since the epoch as RFC 3339 text in UTC, to the second: ``2026-01-31T09:30:00Z``."""
+    return f"{datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def is_last_present(text: str) -> bool:

@@ -13,6 +13,7 @@ from ai_engine.reports.views import card_view
 from envs.build_report import BuildReport
 from envs.card import DataCard
 from envs.card.portrait import Portrait
+from envs.clock import written
 
 # What is told first; the other figures stand in a table.
 KEY_FIGURES = (
@@ -45,7 +46,7 @@ def render_card(card: DataCard, report: BuildReport, portrait: Portrait) -> str:
         "card": {**view, "figures": {}},
         "key": {name: card.figures[name] for name in KEY_FIGURES if name in card.figures},
         "rest": rest,
-        "left_out": {name: value for name, value in report.to_json().items() if value and name not in _ALL_OF_IT},
+        "left_out": _left_out(report),
         "grades": portrait.grades,
         "plots": _plots(portrait),
         "shares": [(name, [percent(share) for share in shares]) for name, shares in portrait.chosen],
@@ -65,6 +66,11 @@ def write_card(card: DataCard, report: BuildReport, portrait: Portrait, path: st
 
 
 _ALL_OF_IT = ("records", "decisions", "episodes", "known_roots")
+
+
+def _left_out(report: BuildReport) -> dict[str, Any]:
+    counts = {name: value for name, value in report.to_json().items() if value and name not in _ALL_OF_IT}
+    return counts | ({"matures": written(report.matures)} if report.matures else {})
 
 
 def _plots(portrait: Portrait) -> dict[str, Any]:

@@ -110,7 +110,8 @@ def _shortages(specification: AgentSpecification, dataset: Dataset, report: Buil
         reasons.append("the log shows a single action, there is nothing to choose")
     if not dataset.episode_count:
         still = f", {report.open_episodes:,} are still open" if report.open_episodes else ""
-        unscored = f", {report.unscored_episodes:,} lack a reward" if report.unscored_episodes else ""
+        lacking = report.unscored_episodes + report.late_episodes
+        unscored = f", {lacking:,} lack a reward" if lacking else ""
         reasons.append(f"no episode has ended{still}{unscored}")
     return reasons
 

@@ -12,6 +12,7 @@ from envs.card.leaks import leaks
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
+from envs.clock import written
 from envs.dataset import Dataset
 from envs.specification import INFORMATIVE
 
@@ -124,6 +125,32 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             f"{report.open_episodes:,} episodes ({report.open_decisions:,} decisions) have not ended yet",
             "they are in no dataset until they do, or are silent for abandoned_after",
             "record terminated or truncated with the last decision",
+        ),
+        _counted(
+            report.immature_episodes,
+            "immature_episodes",
+            "information",
+            f"{report.immature_episodes:,} episodes wait for outcomes: a maturation window is open, the first until "
+            f"{written(report.matures)}",
+            "they are in no dataset until it closes",
+            "inspect again then, or declare a shorter maturation where outcomes come sooner",
+        ),
+        _counted(
+            report.late_outcomes,
+            "late_outcomes",
+            "warning",
+            f"{report.late_outcomes:,} outcomes came after their decision's maturation window had closed"
+            + (f"; {report.late_episodes:,} episodes lack a reward for it" if report.late_episodes else ""),
+            "neither is used: decisions whose outcomes take longer would look different from what they are",
+            "declare a longer maturation where outcomes take that long",
+        ),
+        _counted(
+            report.orphaned_outcomes,
+            "orphaned_outcomes",
+            "warning",
+            f"{report.orphaned_outcomes:,} outcomes are of decisions that are not in the log",
+            "they are used once their decision is recorded; if decisions are lost, the log is not what happened",
+            "record the decisions too, and give each outcome its decision's event_id",
         ),
         _counted(
             report.abandoned_episodes,

@@ -171,6 +171,7 @@ class LogReader:
 
     Attributes:
         late: outcomes left out so far because the maturation window had closed.
+        late_at: positions of the decisions that they are of.
         contradictory: values left out because the same was recorded before with another value.
         orphans: outcomes of decisions that are not in the log; known once all was read from the beginning.
 
@@ -202,6 +203,7 @@ class LogReader:
         self._take = take
         self._seen = 0
         self.late = self.contradictory = self.orphans = 0
+        self.late_at: set[int] = set()
 
     def __iter__(self) -> Iterator[tuple[int, DecisionRecord]]:
         """(position, record); the position from which on the record is complete, see :func:`~envs.log.outcome.join`."""
@@ -271,6 +273,8 @@ class LogReader:
         self._seen += len(known)
         joined = join(sequence, record, known, self._maturation)
         self.late += joined.late
+        if joined.late:
+            self.late_at.add(sequence)
         self.contradictory += joined.contradictory
         return joined
 

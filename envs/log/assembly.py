@@ -88,8 +88,11 @@ def _read(
         journal, specification.name, after=between[0], until=between[1], maturation=specification.maturation
     )
     recorded_at: dict[int, int] = {}
-    pairs = _pairs(reader, recorded_at)
-    dataset, report = dataset_from_records(specification, pairs, home.split_key, recorded_at=recorded_at, **how)
+    late: set[str] = set()
+    pairs = _pairs(reader, recorded_at, late)
+    dataset, report = dataset_from_records(
+        specification, pairs, home.split_key, recorded_at=recorded_at, late=late, **how
+    )
     return dataset, replace(
         report, late_outcomes=reader.late, contradictory_outcomes=reader.contradictory, orphaned_outcomes=reader.orphans
     )
@@ -107,11 +110,13 @@ def _column_reader(journal: Journal, state: SealedState) -> Any:
         return None
 
 
-def _pairs(reader: LogReader, recorded_at: dict[int, int]) -> Iterator[tuple[int, DecisionRecord]]:
-    """(position, record) of the decisions; where a decision was recorded before that position is put down."""
+def _pairs(reader: LogReader, recorded_at: dict[int, int], late: set[str]) -> Iterator[tuple[int, DecisionRecord]]:
+    """(position, record) of the decisions; puts down where one was recorded before that, and which lack an outcome."""
     for joined in reader.joined():
         if joined.position != joined.sequence:
             recorded_at[joined.position] = joined.sequence
+        if joined.late:
+            late.add(joined.record.event_id)
         yield joined.position, joined.record
 
 

@@ -30,7 +30,8 @@ class Earned:
         guardrails: float64 (N, G).
         hashes: uint8 (N, 32), content hashes.
         recorded: rewards taken as recorded although an expression is declared.
-        unscored_episodes: episodes that were left out of ``log`` for lack of a reward.
+        late_episodes: episodes that were left out of ``log`` because the outcome of a reward came too late.
+        unscored_episodes: other episodes that were left out of ``log`` for lack of a reward.
         unscored_reason: what the first of them lacks, or empty.
         unmeasured: decisions whose outcome does not tell a guardrail.
         unmeasured_reason: what the first of them lacks, or empty.
@@ -41,6 +42,7 @@ class Earned:
     guardrails: np.ndarray
     hashes: np.ndarray
     recorded: int = 0
+    late_episodes: int = 0
     unscored_episodes: int = 0
     unscored_reason: str = ""
     unmeasured: int = 0
@@ -87,12 +89,16 @@ def earn(source: LogSource, log: GroupedLog, specification: AgentSpecification) 
         owner = np.repeat(np.arange(len(log.lengths)), log.lengths)
         unscored = np.zeros(len(log.lengths), dtype=bool)
         unscored[owner[~scored]] = True
-        earned.unscored_episodes = int(unscored.sum())
-        earned.unscored_reason = _unscored_reason(source, log, specification, int(np.flatnonzero(~scored)[0]), begin)
         # One by one, an episode is scored up to the decision that has no reward.
         stop = np.full(len(unscored), np.iinfo(np.int64).max)
         step = np.arange(count) - np.repeat(begin, log.lengths)
         np.minimum.at(stop, owner[~scored], step[~scored])
+        late = _came_late(source, log, stop)
+        earned.late_episodes = int(late.sum())
+        earned.unscored_episodes = int(unscored.sum()) - earned.late_episodes
+        lacking = np.flatnonzero(~scored & ~late[owner])
+        if len(lacking):
+            earned.unscored_reason = _unscored_reason(source, log, specification, int(lacking[0]), begin)
         earned.recorded = int((recorded & unscored[owner] & (step <= stop[owner])).sum())
         kept_rows = ~unscored[owner]
         for name in ("rewards", "worst", "guardrails", "hashes"):
@@ -154,6 +160,14 @@ def _refuse_out_of_range(
         record = _record_at(source, log, specification, int(np.flatnonzero(outside)[0]), begin)
         Scorer(specification).score(record)
         raise AssertionError(f"the reward of {record.event_id} is outside its range")
+
+
+def _came_late(source: LogSource, log: GroupedLog, stop: np.ndarray) -> np.ndarray:
+    """Which episodes have at the step ``stop``, int64 (E,), a decision of which an outcome came too late, bool (E,)."""
+    rows = np.flatnonzero(np.isin(log.sequence, list(source.late_at)) & (log.episode >= 0))
+    late = np.zeros(len(stop), dtype=bool)
+    late[log.episode[rows[log.step[rows] == stop[log.episode[rows]]]]] = True
+    return late
 
 
 def _unscored_reason(

@@ -118,6 +118,7 @@ def load(
         open_episodes=log.open_episodes,
         open_decisions=log.open_decisions,
         abandoned_episodes=log.abandoned_episodes,
+        late_episodes=earned.late_episodes,
         unscored_episodes=earned.unscored_episodes,
         unscored_reason=earned.unscored_reason,
         duplicated_episodes=log.duplicated_episodes,

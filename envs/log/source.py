@@ -45,6 +45,7 @@ class LogSource:
         records: decisions read, shadow decisions included.
         shadow: shadow decisions, which are not used.
         late: outcomes left out because the maturation window had closed.
+        late_at: positions of the decisions that they are of.
         contradictory: values left out because the same was recorded before with another value.
         orphans: outcomes of decisions that are not in the log.
     """
@@ -58,6 +59,7 @@ class LogSource:
     records: int = 0
     shadow: int = 0
     late: int = 0
+    late_at: frozenset[int] = frozenset()
     contradictory: int = 0
     orphans: int = 0
     _chosen: list[np.ndarray | None] = field(default_factory=list)
@@ -136,7 +138,7 @@ def open_source(
     strays, table = _strays(journal, state, agent, until)
     rest = SealingRows(split_key, EPOCH)
     segments: list[pa.Table] = []
-    late = 0
+    late, late_at = 0, set()
     replaced: list[str] = []
     incomplete = () if table is None else _incomplete(table, agent, set(strays), maturation, (after, state.through))
     for row in incomplete:
@@ -144,6 +146,8 @@ def open_source(
         events += strays.pop(record.event_id, [])
         joined = join(row["sequence"], record, events, maturation)
         late += joined.late
+        if joined.late:
+            late_at.add(joined.sequence)
         replaced.append(record.event_id)
         rest.add_decision(row["sequence"], joined, row_of(joined.record).content)
     begin = max(after, state.through)
@@ -162,6 +166,7 @@ def open_source(
         pa.concat_tables([rest.table(), *segments]),
         pa.array(replaced, pa.string()),
         late=late + reader.late,
+        late_at=frozenset(late_at | reader.late_at),
         orphans=sum(map(len, strays.values())) if not after else 0,
     )
 

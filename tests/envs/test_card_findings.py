@@ -65,6 +65,9 @@ def test_untried_actions_are_named() -> None:
         ("unscored_episodes", "unscored_episodes"),
         ("broken_episodes", "broken_episodes"),
         ("open_episodes", "open_episodes"),
+        ("immature_episodes", "immature_episodes"),
+        ("late_outcomes", "late_outcomes"),
+        ("orphaned_outcomes", "orphaned_outcomes"),
         ("abandoned_episodes", "abandoned_episodes"),
         ("embargoed_episodes", "embargoed_episodes"),
         ("shadow", "shadow_decisions"),
@@ -78,6 +81,14 @@ def test_what_was_left_out_is_told(count: str, code: str) -> None:
     card = build_card(dataset, replace(report, **{count: 3}))
     finding = next(finding for finding in card.findings if finding.code == code)
     assert finding.sentence.startswith("3 ")
+
+
+def test_what_waits_says_until_when_and_what_came_late_what_it_cost() -> None:
+    dataset, report = built(episodes=60)
+    odd = replace(report, immature_episodes=2, matures=1_795_838_282.9, late_outcomes=5, late_episodes=4)
+    sentences = {finding.code: finding.sentence for finding in build_card(dataset, odd).findings}
+    assert sentences["immature_episodes"].endswith("the first until 2026-11-28T03:58:02Z")
+    assert sentences["late_outcomes"].endswith("closed; 4 episodes lack a reward for it")
 
 
 def test_an_inferred_declaration_is_to_be_confirmed() -> None:

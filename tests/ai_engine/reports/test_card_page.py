@@ -82,3 +82,10 @@ def test_the_portrait_is_the_log() -> None:
     assert sum(share for _, share in portrait.propensities) == pytest.approx(1.0)
     assert sum(share for *_, share in portrait.returns) == pytest.approx(1.0)
     assert portrait.grades[-1] == (2, build_card(dataset, sound(Kind(), 0)[1]).grade)
+
+
+def test_when_outcomes_mature_is_a_date() -> None:
+    dataset, report = sound(Kind(episodes=60), 0)
+    odd = replace(report, immature_episodes=2, matures=1_795_838_282.9)
+    text = Page(render_card(build_card(dataset, odd), odd, portray(dataset))).text
+    assert "matures 2026-11-28T03:58:02Z" in " ".join(text.split()) and "1,795,838" not in text
