@@ -129,7 +129,7 @@ def dataset_from_records(
     rows = [record for episode in episodes for record in episode.records]
     offsets = np.cumsum([0, *(len(episode.records) for episode in episodes)], dtype=np.int64)
     observations, end_known, conflicts = _observations(specification, episodes, retired)
-    actions = np.array(specification.action_indices([record.action for record in rows]), dtype=np.int64)
+    actions = _actions(specification, rows)
     stack_history(specification.observation, observations, actions, offsets, end_known)
     propensities, probabilities = _choices(specification, rows)
     measured = measure_guardrails(specification.guardrails, rows)
@@ -234,13 +234,27 @@ def _observations(
                         end_known[number] = True
                     position += 1
             except RecordError as error:
-                raise RecordError(
-                    error.problem.removeprefix(f"{error.field}: "),
-                    field=error.field,
-                    where=_place(record),
-                    remedy=error.remedy,
-                ) from None
+                raise _of(record, error) from None
     return out, end_known, conflicts
+
+
+def _of(record: DecisionRecord, error: RecordError) -> RecordError:
+    """The same error, naming the decision."""
+    problem = error.problem.removeprefix(f"{error.field}: ")
+    named = RecordError(problem, field=error.field, where=_place(record), remedy=error.remedy)
+    named.event_id = record.event_id
+    return named
+
+
+def _actions(specification: AgentSpecification, rows: list[DecisionRecord]) -> np.ndarray:
+    """Indices of the requested actions, int64 (N,)."""
+    indices = []
+    for record in rows:
+        try:
+            indices.append(specification.action_index(record.action))
+        except RecordError as error:
+            raise _of(record, error) from None
+    return np.array(indices, dtype=np.int64)
 
 
 def _choices(specification: AgentSpecification, rows: list[DecisionRecord]) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +264,10 @@ def _choices(specification: AgentSpecification, rows: list[DecisionRecord]) -> t
     probabilities = np.full((len(rows), len(names)), np.nan)
     for index, record in enumerate(rows):
         if record.action_probabilities is not None:
-            probabilities[index] = distribution(record.action_probabilities, names, _place(record))
+            try:
+                probabilities[index] = distribution(record.action_probabilities, names, _place(record))
+            except RecordError as error:
+                raise _of(record, error) from None
             propensities[index] = probabilities[index, specification.action_index(record.action)]
         if record.propensity is not None:
             propensities[index] = record.propensity
@@ -270,7 +287,10 @@ def _allowed(
             listed = tuple(record.allowed_actions)
             if listed not in known:
                 mask = np.zeros(len(specification.actions), dtype=bool)
-                mask[specification.action_indices(listed)] = True
+                try:
+                    mask[specification.action_indices(listed)] = True
+                except RecordError as error:
+                    raise _of(record, error) from None
                 known[listed] = mask
             allowed[row] = known[listed]
     return allowed, rows

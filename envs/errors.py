@@ -17,9 +17,13 @@ class RetrainerError(Exception):
         problem: what was wrong, naming the value.
         where: the place (file, row, field, agent), or an empty string.
         remedy: what the reader can do about it.
+
+    Attributes:
+        event_id: the decision that is wrong, where it is one of a log; else empty.
     """
 
     exit_code = 2
+    event_id = ""
 
     def __init__(self, problem: str, *, where: str = "", remedy: str = "") -> None:
         self.problem = problem

@@ -107,7 +107,11 @@ def root_rows(
         known = record.metadata.get("root_probabilities")
         if known is not None:
             where = f"agent {record.agent}, event {record.event_id}"
-            out[index] = distribution(known, names, where, "metadata.root_probabilities")
+            try:
+                out[index] = distribution(known, names, where, "metadata.root_probabilities")
+            except RecordError as error:
+                error.event_id = record.event_id
+                raise
     return out
 
 

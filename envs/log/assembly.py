@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import DataError, MissingExtraError
+from envs.errors import DataError, MissingExtraError, RecordError
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
 from envs.journal.sealed import OvertakenError, SealedState, table_reader
@@ -15,6 +15,7 @@ from envs.journal.segments import has_segments
 from envs.log.datasets import DatasetOrigin, forgettings, note_dataset
 from envs.log.evolution import first_position, retired_fields
 from envs.log.exclusions import list_exclusions
+from envs.log.placing import placed
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
@@ -90,9 +91,15 @@ def _read(
     recorded_at: dict[int, int] = {}
     late: set[str] = set()
     pairs = _pairs(reader, recorded_at, late)
-    dataset, report = dataset_from_records(
-        specification, pairs, home.split_key, recorded_at=recorded_at, late=late, **how
-    )
+    try:
+        dataset, report = dataset_from_records(
+            specification, pairs, home.split_key, recorded_at=recorded_at, late=late, **how
+        )
+    except (RecordError, DataError) as error:
+        for joined in LogReader(journal, specification.name).joined() if error.event_id else ():
+            if joined.record.event_id == error.event_id:
+                raise placed(error, joined.sequence, joined.record) from None
+        raise
     return dataset, replace(
         report, late_outcomes=reader.late, contradictory_outcomes=reader.contradictory, orphaned_outcomes=reader.orphans
     )

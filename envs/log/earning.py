@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from envs.errors import RecordError
+from envs.errors import DataError, RecordError
 from envs.guardrail import measure_guardrails
 from envs.log.arithmetic import ColumnExpression
 from envs.log.grouping import GroupedLog
+from envs.log.placing import placed
 from envs.log.source import LogSource
 from envs.record import DecisionRecord
 from envs.scoring import ROUNDING, Scorer
@@ -157,8 +158,12 @@ def _refuse_out_of_range(
     slack = ROUNDING * max(abs(bounds[0]), abs(bounds[1]))
     outside = scored & ~((rewards >= bounds[0] - slack) & (rewards <= bounds[1] + slack))
     if outside.any():
-        record = _record_at(source, log, specification, int(np.flatnonzero(outside)[0]), begin)
-        Scorer(specification).score(record)
+        place = int(np.flatnonzero(outside)[0])
+        record = _record_at(source, log, specification, place, begin)
+        try:
+            Scorer(specification).score(record)
+        except DataError as error:
+            raise placed(error, _sequence_at(log, place, begin), record) from None
         raise AssertionError(f"the reward of {record.event_id} is outside its range")
 
 
@@ -184,6 +189,10 @@ def _record_at(
     source: LogSource, log: GroupedLog, specification: AgentSpecification, place: int, begin: np.ndarray
 ) -> DecisionRecord:
     """The decision at a place in canonical order."""
+    return source.record(_sequence_at(log, place, begin), specification.maturation)
+
+
+def _sequence_at(log: GroupedLog, place: int, begin: np.ndarray) -> int:
     episode = int(np.searchsorted(begin, place, side="right")) - 1
     row = np.flatnonzero((log.episode == episode) & (log.step == place - begin[episode]))[0]
-    return source.record(int(log.sequence[row]), specification.maturation)
+    return int(log.sequence[row])

@@ -21,11 +21,13 @@ import pyarrow.compute as pc
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
 from envs.encoding.stacking import stack_history
+from envs.errors import DataError, RecordError
 from envs.log.columns import ColumnReader
 from envs.log.earning import earn, used
 from envs.log.exclusions import Exclusion
 from envs.log.forms import OddRowError
 from envs.log.grouping import GroupedLog, group
+from envs.log.placing import placed
 from envs.log.source import LogSource
 from envs.log.units import units_and_splits
 from envs.probabilities import root_rows, unfloored
@@ -205,7 +207,10 @@ def _complain(source: LogSource, specification: AgentSpecification, retired: fro
     record = source.record(sequence, specification.maturation)
     alone = replace(record, episode_id=record.event_id, step=0, terminated=True, reward=record.reward or 0.0)
     bare = replace(specification, reward_range=None)
-    dataset_from_records(bare, [(sequence, alone)], bytes(32), retired=retired)
+    try:
+        dataset_from_records(bare, [(sequence, alone)], bytes(32), retired=retired)
+    except (RecordError, DataError) as error:
+        raise placed(error, sequence, record) from None
     raise AssertionError(f"{record.event_id} does not fit its declaration, but nothing is wrong with it")
 
 

@@ -149,11 +149,11 @@ def sealed(path: Path, *events: Event, **changes: Any) -> Home:
         ({"metadata": {"root_probabilities": [1.0]}}, "metadata.root_probabilities: has 1 entries for 3"),
         ({"metadata": {"root_probabilities": "none"}}, "root_probabilities"),
         ({"next_observation": {"load": None}}, "observation.load: is missing"),
-        ({"outcome": {"gain": 5e9, "lost": 0}}, r"e1: reward 5e\+09 is outside the declared range"),
+        ({"outcome": {"gain": 5e9, "lost": 0}}, r"reward 5e\+09 is outside the declared range"),
     ],
 )
 def test_what_does_not_fit_is_named_as_one_by_one(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    good = {"outcome": {"gain": 1.0, "lost": 0}, "terminated": True}
+    good = {"outcome": {"gain": 1.0, "lost": 0}, "terminated": True, "timestamp": moment(0)}
     events = (record("e0", **good), record("e1", **(good | changes)), record("e2", **good))
     home = sealed(tmp_path, *events, worst_class="", guardrails=())
     errors = []
@@ -163,6 +163,11 @@ def test_what_does_not_fit_is_named_as_one_by_one(tmp_path: Path, changes: dict[
         errors.append(str(caught.value))
     if "none" not in str(changes):
         assert errors[0] == errors[1]
+        place = f"agent {AGENT}, event e1 at position 2, {events[1].timestamp}: "
+        assert errors[0].startswith(place), "what log exclude has to be told"
+        assert f"retrainer log exclude {AGENT} --from 2 --to 3 --reason TEXT" in errors[0]
+        exclude(Journal(home.journal_path), AGENT, 2, 3, "odd")
+        assert build_dataset(home, AGENT)[1].episodes == 2
     assert re.search(message, errors[0]), errors[0]
 
 
