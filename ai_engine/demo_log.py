@@ -94,7 +94,7 @@ def _episodes(
 ) -> list[DecisionRecord]:
     specification = testbed.specification
     observation, actions = specification.observation, specification.actions
-    start = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(days=30 * (state.cycle - 1))
+    start = datetime(2020, 1, 6, tzinfo=UTC) + timedelta(days=30 * (state.cycle - 1))
     world, tenants = testbed.draw(count, rng)
     rows, allowed, records = world.observe(), world.allowed(), []
     for step in range(specification.horizon):

@@ -10,6 +10,7 @@ from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.ope.estimate import Estimate
 from algorithms.policy import Policy
+from envs.card.advice import credible_times
 from envs.card.carry_over import carry_over
 from envs.card.history import history_test
 from envs.dataset import Dataset
@@ -107,7 +108,7 @@ def ask(workspace: Workspace, question: Question) -> Answer:
 
 def planning_of(dataset: Dataset, specification: AgentSpecification) -> Planning:
     """The log's rate."""
-    times = dataset.timestamps[np.isfinite(dataset.timestamps)]
+    times = credible_times(dataset)
     span = float(times.max() - times.min()) if len(times) else 0.0
     units = len(np.unique(dataset.units))
     return Planning(

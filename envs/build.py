@@ -197,6 +197,8 @@ def dataset_from_records(
         unmeasured_reason=measured.reason,
         immature_episodes=gathered.immature_episodes,
         matures=gathered.matures if gathered.immature_episodes else 0.0,
+        mistimed=gathered.mistimed,
+        mistimed_first=gathered.mistimed_first,
         excluded_episodes=gathered.excluded_episodes,
     )
     return dataset, report

@@ -33,6 +33,8 @@ class BuildReport:
         unmeasured_reason: the first of them and what it lacks, or empty.
         immature_episodes: closed episodes with a decision whose maturation window is still open.
         matures: when the first of them is mature, in seconds since the epoch; 0 where there are none.
+        mistimed: decisions whose timestamp is before 1970 or more than a day in the future, excluded ones not counted.
+        mistimed_first: the first of them with its position and its time, or empty.
         excluded_episodes: episodes with a decision in an excluded range of the log.
         other_versions: records of an earlier version of the declaration, under which fields meant other things.
         late_outcomes: outcomes that became known after their decision's maturation window had closed.
@@ -63,6 +65,8 @@ class BuildReport:
     unmeasured_reason: str = ""
     immature_episodes: int = 0
     matures: float = 0.0
+    mistimed: int = 0
+    mistimed_first: str = ""
     excluded_episodes: int = 0
     other_versions: int = 0
     late_outcomes: int = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import time_ns
+from typing import Any
 
 # To write a whole date takes a tenth of what it takes to record a decision, and many decisions share a second.
 _second: tuple[int, str] = (-1, "")
 """The last one's seconds since the epoch, and its text: ``2026-01-31T09:30:00``."""
 _last = ""
 WHOLE = ".000000Z"
+DAY = 86_400.0
 LAST_SECOND = 253_402_300_799  # of the year 9999: no later moment can be written
 
 
@@ -29,6 +31,16 @@ def present() -> str:
 def written(seconds: float) -> str:
     """A moment in seconds since the epoch as RFC 3339 text in UTC, to the second: ``2026-01-31T09:30:00Z``."""
     return f"{datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def mistimed(seconds: Any, now: float) -> Any:
+    """Whether no clock that somebody looks after says such a time: before 1970, or more than a day after now.
+
+    Args:
+        seconds: since the epoch, a float or an array of them; NaN, where there is none, is not.
+        now: the present, in seconds since the epoch.
+    """
+    return (seconds < 0.0) | (seconds > now + DAY)
 
 
 def is_last_present(text: str) -> bool:

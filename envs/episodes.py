@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from types import MappingProxyType
 
 import numpy as np
 
+from envs.clock import mistimed
 from envs.log.exclusions import Exclusion, covered
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
@@ -60,6 +62,8 @@ class Gathered:
     immature_episodes: int
     matures: float
     excluded_episodes: int
+    mistimed: int
+    mistimed_first: str
 
 
 def gather_episodes(
@@ -99,22 +103,26 @@ def gather_episodes(
             continue
         groups[record.tenant, record.episode_id].append((sequence, record))
     candidates: list[tuple[LoggedEpisode, bool]] = []
+    odd: list[tuple[int, DecisionRecord]] = []
     latest = -math.inf
     for (tenant, name), numbered in groups.items():
         numbered.sort(key=lambda pair: pair[1].step)
         rows = [record for _, record in numbered]
         last = rows[-1]
         times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
+        wrong = [pair for pair in numbered if mistimed(pair[1].seconds, moment)]
         start, end = (min(times), max(times)) if times else (math.nan, math.nan)
-        latest = max(latest, *times) if times else latest
+        latest = max([latest, *(seconds for seconds in times if not mistimed(seconds, moment))])
         if exclusions and _touches(numbered, exclusions, recorded_at):
             excluded += 1
+            wrong = []
         elif any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
         else:
             ended = last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon
             episode = LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered))
             candidates.append((episode, ended))
+        odd += [(recorded_at.get(number, number), record) for number, record in wrong]
     took = np.array([episode.end - episode.start for episode, ended in candidates if ended])
     limit = abandoned_before(specification, took, latest, moment)
     episodes = []
@@ -143,7 +151,14 @@ def gather_episodes(
         immature_episodes=immature,
         matures=matures,
         excluded_episodes=excluded,
+        mistimed=len(odd),
+        mistimed_first=timed(*min(odd, key=itemgetter(0))) if odd else "",
     )
+
+
+def timed(sequence: int, record: DecisionRecord) -> str:
+    """A decision's name, position and time."""
+    return f"event {record.event_id} at position {sequence}, {record.timestamp}"
 
 
 def abandoned_before(specification: AgentSpecification, took: np.ndarray, latest: float, now: float) -> float:
@@ -155,7 +170,8 @@ def abandoned_before(specification: AgentSpecification, took: np.ndarray, latest
     Args:
         specification: the agent's declaration.
         took: float64, seconds between the first and the last step of the episodes with an end; NaN where not known.
-        latest: the log's last timestamp, seconds since the epoch: after it nobody could have recorded anything.
+        latest: the log's last timestamp that a clock can have had (:func:`~envs.clock.mistimed`), seconds since the
+            epoch: after it nobody could have recorded anything.
         now: the present, in case a clock was ahead.
 
     Returns:

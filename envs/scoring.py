@@ -54,11 +54,11 @@ class Scorer:
         if bounds is not None:
             slack = ROUNDING * max(abs(bounds[0]), abs(bounds[1]))
             if not bounds[0] - slack <= reward <= bounds[1] + slack:
-                error = DataError(
+                outside = DataError(
                     f"reward {reward:g} is outside the declared range [{bounds[0]:g}, {bounds[1]:g}]",
                     where=where,
                     remedy="correct the outcome, or widen reward_range in retrainer.toml",
                 )
-                error.event_id = record.event_id
-                raise error
+                outside.event_id = record.event_id
+                raise outside
         return reward, worst

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
+from envs.clock import DAY, mistimed
 from envs.dataset import Dataset
 
 STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -110,11 +112,17 @@ def plan_exploration(actions: float, length: float) -> Plan | None:
     return fallback
 
 
+def credible_times(dataset: Dataset) -> np.ndarray:
+    """Timestamps that a clock can have had, float64 seconds since the epoch: a wrong one must make no rate."""
+    known = np.isfinite(dataset.timestamps) & ~mistimed(dataset.timestamps, time.time())
+    return np.asarray(dataset.timestamps[known])
+
+
 def decisions_per_day(dataset: Dataset) -> float:
     """The log's rate; NaN without timestamps."""
-    times = dataset.timestamps[np.isfinite(dataset.timestamps)]
+    times = credible_times(dataset)
     span = float(np.ptp(times)) if len(times) > 1 else 0.0
-    return len(times) / span * 86_400.0 if span > 0.0 else math.nan
+    return len(times) / span * DAY if span > 0.0 else math.nan
 
 
 def exploration_advice(dataset: Dataset) -> str:

@@ -207,6 +207,15 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
 def _doubtful(report: BuildReport) -> list[Finding | None]:
     return [
         _counted(
+            report.mistimed,
+            "mistimed_decisions",
+            "warning",
+            f"{report.mistimed:,} decisions are dated before 1970 or in the future (first {report.mistimed_first})",
+            "order, days and the parts of the log are those of the wrong dates; the rate and what has stopped long ago"
+            " are reckoned without them",
+            "set the clock right, and exclude such decisions by position (retrainer log exclude)",
+        ),
+        _counted(
             report.conflicting_observations,
             "conflicting_observations",
             "warning",

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envs.episodes import abandoned_before
+from envs.clock import mistimed
+from envs.episodes import abandoned_before, timed
 from envs.log.exclusions import Exclusion, covered
 from envs.log.source import LogSource
 from envs.specification import AgentSpecification
@@ -64,6 +65,8 @@ class GroupedLog:
     immature_episodes: int
     matures: float
     excluded_episodes: int
+    mistimed: int
+    mistimed_first: str
 
     def keep(self, chosen: np.ndarray) -> None:
         """Leave the episodes out that are not chosen, bool (E,)."""
@@ -127,9 +130,10 @@ def group(
         excluded[code[covered(exclusions, scan.position, scan.seconds, scan.sequence)]] = True
     duplicated &= ~excluded
     used = ~(excluded | duplicated)
-    limit = abandoned_before(
-        specification, (ends - starts)[closed & used], np.max(scan.seconds, where=known, initial=-np.inf), now
-    )
+    odd = mistimed(scan.seconds, now)
+    latest = np.max(scan.seconds, where=known & ~odd, initial=-np.inf)
+    limit = abandoned_before(specification, (ends - starts)[closed & used], latest, now)
+    odd = np.flatnonzero(odd & ~excluded[code])
     abandoned = used & ~closed & np.isfinite(ends) & (ends < limit)
     still_open = used & ~(closed | abandoned)
     broken = (lacking | early) & used & ~still_open
@@ -168,6 +172,8 @@ def group(
         immature_episodes=int(immature.sum()),
         matures=float(matures.min()) if len(matures) else 0.0,
         excluded_episodes=int(excluded.sum()),
+        mistimed=len(odd),
+        mistimed_first=_first(source, scan.sequence[odd]),
     )
 
 
@@ -255,6 +261,10 @@ def _canonical_order(starts: np.ndarray, scan: _Scan, heads: np.ndarray) -> np.n
         keys = [(name, "ascending") for name in columns]
         return np.asarray(pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy())
     return order
+
+
+def _first(source: LogSource, sequences: np.ndarray) -> str:
+    return timed(first := int(sequences.min()), source.record(first, 0.0)) if len(sequences) else ""
 
 
 def _reason(source: LogSource, scan: _Scan, code: np.ndarray, broken: np.ndarray) -> str:

@@ -136,6 +136,8 @@ def load(
         unmeasured_reason=earned.unmeasured_reason,
         immature_episodes=log.immature_episodes,
         matures=log.matures,
+        mistimed=log.mistimed,
+        mistimed_first=log.mistimed_first,
         excluded_episodes=log.excluded_episodes,
         late_outcomes=source.late,
         contradictory_outcomes=source.contradictory,

@@ -107,6 +107,17 @@ def test_an_episode_that_is_silent_for_long_is_cut(
         same(replace(dataset, identifier=""), replace(expected, identifier=""))
 
 
+def test_a_wrong_date_moves_no_clock_and_is_named() -> None:
+    """Else what waits would have stopped long ago: the last moment of the log would be the present."""
+    wrong = [record(f"{year}", 0, timestamp=f"{year}-06-01T00:00:00Z", terminated=True) for year in (2099, 1969)]
+    rows = [*_ended(), *_lasting("waits", 20, 10), *wrong]
+    _, report = dataset_from_records(specification(), numbered(rows), KEY)
+    assert (report.abandoned_episodes, report.open_episodes, report.mistimed) == (0, 1, 2)
+    assert report.mistimed_first == f"event 2099-0 at position {len(rows) - 1}, 2099-06-01T00:00:00Z"
+    _, report = dataset_from_records(specification(), numbered(rows[:-2]), KEY)
+    assert (report.open_episodes, report.mistimed, report.mistimed_first) == (1, 0, "")
+
+
 def test_a_decision_without_an_episode_is_an_episode() -> None:
     dataset, report = build([record(None, None)])
     assert report.open_episodes == 0 and dataset.lengths.tolist() == [1]

@@ -10,7 +10,7 @@ import pytest
 
 from envs.build import dataset_from_records
 from envs.card import build_card
-from envs.card.advice import plan_exploration, provable_steps
+from envs.card.advice import decisions_per_day, plan_exploration, provable_steps
 from envs.card.evidence import gather_evidence
 from envs.card.overlap import measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import martingale_residual
@@ -189,3 +189,11 @@ def test_the_sensitivity_factor_is_where_the_sign_may_turn() -> None:
         weights, returns = np.array([1.0, ratio]), np.array([0.0, 1.0])
         assert tipping_factor(weights, returns) == pytest.approx(math.sqrt(ratio), rel=1e-6)
         assert tipping_factor(weights, -returns) == pytest.approx(math.sqrt(ratio), rel=1e-6)
+
+
+def test_a_wrong_date_makes_no_rate() -> None:
+    dataset, _ = built(episodes=40)
+    times = dataset.timestamps.copy()
+    times[0], times[-1] = -1e9, 4_070_908_800.0
+    expected = decisions_per_day(replace(dataset, timestamps=np.where(np.isin(times, times[[0, -1]]), np.nan, times)))
+    assert decisions_per_day(replace(dataset, timestamps=times)) == expected > 1.0

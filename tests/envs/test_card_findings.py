@@ -74,6 +74,7 @@ def test_untried_actions_are_named() -> None:
         ("conflicting_observations", "conflicting_observations"),
         ("recorded_rewards", "mixed_rewards"),
         ("overridden", "overridden_decisions"),
+        ("mistimed", "mistimed_decisions"),
     ],
 )
 def test_what_was_left_out_is_told(count: str, code: str) -> None:
