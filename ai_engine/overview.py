@@ -11,9 +11,10 @@ from ai_engine.deploy.registry import Registry
 from ai_engine.text import table
 from ai_engine.tracking.problems import behind
 from envs.encoding.unknown import count_unknown
-from envs.errors import RetrainerError
+from envs.errors import RetrainerError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
+from envs.specification import AgentSpecification
 
 NEWEST = 5000
 """Positions of the log in which ``status`` looks for values that the declaration does not know."""
@@ -37,6 +38,7 @@ class AgentStatus:
         last: the last ledger entry's kind and reason.
         unknown: how many of the newest decisions have a value that the declaration does not know, by field.
         newest: how many decisions that looks at.
+        refused: why its declaration cannot be used, empty where it can or there is none.
     """
 
     agent: str
@@ -49,6 +51,7 @@ class AgentStatus:
     last: str
     unknown: Mapping[str, int] = field(default_factory=dict)
     newest: int = 0
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class StatusResult:
             for item in self.agents
             for name, count in item.unknown.items()
         )
-        return f"{table(header, rows)}\n{strange}{late}{sentence}" if rows else f"No agent yet in {self.home}."
+        refused = "".join(f"{item.agent}: {item.refused}.\n" for item in self.agents if item.refused)
+        return f"{table(header, rows)}\n{refused}{strange}{late}{sentence}" if rows else f"No agent yet in {self.home}."
 
 
 def _cut(text: str, length: int) -> str:
@@ -106,7 +110,8 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
         known = name in ledgers
         looks = registry.looks(name)
         history = registry.history(name) if known else []
-        unknown, newest = _unknown_values(found, name)
+        specification, refused = _declaration(found, name)
+        unknown, newest = _unknown_values(found, specification) if specification else ({}, 0)
         agents.append(
             AgentStatus(
                 agent=name,
@@ -119,18 +124,29 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
                 last=f"{history[-1].kind} {history[-1].reason}".strip() if history else "",
                 unknown=unknown,
                 newest=newest,
+                refused=refused,
             )
         )
     return StatusResult(found.path, tuple(agents), behind(found))
 
 
-def _unknown_values(home: Home, name: str) -> tuple[dict[str, int], int]:
-    """Undeclared values by field among the newest decisions, and how many those are."""
+def _declaration(home: Home, name: str) -> tuple[AgentSpecification | None, str]:
+    """An agent's declaration where it has one, or why that is refused."""
+    if name not in home.agents():
+        return None, ""
     try:
-        observation, journal = home.specification(name).observation, Journal(home.journal_path)
+        return home.specification(name), ""
+    except SpecificationError as error:
+        return None, f"the declaration is refused: {error.problem}; {error.remedy}"
+
+
+def _unknown_values(home: Home, specification: AgentSpecification) -> tuple[dict[str, int], int]:
+    """Undeclared values by field among the newest decisions, and how many those are."""
+    name, journal = specification.name, Journal(home.journal_path)
+    try:
         seen = [
             record.observation for _, record in journal.read(name, after=max(journal.last_sequence(name) - NEWEST, 0))
         ]
-    except RetrainerError:  # not declared, or not readable: other commands say what is wrong
+    except RetrainerError:  # not readable: other commands say what is wrong
         return {}, 0
-    return count_unknown(observation, seen), len(seen)
+    return count_unknown(specification.observation, seen), len(seen)

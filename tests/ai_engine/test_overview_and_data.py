@@ -100,6 +100,19 @@ def test_status_counts_what_the_declaration_does_not_know(tmp_path: Path) -> Non
     assert json.loads(json.dumps(status(home).to_json()))["agents"][-1]["unknown"] == {"zone": 2, "tags": 1}
 
 
+def test_status_says_why_a_declaration_is_refused(tmp_path: Path) -> None:
+    """Else what it counts by that declaration would only vanish."""
+    home = homes.make_home(tmp_path / "home", [], rule="")
+    load = ObservationSpecification("object", (ObservationField("load", unit="ms"),))
+    home.declare(AgentSpecification("chosen", load, ("stay", "go")))
+    text = home.configuration_path.read_text()
+    assert status(home).agents[-1].refused == ""
+    home.configuration_path.write_text(text.replace('unit = "ms"', 'unit = "s"'))
+    line = "chosen: the declaration is refused: observation.load: was in ms, is in s; declare version = 2 if"
+    assert line in status(home).to_text()
+    assert "was in ms" in json.loads(json.dumps(status(home).to_json()))["agents"][-1]["refused"]
+
+
 def test_an_empty_home_says_so_and_nothing_else_is_a_home(tmp_path: Path) -> None:
     made = init(tmp_path / "new")
     assert made.to_json() == {"schema_version": 1, "home": str(tmp_path / "new")}
