@@ -24,6 +24,7 @@ TABLES = ("observation", "outcome")
 REQUIRED = ("action", "observation", "start")
 TEXTS = ("url", "action", "action_kind", "start", "end", "token_variable")
 DURATIONS = ("interval", "outcome_after", "episode", "timeout")
+FILE = f"write url, {', '.join(REQUIRED)} and what else is to be said into a file NAME.toml, and name that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,16 @@ def prometheus_options(source: str, options: Mapping[str, Any]) -> PrometheusOpt
         given = {**_read(source), **given}
     else:
         given.setdefault("url", source)
+        if urlsplit(source).scheme not in ("http", "https"):
+            raise DataError("is neither a TOML file nor an address", where=source, remedy=FILE)
     known = {*TEXTS, *DURATIONS, *TABLES, "by", "tenant"}
     for name in given:
         if name not in known:
             raise DataError(f"{name!r} is no option", where=source, remedy=f"it has {', '.join(sorted(known))}")
     for name in ("url", *REQUIRED):
         if not given.get(name):
-            raise DataError(f"{name} is missing", where=source, remedy="see the manual's page on Prometheus")
+            remedy = f"write {name} into the file" if source.endswith(".toml") else FILE
+            raise DataError(f"{name} is missing", where=source, remedy=remedy)
     for name in (*TEXTS, "tenant"):
         if not isinstance(given.get(name, ""), str):
             raise DataError(f"{name} = {given[name]!r} is no text", where=source, remedy=f'write {name} = "..."')

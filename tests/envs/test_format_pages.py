@@ -9,7 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from envs.errors import RetrainerError
+from envs.home import Home
 from envs.importing import episode_state, hdf5, prometheus_client, reader_rllib
+from envs.importing.importer import import_files
 from envs.importing.prometheus_options import POINTS
 from envs.importing.readers import FORMATS, MAXIMUM_ROW
 from envs.importing.span_presets import PRESETS
@@ -33,6 +38,24 @@ def test_the_options_of_prometheus(tmp_path: Path) -> None:
         decisions = records(good(read(path, "prometheus")))
     assert len(decisions) > 180 and set(decisions[0].observation) == {"load", "requests", "nodes"}
     assert f"{POINTS:,} points" in (DOCS / "prometheus.md").read_text()
+
+
+def test_the_example_of_a_declaration_can_be_used(tmp_path: Path) -> None:
+    home = Home.create(tmp_path)
+    home.configuration_path.write_text(block("chain.md", "toml"))
+    declared = home.specification("scaling")
+    assert declared.horizon == 12 and declared.observation.names == ("utilisation", "queue")
+
+
+def test_the_mapping_of_continuous_actions(tmp_path: Path) -> None:
+    """Without it, as the page says, the rows are refused."""
+    home, log = Home.create(tmp_path), DOCS.parent / "tests" / "data" / "importing" / "d3rlpy_continuous.h5"
+    with pytest.raises(RetrainerError, match="action: is an object of numbers"):
+        import_files(home, "cartpole", [log], format_name="d3rlpy")
+    with home.configuration_path.open("a") as file:
+        file.write("\n" + block("formats.md", "toml"))
+    assert import_files(home, "cartpole", [log], format_name="d3rlpy").added == 12
+    assert home.specification("cartpole").actions == (0, 1)
 
 
 def test_the_attributes_of_a_span(tmp_path: Path) -> None:

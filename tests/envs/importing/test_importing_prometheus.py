@@ -257,8 +257,13 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(DataError, match=text):
             read("http://127.0.0.1:9", "prometheus", {**OPTIONS, **change})
+    for source in ("file:///etc/passwd", "scaling.yaml"):
+        with pytest.raises(DataError, match="is neither a TOML file nor an address; write url, action, observation,"):
+            read(source, "prometheus", OPTIONS)
+    with pytest.raises(DataError, match=r"action is missing; write url, action, .* into a file NAME.toml"):
+        read("http://127.0.0.1:9", "prometheus")
     with pytest.raises(DataError, match="is no address"):
-        read("file:///etc/passwd", "prometheus", OPTIONS)
+        read("http://127.0.0.1:9", "prometheus", {**OPTIONS, "url": "file:///etc/passwd"})
     seen: list[dict[str, str]] = []
     with replaying_server(kept(), seen) as address:
         path = tmp_path / "scaling.toml"
