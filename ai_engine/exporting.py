@@ -16,6 +16,11 @@ from envs.log.outcome import JoinedRecord
 from envs.record import DecisionRecord
 
 FORMATS = ("parquet", "minari")
+OTHERS = (
+    ".arrow", ".avro", ".csv", ".db", ".dsjson", ".feather", ".gz", ".h5", ".hdf5", ".json", ".jsonl", ".ndjson",
+    ".sqlite", ".toml", ".tsv", ".txt", ".xlsx", ".zip",
+)  # fmt: skip
+"""Suffixes of formats that are not written: a file that is named so must not hold another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,16 @@ def export(
     Raises:
         HomeError: no home.
         SpecificationError: there is no such agent.
-        DataError: there is nothing to export, or the file is there already or cannot be written.
+        DataError: there is nothing to export, or the file is there already, is named as one of another format or
+            cannot be written.
         MissingExtraError: a package is missing.
     """
     if format_name not in FORMATS:
         raise DataError(f"{format_name!r} is not a format", where=str(path), remedy=f"known are {', '.join(FORMATS)}")
+    suffix = Path(path).suffix.lower()
+    if suffix in OTHERS or (suffix == ".parquet" and format_name != "parquet"):
+        remedy = f"name it NAME.parquet, or choose --format; formats are {', '.join(FORMATS)}"
+        raise DataError(f"{suffix} is not the suffix of the format {format_name}", where=str(path), remedy=remedy)
     found = Home.find(home)
     with Journal(found.journal_path) as journal:
         declared = name in found.agents()

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from envs.journal.reading import LogReader
 from envs.log.compaction import HOURS, CompactReport, compact
 from envs.log.exclusions import Bound, Exclusion, exclude, find_exclusion, in_ranges, list_exclusions, planned, undo
 from envs.log.forgetting import ForgetReport, forget
+
+SHOWN = 8
+LOOKED_AT = 100_000
+"""Tenants that are named where there is none of that name, and decisions of each agent in which they are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +101,15 @@ def _counted(decisions: int, episodes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LogForgetResult:
-    """A tenant that is forgotten."""
+    """A tenant that is forgotten.
+
+    Attributes:
+        report: what was removed.
+        others: where that is nothing, some tenants that are in the log.
+    """
 
     report: ForgetReport
+    others: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
@@ -108,7 +119,10 @@ class LogForgetResult:
         """One sentence, and what remains to be done."""
         report = self.report
         count = sum(report.decisions.values())
-        of = ", ".join(f"{number:,} of {agent}" for agent, number in sorted(report.decisions.items())) or "none"
+        if not count:
+            others = f"; tenants of the log are {', '.join(self.others)}" if self.others else ""
+            return "\n".join([f"No decision is of tenant {report.tenant}{others}.", *report.remaining])
+        of = ", ".join(f"{number:,} of {agent}" for agent, number in sorted(report.decisions.items()))
         done = "would be forgotten" if report.dry_run else "are forgotten"
         used = f"; {len(report.datasets):,} datasets used them" if report.datasets else ""
         lines = [f"{count:,} decisions of tenant {report.tenant} ({of}) {done}{used}."]
@@ -192,7 +206,21 @@ def log_exclude(
 
 def log_forget(tenant: str, *, dry_run: bool = False, home: Home | str | Path | None = None) -> LogForgetResult:
     """Remove a tenant's decisions, of all agents, from the log and from the table's old versions."""
-    return LogForgetResult(forget(Home.find(home), tenant, dry_run=dry_run))
+    found = Home.find(home)
+    report = forget(found, tenant, dry_run=dry_run)
+    return LogForgetResult(report, () if report.decisions else _tenants(found))
+
+
+def _tenants(home: Home) -> tuple[str, ...]:
+    """The tenants of the agents' first decisions, at most :data:`SHOWN` and an ellipsis."""
+    tenants: dict[str, None] = {}
+    with Journal(home.journal_path) as journal:
+        for name in journal.counts():
+            for _, record in islice(journal.read(name), LOOKED_AT):
+                tenants[record.tenant] = None
+                if len(tenants) > SHOWN:
+                    return (*list(tenants)[:SHOWN], "…")
+    return tuple(sorted(tenants))
 
 
 def log_compact(

@@ -54,6 +54,8 @@ def export_parquet(
     target = Path(path)
     if target.exists():
         raise DataError("is there already", where=str(path), remedy="name another file, or remove it")
+    if not target.parent.is_dir():
+        raise DataError(f"there is no folder {target.parent}", where=str(path), remedy="create it, or name another")
     schema = _schema(pa, read(), agent)
     if not schema.names:
         raise DataError("has no decisions to export", where=f"agent {agent}", remedy="import or record some")

@@ -105,6 +105,12 @@ def test_as_a_command(home: Home, tmp_path: Path) -> None:
 
 
 def test_what_is_refused(home: Home, tmp_path: Path) -> None:
+    for name, format_name in (("o.csv", "parquet"), ("o.JSONL", "parquet"), ("o.parquet", "minari")):
+        with pytest.raises(DataError, match=r"is not the suffix of the format .* formats are parquet, minari"):
+            ai_engine.export("scaling", tmp_path / name, format_name=format_name, home=home)
+    with pytest.raises(DataError, match=r"none/o.parquet: there is no folder .*/none; create it") as caught:
+        ai_engine.export("scaling", tmp_path / "none" / "o.parquet", home=home)
+    assert "partial" not in str(caught.value)
     with pytest.raises(SpecificationError, match="agent nobody: has no log; agents with decisions: scaling"):
         ai_engine.export("nobody", tmp_path / "log.parquet", home=home)
     with pytest.raises(DataError, match="'xlsx' is not a format; known are parquet, minari"):

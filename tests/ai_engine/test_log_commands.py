@@ -133,6 +133,10 @@ def test_what_removes_asks_first(home: Home) -> None:
         in run(home, "log", "forget", "--tenant", "a", "--yes")[1]
     )
     assert Journal(home.journal_path).counts() == {AGENT: 10}
-    assert "0 decisions of tenant a (none) are forgotten." in run(home, "log", "forget", "--tenant", "a", "--yes")[1]
+    for how in ("--yes", "--dry-run"):
+        assert (
+            run(home, "log", "forget", "--tenant", "a", how)[1]
+            == "No decision is of tenant a; tenants of the log are b.\n"
+        )
     code, text = run(home, "log", "compact", "--yes", "--older-than", "1s")
     assert code == 0 and "0 events sealed" in text and "versions that are named and stay: none" in text
