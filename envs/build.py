@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from envs.build_choices import allowed_rows, at_fault, choices, chosen_actions
 from envs.build_report import BuildReport
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
@@ -22,7 +23,7 @@ from envs.errors import DataError, RecordError
 from envs.guardrail import measure_guardrails
 from envs.log.exclusions import Exclusion
 from envs.observation import flatten
-from envs.probabilities import distribution, root_rows, unfloored
+from envs.probabilities import root_rows, unfloored
 from envs.record import DecisionRecord
 from envs.scoring import Scorer
 from envs.specification import AgentSpecification
@@ -129,11 +130,11 @@ def dataset_from_records(
     rows = [record for episode in episodes for record in episode.records]
     offsets = np.cumsum([0, *(len(episode.records) for episode in episodes)], dtype=np.int64)
     observations, end_known, conflicts = _observations(specification, episodes, retired)
-    actions = _actions(specification, rows)
+    actions = chosen_actions(specification, rows)
     stack_history(specification.observation, observations, actions, offsets, end_known)
-    propensities, probabilities = _choices(specification, rows)
+    propensities, probabilities = choices(specification, rows)
     measured = measure_guardrails(specification.guardrails, rows)
-    allowed, decision_rows = _allowed(specification, episodes, offsets)
+    allowed, decision_rows = allowed_rows(specification, episodes, offsets)
     roots = root_rows(specification, rows, decision_rows, observations, rule)
     if rule is None:
         by_rule = np.array([record.policy_version == specification.rule_version for record in rows], dtype=bool)
@@ -204,10 +205,6 @@ def dataset_from_records(
     return dataset, report
 
 
-def _place(record: DecisionRecord) -> str:
-    return f"agent {record.agent}, event {record.event_id}"
-
-
 def _observations(
     specification: AgentSpecification, episodes: list[LoggedEpisode], retired: frozenset[str]
 ) -> tuple[np.ndarray, np.ndarray, int]:
@@ -236,66 +233,8 @@ def _observations(
                         end_known[number] = True
                     position += 1
             except RecordError as error:
-                raise _of(record, error) from None
+                raise at_fault(record, error) from None
     return out, end_known, conflicts
-
-
-def _of(record: DecisionRecord, error: RecordError) -> RecordError:
-    """The same error, naming the decision."""
-    problem = error.problem.removeprefix(f"{error.field}: ")
-    named = RecordError(problem, field=error.field, where=_place(record), remedy=error.remedy)
-    named.event_id = record.event_id
-    return named
-
-
-def _actions(specification: AgentSpecification, rows: list[DecisionRecord]) -> np.ndarray:
-    """Indices of the requested actions, int64 (N,)."""
-    indices = []
-    for record in rows:
-        try:
-            indices.append(specification.action_index(record.action))
-        except RecordError as error:
-            raise _of(record, error) from None
-    return np.array(indices, dtype=np.int64)
-
-
-def _choices(specification: AgentSpecification, rows: list[DecisionRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """Propensities (N,) and the logging policy's probabilities (N, A), NaN where not logged."""
-    names = {str(action): index for index, action in enumerate(specification.actions)}
-    propensities = np.full(len(rows), np.nan)
-    probabilities = np.full((len(rows), len(names)), np.nan)
-    for index, record in enumerate(rows):
-        if record.action_probabilities is not None:
-            try:
-                probabilities[index] = distribution(record.action_probabilities, names, _place(record))
-            except RecordError as error:
-                raise _of(record, error) from None
-            propensities[index] = probabilities[index, specification.action_index(record.action)]
-        if record.propensity is not None:
-            propensities[index] = record.propensity
-    return propensities, probabilities
-
-
-def _allowed(
-    specification: AgentSpecification, episodes: list[LoggedEpisode], offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Allowed actions (N + E, A), all at an end, and the row of each decision (N,)."""
-    rows = np.arange(offsets[-1]) + np.repeat(np.arange(len(episodes)), np.diff(offsets))
-    allowed = np.ones((int(offsets[-1]) + len(episodes), len(specification.actions)), dtype=bool)
-    known: dict[tuple[Any, ...], np.ndarray] = {}
-    records = (record for episode in episodes for record in episode.records)
-    for row, record in zip(rows, records, strict=True):
-        if record.allowed_actions is not None:
-            listed = tuple(record.allowed_actions)
-            if listed not in known:
-                mask = np.zeros(len(specification.actions), dtype=bool)
-                try:
-                    mask[specification.action_indices(listed)] = True
-                except RecordError as error:
-                    raise _of(record, error) from None
-                known[listed] = mask
-            allowed[row] = known[listed]
-    return allowed, rows
 
 
 def _ends(rows: list[DecisionRecord], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

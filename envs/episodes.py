@@ -110,9 +110,12 @@ def gather_episodes(
         rows = [record for _, record in numbered]
         last = rows[-1]
         times = [seconds for record in rows if math.isfinite(seconds := record.seconds)]
-        wrong = [pair for pair in numbered if mistimed(pair[1].seconds, moment)]
         start, end = (min(times), max(times)) if times else (math.nan, math.nan)
-        latest = max([latest, *(seconds for seconds in times if not mistimed(seconds, moment))])
+        wrong: list[tuple[int, DecisionRecord]] = []
+        if mistimed(start, moment) or mistimed(end, moment):
+            wrong = [pair for pair in numbered if mistimed(pair[1].seconds, moment)]
+        credible = [seconds for seconds in times if not mistimed(seconds, moment)] if wrong else times
+        latest = max(latest, *credible) if credible else latest
         if exclusions and _touches(numbered, exclusions, recorded_at):
             excluded += 1
             wrong = []
