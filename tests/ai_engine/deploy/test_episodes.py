@@ -123,7 +123,7 @@ def test_the_look_up_is_by_an_index(home: Home) -> None:
     journal.file.run(lambda connection: connection.set_trace_callback(None))
     statements[:] = [text for text in statements if text.startswith("SELECT")]
     plan = journal.file.run(explained)
-    assert "SEARCH events USING INDEX steps (agent=? AND episode_id=?)" in plan
+    assert "SEARCH events USING INDEX places (agent=? AND episode_id=?)" in plan
     assert not any(line.startswith("SCAN") for line in plan), plan  # whether there are segments, their last one says
 
 
