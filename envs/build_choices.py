@@ -19,8 +19,7 @@ def _place(record: DecisionRecord) -> str:
 
 def at_fault(record: DecisionRecord, error: RecordError) -> RecordError:
     """The same error, naming the decision."""
-    problem = error.problem.removeprefix(f"{error.field}: ")
-    named = RecordError(problem, field=error.field, where=_place(record), remedy=error.remedy)
+    named = error.at(_place(record))
     named.event_id = record.event_id
     return named
 
