@@ -52,7 +52,9 @@ def test_new_and_retired_fields_leave_old_records_readable(tmp_path: Path, seale
     np.testing.assert_array_equal(rows_["old"], [1.0, np.nan])
     np.testing.assert_array_equal(rows_["new"], [3.0, 4.0])
     home.declare(declared(LOAD, replace(fresh, optional=False)))
-    with pytest.raises(Exception, match=r"event old at position 1: observation\.memory: is missing; give it, or declare it opt"):
+    with pytest.raises(
+        Exception, match=r"event old at position 1: observation\.memory: is missing; give it, or declare it optional"
+    ):
         build_dataset(home, AGENT)
 
 
