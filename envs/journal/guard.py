@@ -19,6 +19,8 @@ try:
 except ImportError:  # pragma: no cover - a platform without file locks
     fcntl = None  # type: ignore[assignment]
 
+BRIEF, PAUSE = 0.003, 0.00005  # seconds
+
 
 class FolderBusyError(Exception):
     """Another process has the folder for itself."""
@@ -50,12 +52,9 @@ class FolderGuard:
             return
         if self._descriptor is None:
             self._descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not _Wait(self._descriptor).until(deadline):
-                self._descriptor = None  # was closed, or will be
-                raise FolderBusyError from None
+        if not _at_once(self._descriptor) and not _Wait(self._descriptor).until(deadline):
+            self._descriptor = None  # was closed, or will be
+            raise FolderBusyError
         try:
             yield
         finally:
@@ -70,6 +69,19 @@ class FolderGuard:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _at_once(descriptor: int) -> bool:
+    """Whether it is free, or nearly: for what takes as long as a small transaction, a thread takes too long."""
+    until = time.monotonic() + BRIEF
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(PAUSE)
 
 
 class _Wait(threading.Thread):
