@@ -52,10 +52,10 @@ class RecordError(RetrainerError):
         self.field = field
         super().__init__(f"{field}: {problem}", where=where, remedy=remedy)
 
-    def at(self, where: str) -> Self:
-        """The same complaint, with its place."""
+    def at(self, where: str, *, remedy: str | None = None) -> Self:
+        """The same complaint, with its place, and with another remedy where one is given."""
         problem = self.problem.removeprefix(f"{self.field}: ")
-        return type(self)(problem, field=self.field, where=where, remedy=self.remedy)
+        return type(self)(problem, field=self.field, where=where, remedy=self.remedy if remedy is None else remedy)
 
 
 class DuplicateRecordError(RecordError):

@@ -139,6 +139,14 @@ class Home:
             raise HomeError(problem, where=str(path), remedy="restore it from a backup")
         return key
 
+    def document(self) -> Mapping[str, Any]:
+        """``retrainer.toml`` as plain values, which nobody changes.
+
+        Raises:
+            HomeError: it cannot be read, or is no TOML.
+        """
+        return self._read(_parsed)
+
     def agents(self) -> list[str]:
         """Names of the declared agents, in the file's order."""
         # A table that only says how to read an agent's files declares nothing yet.
@@ -245,7 +253,7 @@ class Home:
             ) from None
 
     def _tables(self) -> dict[str, Any]:
-        agents = self._read(_parsed).get("agents", {})
+        agents = self.document().get("agents", {})
         for name, table in ({"": agents} if not isinstance(agents, dict) else agents).items():
             if not isinstance(table, dict):
                 problem = f"agents{'.' * bool(name)}{name}: is not a table"

@@ -48,8 +48,7 @@ class Scorer:
                 raise RecordError("is missing", field="reward", remedy="record it, or declare a reward expression")
             worst = self._worst is not None and self._worst.evaluate(outcome) != 0.0
         except RecordError as error:
-            problem = error.problem.removeprefix(f"{error.field}: ")
-            raise RecordError(problem, field=error.field, where=where, remedy=error.remedy) from None
+            raise error.at(where) from None
         bounds = self._bounds
         if bounds is not None:
             slack = ROUNDING * max(abs(bounds[0]), abs(bounds[1]))

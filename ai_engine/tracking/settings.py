@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -131,12 +130,7 @@ def known_trackers(names: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 def _declared(home: Home) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(home.configuration_path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise HomeError(f"cannot be read ({reason})", where=str(home.configuration_path), remedy="correct it") from None
-    section = document.get("tracking", {})
+    section = home.document().get("tracking", {})
     if not isinstance(section, dict):
         raise _wrong(home, "", "is not a table", "write [tracking]")
     for key in section:

@@ -73,6 +73,7 @@ def _drawn_after(dataset: Dataset) -> dict[str, str]:
     levels = [_level(declared, values, bins[at]) for at, (declared, values) in enumerate(_columns(dataset))]
     fold = unit_folds(dataset.units, FOLDS)[dataset.episode_index]
     found: dict[str, str] = {}
+    read = max(int(draws.any(axis=1).sum()), 1)
     left = [at for at in range(observation.size) if bins[at].shape[1] > 1]
 
     def scores_of(fields: list[int]) -> dict[int, float]:
@@ -85,7 +86,7 @@ def _drawn_after(dataset: Dataset) -> dict[str, str]:
         scores = scores_of(left)
         suspects = sorted(left, key=lambda at: -scores[at])[:MOST_SUSPECTS]
         highest = scores[suspects[0]]
-        effect = highest / math.sqrt(max(int(draws.any(axis=1).sum()), 1))
+        effect = highest / math.sqrt(read)
         if not rare(highest, len(left)) or effect < LEAST_CORRELATION:
             break
         # With a leaking field around it any other one knows the draw too: the leak is what the rest is clean without.

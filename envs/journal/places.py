@@ -61,8 +61,7 @@ def _beside_alone(connection: sqlite3.Connection, alone: dict[str, list[str]]) -
 
 def _beside_placed(connection: sqlite3.Connection, episodes: dict[tuple[str, str], tuple[str, bool]]) -> bool:
     asked = [(*place, *owner) for place, owner in episodes.items()]
-    for start in range(0, len(asked), VARIABLES // 4):
-        part = asked[start : start + VARIABLES // 4]
+    for part in chunks(asked, VARIABLES // 4):
         values = f"WITH asked (agent, episode, tenant, first) AS (VALUES {', '.join(['(?, ?, ?, ?)'] * len(part))})"
         if connection.execute(values + _BESIDE_PLACED, list(chain.from_iterable(part))).fetchone():
             return True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 VARIABLES = 500
 """SQLite accepts at least this many in one statement."""
-Values = TypeVar("Values", Sequence[str], Sequence[bytes], Sequence[tuple[bytes, bytes]], np.ndarray)
+Values = TypeVar("Values", Sequence[str], Sequence[bytes], Sequence[tuple[Any, ...]], np.ndarray)
 
 
 def chunks(values: Values, most: int = VARIABLES) -> Iterator[Values]:

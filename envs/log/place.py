@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +44,7 @@ def resolved(journal: Path, table: str) -> str:
 
 
 def _declared(home: Home, key: str, default: Any) -> Any:
-    try:
-        document = tomllib.loads(home.configuration_path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise HomeError(f"cannot be read ({reason})", where=str(home.configuration_path), remedy="correct it") from None
-    section = document.get("log", {})
+    section = home.document().get("log", {})
     if not isinstance(section, dict):
         raise _wrong(home, "", "is not a table", "write [log]")
     for name in section:

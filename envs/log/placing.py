@@ -19,7 +19,5 @@ def placed(error: RecordError | DataError, sequence: int, record: DecisionRecord
     command = f"retrainer log exclude {record.agent} --from {sequence} --to {sequence + 1} --reason TEXT"
     remedy = f"{error.remedy}, or leave its episode out of every dataset: {command}"
     if isinstance(error, RecordError):
-        return RecordError(
-            error.problem.removeprefix(f"{error.field}: "), field=error.field, where=where, remedy=remedy
-        )
+        return error.at(where, remedy=remedy)
     return DataError(error.problem, where=where, remedy=remedy)
