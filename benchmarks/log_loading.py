@@ -89,7 +89,7 @@ def write(path: str, size: str) -> dict[str, float]:
     from envs.log.table import SealedTable
 
     home = Home.create(path, split_key=bytes(range(32)))
-    home.declare(_specification())
+    home.declare(specification())
     journal = Journal(home.journal_path)
     journal.open()
     identity = _identity(journal)
@@ -105,7 +105,8 @@ def write(path: str, size: str) -> dict[str, float]:
     return {}
 
 
-def _specification() -> Any:
+def specification() -> Any:
+    """An agent that sees eight numbers and takes one of three actions."""
     from envs.observation import ObservationField, ObservationSpecification
     from envs.specification import AgentSpecification
 

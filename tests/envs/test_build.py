@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from envs.build import build_dataset, dataset_from_records
 from envs.dataset import EMBARGO, Dataset
 from envs.errors import DataError, RecordError
 from envs.home import Home
-from envs.journal.journal import Journal
-from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from envs.splits import split_of
 from tests.envs.samples import KEY, episode, numbered, record, simulated, specification
@@ -262,42 +259,6 @@ def test_nothing_closed_gives_an_empty_dataset() -> None:
     dataset, report = build(episode("open", 2))
     assert len(dataset) == 0 and dataset.episode_count == 0 and report.open_decisions == 2
     assert dataset.split("train").episode_count == 0
-
-
-def test_twenty_thousand_decisions_of_a_home_take_less_than_two_seconds(tmp_path: Path) -> None:
-    names = [f"f{index}" for index in range(8)]
-    declared = specification(
-        name="big",
-        horizon=10,
-        observation=ObservationSpecification("object", tuple(ObservationField(name) for name in names)),
-    )
-    home = Home.create(tmp_path, split_key=KEY)
-    home.declare(declared)
-    random = np.random.default_rng(0).normal(size=(20_000, 8))
-    probabilities = {"down": 0.2, "hold": 0.3, "up": 0.5}
-    Journal(home.journal_path).append(
-        DecisionRecord.from_mapping(
-            {
-                "agent": "big",
-                "event_id": f"d{index}",
-                "episode_id": f"e{index // 10}",
-                "step": index % 10,
-                "timestamp": f"2024-01-01T{index // 10 % 24:02d}:{index % 10:02d}:00Z",
-                "observation": dict(zip(names, row.tolist(), strict=True)),
-                "action": "up",
-                "action_probabilities": probabilities,
-                "reward": 1.0,
-            }
-        )
-        for index, row in enumerate(random)
-    )
-    times = []
-    for _ in range(2):
-        begin = time.process_time()
-        dataset, report = build_dataset(home, "big")
-        times.append(time.process_time() - begin)
-    assert len(dataset) == report.records == 20_000 and report.episodes == 2000
-    assert min(times) < 2.0
 
 
 def test_an_agent_without_records_is_an_error(tmp_path: Path) -> None:

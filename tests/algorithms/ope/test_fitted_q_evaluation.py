@@ -1,7 +1,5 @@
 """Fitted Q evaluation against dynamic programming, endings of both kinds, shrinkage, clipping, speed."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -216,33 +214,3 @@ def test_errors_say_what_to_do():
             probabilities=np.ones((1, 1, 1)),
             horizon=2,
         )
-
-
-@pytest.mark.parametrize(("kind", "horizon", "policies", "limit"), [("linear", 12, 16, 3.0), ("table", 200, 8, 2.0)])
-def test_many_policies_at_once_are_fast(kind, horizon, policies, limit):
-    """20,000 rows, six actions; the limits are generous factors of what one core needs."""
-    rng = np.random.default_rng(2)
-    count, actions = 20_000, 6
-    states = rng.integers(0, 500, 2 * count)
-    model = (
-        LinearModel(rng.normal(size=(2 * count, 100)), actions)
-        if kind == "linear"
-        else TabularModel(states, 500, actions)
-    )
-    rows = np.arange(0, 2 * count, 2)
-    probabilities = rng.dirichlet(np.ones(actions), (policies, 2 * count))
-    arguments = (rng.integers(0, actions, count), rng.normal(size=count))
-    started = time.process_time()
-    fit_q(
-        model,
-        rows=rows,
-        actions=arguments[0],
-        rewards=arguments[1],
-        terminated=np.zeros(count, dtype=bool),
-        next_rows=rows + 1,
-        next_valid=np.ones(count, dtype=bool),
-        probabilities=probabilities,
-        horizon=horizon,
-        reward_range=(-5, 5),
-    )
-    assert time.process_time() - started < limit
