@@ -273,11 +273,11 @@ def test_mistakes_are_named(name: str, directory: str, tmp_path: Path) -> None:
 
 
 TUNED: dict[str, dict[str, list[Any]]] = {
-    "tabular_q": {"pessimism": [0.0, 1.0, 50.0]},
-    "behavior_cloning": {"learning_rate": [0.001, 0.01, 0.1]},
-    "dqn": {"conservative_weight": [0.0, 0.1, 1.0]},
-    "ppo": {"kl_weight": [0.0, 1.0, 10.0]},
-    "evolution": {"sigma": [0.01, 0.5, 3.0]},
+    "tabular_q": {"pessimism": [0.0, 50.0]},
+    "behavior_cloning": {"learning_rate": [0.001, 0.1]},
+    "dqn": {"conservative_weight": [0.0, 1.0]},
+    "ppo": {"kl_weight": [0.0, 10.0]},
+    "evolution": {"sigma": [0.01, 3.0]},
 }
 
 
@@ -307,4 +307,4 @@ def test_runs_under_tune_with_reused_actors(name: str, directory: str, tmp_path:
     for value in values:
         alone = train(config_of((name, {key: value}), directory).build_algo(), 3)[-1]
         assert {figure: found[value][figure] for figure in alone} == alone
-    assert len({found[value][metric] for value in values}) == 3
+    assert len({found[value][metric] for value in values}) == len(values)
