@@ -213,7 +213,7 @@ def _reporter(plans: Sequence[TrialPlan], progress: Progress | None) -> Any:
     class Reporter(tune.Callback):
         """Passes finished trials on to the caller's progress line."""
 
-        best = float("-inf")
+        best = max((trial.score for plan in plans for trial in plan.results()), default=float("-inf"))
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             count = sum(plan.count for plan in plans)

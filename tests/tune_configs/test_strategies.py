@@ -48,8 +48,8 @@ def plan(home: Home) -> TrialPlan:
     return TrialPlan(folder, folder / "dataset", folder / "champion.json", ())
 
 
-def swept(plan: TrialPlan) -> SweepResult:
-    (outcome,) = run_sweeps([plan])
+def swept(plan: TrialPlan, **arguments: Any) -> SweepResult:
+    (outcome,) = run_sweeps([plan], **arguments)
     assert isinstance(outcome, SweepResult), outcome
     return outcome
 
@@ -134,7 +134,9 @@ def test_a_tree_search_goes_on_where_it_was_interrupted(plan: TrialPlan) -> None
     assert len({trial.variant.key for trial in whole.trials}) == len(whole.trials)
     for index in (2, 5, 7):  # as if it had been killed there
         plan.result_path(index).unlink()
-    again = swept(searching)
+    bests: list[float] = []
+    again = swept(searching, progress=lambda done, count, best: bests.append(best))
+    assert bests[0] >= max(trial.score for trial in whole.trials if trial.index not in (2, 5, 7)), "what is kept counts"
     assert [trial.variant for trial in again.trials] == [trial.variant for trial in whole.trials]
     assert [trial.best.metric for trial in again.trials] == [trial.best.metric for trial in whole.trials]
 
