@@ -95,7 +95,8 @@ def _mean_return(workspace: Workspace) -> float:
 
 def _sentence(tuned: TuneResult, gate: GateResult | None) -> str:
     if gate is None:
-        return f"{tuned.recommended} is recommended (evidence: {tuned.evidence}); no gate has judged yet."
+        whom = f"{tuned.recommended} is recommended (evidence: {tuned.evidence}){tuned.reservation}"
+        return f"{whom}; no gate has judged yet."
     if gate.decision == "promote" and gate.estimate:
         return f"{gate.version} is proven better than {gate.champion} by {signed(gate.estimate.value)} a return."
     return f"{gate.decision}: {gate.reason}."

@@ -128,6 +128,11 @@ class VariantResult:
         return max(self.checkpoints, key=lambda each: (each.metric, each.iteration))
 
     @property
+    def shown_gain(self) -> float:
+        """The log's estimate of the gain, the models' smallest where the log has none."""
+        return self.gain.value if self.gain.usable else self.model_gain
+
+    @property
     def last(self) -> CheckpointFigures:
         """What the whole training came to."""
         return self.checkpoints[-1]
@@ -239,6 +244,11 @@ class TuneResult:
         )
         return cls(**fields)
 
+    @property
+    def reservation(self) -> str:
+        """What to say after the recommended version's name where it is but the least bad."""
+        return "" if self.recommendation.shown_gain > 0.0 else ", though none is estimated to gain"
+
     def to_text(self) -> str:
         """The variants, the recommended one and then the largest scores first, and a sentence or two."""
         ordered = sorted(
@@ -252,7 +262,7 @@ class TuneResult:
                 variant.version or f"#{variant.index}",
                 variant.label,
                 number(variant.step),
-                signed(variant.gain.value if variant.gain.usable else variant.model_gain),
+                signed(variant.shown_gain),
                 interval(variant.gain.lower, variant.gain.upper) if variant.gain.usable else "model",
                 f"{variant.gain.effective_sample_size / max(variant.gain.units, 1):.0%}",
                 *((signed(variant.score),) if seeds > 1 else ()),
@@ -266,7 +276,7 @@ class TuneResult:
         ungated = ", trained on all rows and therefore ungated" if self.ungated else ""
         return (
             f"{table(header, rows)}\n"
-            f"Recommended is {self.recommended} (evidence: {self.evidence}{ungated}); {finalists}."
+            f"Recommended is {self.recommended} (evidence: {self.evidence}{ungated}){self.reservation}; {finalists}."
             f"{self._against_the_log()}"
         )
 
