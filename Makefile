@@ -50,7 +50,7 @@ test-full: $(STAMP)
 	@$(MAKE) --no-print-directory -j 2 lint pytest
 
 pytest: $(STAMP)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder
 
 lock: $(STAMP)
 	@$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude torch > requirements.lock

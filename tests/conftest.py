@@ -13,6 +13,11 @@ from envs.home import Home
 from tests import homes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Many short files at the end: no worker is left alone with a long one."""
+    items.sort(key=lambda item: "envs" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the small agent's log. Not to be changed: see ``home``."""

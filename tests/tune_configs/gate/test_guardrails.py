@@ -18,7 +18,7 @@ def held(differences, margin, level, **more):
 
 def test_non_inferiority_is_intersection_union():
     rng = np.random.default_rng(10)
-    margin, level, runs = 0.3, 0.05, 600
+    margin, level, runs = 0.3, 0.05, 400
     errors = both = 0
     for _ in range(runs):
         bad, fine = rng.normal(size=(1, 100)) - margin, rng.normal(size=(1, 100)) + 1.0
