@@ -21,6 +21,7 @@ from envs.encoding.stacking import stack_history
 from envs.episodes import LoggedEpisode, gather_episodes
 from envs.errors import DataError, RecordError
 from envs.guardrail import measure_guardrails
+from envs.journal.arrivals import UNKNOWN, Arrivals
 from envs.log.exclusions import Exclusion
 from envs.observation import flatten
 from envs.probabilities import root_rows, unfloored
@@ -90,6 +91,7 @@ def dataset_from_records(
     retired: frozenset[str] = frozenset(),
     recorded_at: Mapping[int, int] = MappingProxyType({}),
     late: Collection[str] = (),
+    arrivals: Arrivals = UNKNOWN,
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of the closed episodes among (journal position, record) pairs, in any order.
 
@@ -106,11 +108,14 @@ def dataset_from_records(
         retired: observation fields that are declared no more; they are left out.
         recorded_at: as of :func:`~envs.episodes.gather_episodes`.
         late: ``event_id`` of decisions of which an outcome came too late.
+        arrivals: as of :func:`~envs.episodes.gather_episodes`.
 
     Raises:
         DataError, RecordError: as :func:`build_dataset`.
     """
-    gathered = gather_episodes(records, specification, now=now, exclusions=exclusions, recorded_at=recorded_at)
+    gathered = gather_episodes(
+        records, specification, now=now, exclusions=exclusions, recorded_at=recorded_at, arrivals=arrivals
+    )
     scorer = Scorer(specification)
     scored: list[tuple[LoggedEpisode, list[tuple[float, bool]]]] = []
     tardy = unscored = 0

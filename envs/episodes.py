@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from envs.clock import mistimed
+from envs.journal.arrivals import UNKNOWN, Arrivals
 from envs.log.exclusions import Exclusion, covered
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
@@ -73,15 +74,17 @@ def gather_episodes(
     now: float | None = None,
     exclusions: Sequence[Exclusion] = (),
     recorded_at: Mapping[int, int] = MappingProxyType({}),
+    arrivals: Arrivals = UNKNOWN,
 ) -> Gathered:
     """The closed episodes among the records, by first timestamp, tenant and id.
 
     An episode is closed when it terminated or was truncated, when it has as many steps as the declared
-    horizon, when it is a decision without an episode, or when it is abandoned (:func:`abandoned_before`). Any other
-    is still open. An episode with two records for one step is left out: which of them happened cannot be told. So is
-    a closed one that lacks a step or goes on after its end: one lost record must not make the whole log useless. A
-    closed episode with a decision whose maturation window is still open waits; one with a decision that is excluded
-    is left out. Windows and order do not depend on one another: a clock that was set back changes neither.
+    horizon, when it is a decision without an episode, or when it is abandoned (:func:`silent_for_long`): by its
+    timestamps, or by its arrival where it has none. Any other is still open. An episode with two records for one step
+    is left out: which of them happened cannot be told. So is a closed one that lacks a step or goes on after its end:
+    one lost record must not make the whole log useless. A closed episode with a decision whose maturation window is
+    still open waits; one with a decision that is excluded is left out. Windows and order do not depend on one
+    another: a clock that was set back changes neither.
 
     Args:
         records: (journal position, record) in any order.
@@ -89,6 +92,7 @@ def gather_episodes(
         now: seconds since the epoch; the present by default.
         exclusions: ranges of the log that are not used.
         recorded_at: position at which a decision was recorded, by its journal position, where that is another.
+        arrivals: by when what was recorded had arrived.
     """
     moment = time.time() if now is None else now
     immature = excluded = abandoned = 0
@@ -102,9 +106,11 @@ def gather_episodes(
             shadow += 1
             continue
         groups[record.tenant, record.episode_id].append((sequence, record))
-    candidates: list[tuple[LoggedEpisode, bool]] = []
+    candidates: list[LoggedEpisode] = []
+    has_end: list[bool] = []
+    arrived: list[tuple[float, float]] = []
     odd: list[tuple[int, DecisionRecord]] = []
-    latest = -math.inf
+    latest = newest = -math.inf
     for (tenant, name), numbered in groups.items():
         numbered.sort(key=lambda pair: pair[1].step)
         rows = [record for _, record in numbered]
@@ -116,6 +122,12 @@ def gather_episodes(
             wrong = [pair for pair in numbered if mistimed(pair[1].seconds, moment)]
         credible = [seconds for seconds in times if not mistimed(seconds, moment)] if wrong else times
         latest = max(latest, *credible) if credible else latest
+        span = (math.nan, math.nan)
+        if len(times) < len(rows) and len(arrivals.through):
+            untimed = [recorded_at.get(number, number) for number, record in numbered if record.timestamp is None]
+            moments = arrivals.at(np.array(untimed))
+            newest = max(newest, np.max(moments, where=np.isfinite(moments), initial=-math.inf))
+            span = span if times else (float(moments.min()), float(moments.max()))
         if exclusions and _touches(numbered, exclusions, recorded_at):
             excluded += 1
             wrong = []
@@ -124,13 +136,18 @@ def gather_episodes(
         else:
             ended = last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon
             episode = LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered))
-            candidates.append((episode, ended))
+            candidates.append(episode)
+            has_end.append(ended)
+            arrived.append(span)
         odd += [(recorded_at.get(number, number), record) for number, record in wrong]
-    took = np.array([episode.end - episode.start for episode, ended in candidates if ended])
-    limit = abandoned_before(specification, took, latest, moment)
+    closed = np.array(has_end, dtype=bool)
+    by_time = np.array([(episode.start, episode.end) for episode in candidates]).reshape(-1, 2).T
+    by_arrival = np.array(arrived).reshape(-1, 2).T
+    silent = silent_for_long(specification, closed, by_time, latest, moment)
+    silent |= silent_for_long(specification, closed, by_arrival, max(latest, newest), moment)
     episodes = []
-    for episode, ended in candidates:
-        if not ended and not episode.end < limit:
+    for episode, ended, stopped in zip(candidates, has_end, silent.tolist(), strict=True):
+        if not ended and not stopped:
             open_episodes += 1
             open_decisions += len(episode.records)
         elif problem := _broken(episode.records):
@@ -164,27 +181,33 @@ def timed(sequence: int, record: DecisionRecord) -> str:
     return f"event {record.event_id} at position {sequence}, {record.timestamp}"
 
 
-def abandoned_before(specification: AgentSpecification, took: np.ndarray, latest: float, now: float) -> float:
-    """The moment before which the last step of an episode without an end must be for it to be abandoned.
+def silent_for_long(
+    specification: AgentSpecification, ended: np.ndarray, spans: np.ndarray, latest: float, now: float
+) -> np.ndarray:
+    """Which episodes have no step since so long that one without an end is abandoned, bool (E,).
 
     Whoever never closes what goes wrong would choose, by that, what is learned from and what is judged: an incident
     without an end is information, not an episode that is still to come.
 
     Args:
         specification: the agent's declaration.
-        took: float64, seconds between the first and the last step of the episodes with an end; NaN where not known.
-        latest: the log's last timestamp that a clock can have had (:func:`~envs.clock.mistimed`), seconds since the
+        ended: bool (E,), the episodes with an end, which say how long one takes where nothing is declared.
+        spans: float64 (2, E), moments of the first and the last step, or of their arrival; seconds since the epoch,
+            NaN or inf where not known: such an episode is not silent.
+        latest: the log's last moment that a clock can have had (:func:`~envs.clock.mistimed`), seconds since the
             epoch: after it nobody could have recorded anything.
         now: the present, in case a clock was ahead.
 
     Returns:
-        Seconds since the epoch; -inf where nothing is declared, and too few episodes say how long they take.
+        None of them where nothing is declared, and too few episodes say how long they take.
     """
+    first, last = spans
     patience = specification.abandoned_after
     if not patience:
-        known = took[np.isfinite(took)]
-        patience = float(known.max()) if len(known) >= FEWEST else 0.0
-    return min(latest, now) - patience if patience else -math.inf
+        known = ended & np.isfinite(first) & np.isfinite(last)
+        patience = float((last[known] - first[known]).max()) if known.sum() >= FEWEST else 0.0
+    limit = min(latest, now) - patience if patience else -math.inf
+    return np.asarray(last < limit)
 
 
 def _touches(

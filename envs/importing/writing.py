@@ -19,6 +19,7 @@ import numpy as np
 from envs.importing.blocks import Block, StagedRow, unpacked
 from envs.importing.progress import Progress
 from envs.importing.staging import FRESH, Staging
+from envs.journal.arrivals import note_arrivals
 from envs.journal.journal import Journal
 from envs.journal.segment_writing import Known, NewSegment, append_segments, begin_run, met_by_outcomes
 from envs.journal.segments import add_run
@@ -50,6 +51,7 @@ def write(
         if progress is not None:
             seconds = time.monotonic() - begun
             progress(Progress("writing", done, done - before, done, before, fresh, seconds))
+    note_arrivals(journal)
 
 
 def _pieces(staging: Staging, after: int) -> Iterator[list[StagedRow] | list[Block]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import DataError, MissingExtraError, RecordError
+from envs.journal.arrivals import list_arrivals, note_arrivals
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
 from envs.journal.sealed import OvertakenError, SealedState, table_reader
@@ -38,12 +39,15 @@ def assemble(
     """The dataset of an agent's log; arguments and errors as of :func:`envs.build.build_dataset`."""
     journal, name = Journal(home.journal_path), specification.name
     data = home.journal_path.parent
+    if until is None:
+        note_arrivals(journal)
     moment = time.time() if now is None else now
     begin = first_position(data, journal, specification)
     if begin is None:
         problem = f"has no records of version {specification.version} of its declaration"
         raise DataError(problem, where=f"agent {name}", remedy="record some, or import a log")
     how: dict[str, Any] = {"rule": rule, "now": moment, "retired": retired_fields(data, specification)}
+    how["arrivals"] = list_arrivals(journal, moment)
     problem = "a tenant was forgotten while it was read"
     for _ in range(ATTEMPTS):
         before = journal.file.run(forgettings)

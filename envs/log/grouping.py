@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from envs.clock import mistimed
-from envs.episodes import abandoned_before, timed
+from envs.episodes import silent_for_long, timed
+from envs.journal.arrivals import Arrivals
 from envs.log.exclusions import Exclusion, covered
 from envs.log.source import LogSource
 from envs.specification import AgentSpecification
@@ -102,7 +103,11 @@ class _Scan:
 
 
 def group(
-    source: LogSource, specification: AgentSpecification, now: float, exclusions: Sequence[Exclusion]
+    source: LogSource,
+    specification: AgentSpecification,
+    now: float,
+    exclusions: Sequence[Exclusion],
+    arrivals: Arrivals,
 ) -> GroupedLog:
     """Read what says which row belongs where, and which episodes are whole.
 
@@ -111,6 +116,7 @@ def group(
         specification: the agent's declaration.
         now: seconds since the epoch, by which outcomes must have matured.
         exclusions: ranges of the log that are not used.
+        arrivals: by when what was recorded had arrived.
     """
     scan = _scan(source)
     coded = pa.array(scan.key).dictionary_encode()
@@ -118,8 +124,8 @@ def group(
     sizes = np.bincount(code, minlength=count)
     last_step = _extreme(np.maximum, scan.step, code, count, -1)
     known = np.isfinite(scan.seconds)
-    starts = _extreme(np.minimum, np.where(known, scan.seconds, np.inf), code, count, np.inf)
-    ends = _extreme(np.maximum, np.where(known, scan.seconds, -np.inf), code, count, -np.inf)
+    starts = _extreme(np.fmin, scan.seconds, code, count, np.nan)
+    ends = _extreme(np.fmax, scan.seconds, code, count, np.nan)
     duplicated, lacking = _gaps(code, scan.step, sizes, last_step)
     is_last, flagged = scan.step == last_step[code], scan.ended | scan.cut
     closed = last_step + 1 >= specification.horizon
@@ -132,9 +138,17 @@ def group(
     used = ~(excluded | duplicated)
     odd = mistimed(scan.seconds, now)
     latest = np.max(scan.seconds, where=known & ~odd, initial=-np.inf)
-    limit = abandoned_before(specification, (ends - starts)[closed & used], latest, now)
+    spans, ended = np.stack([starts, ends]), closed & used
+    silent = silent_for_long(specification, ended, spans, latest, now)
+    if not known.all():
+        arrived = arrivals.at(scan.sequence)
+        newest = np.max(arrived, where=~known & np.isfinite(arrived), initial=latest)
+        spans[0] = _extreme(np.minimum, arrived, code, count, np.inf)  # unknown where one of the rows is
+        spans[1] = _extreme(np.maximum, arrived, code, count, -np.inf)
+        spans[:, np.isfinite(ends)] = np.nan
+        silent |= silent_for_long(specification, ended, spans, newest, now)
     odd = np.flatnonzero(odd & ~excluded[code])
-    abandoned = used & ~closed & np.isfinite(ends) & (ends < limit)
+    abandoned = used & ~closed & silent
     still_open = used & ~(closed | abandoned)
     broken = (lacking | early) & used & ~still_open
     left_out = excluded | duplicated | still_open | broken
@@ -157,8 +171,8 @@ def group(
         cut=scan.cut,
         single=scan.single,
         lengths=sizes[order].astype(np.int64),
-        starts=np.where(np.isfinite(starts), starts, np.nan)[order],
-        ends=np.where(np.isfinite(ends), ends, np.nan)[order],
+        starts=starts[order],
+        ends=ends[order],
         positions=_extreme(np.maximum, scan.position, code, count, 0)[order],
         sides=scan.sides[head[order]],
         tenants=scan.tenants.take(heads),

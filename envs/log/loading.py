@@ -22,6 +22,7 @@ from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
 from envs.encoding.stacking import stack_history
 from envs.errors import DataError, RecordError
+from envs.journal.arrivals import Arrivals
 from envs.log.columns import ColumnReader
 from envs.log.earning import earn, used
 from envs.log.exclusions import Exclusion
@@ -71,11 +72,12 @@ def load(
     now: float,
     exclusions: Sequence[Exclusion],
     retired: frozenset[str],
+    arrivals: Arrivals,
 ) -> tuple[Dataset, BuildReport]:
     """The dataset of a log; arguments and errors as of :func:`envs.build.dataset_from_records`."""
     from envs.build_report import BuildReport
 
-    log = group(source, specification, now, exclusions)
+    log = group(source, specification, now, exclusions, arrivals)
     earned = earn(source, log, specification)
     offsets = np.concatenate([[0], np.cumsum(log.lengths)]).astype(np.int64)
     count, episodes = int(offsets[-1]), len(log.lengths)

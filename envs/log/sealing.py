@@ -33,6 +33,7 @@ from pathlib import Path
 
 from envs.errors import BusyError, DataError
 from envs.home import Home
+from envs.journal.arrivals import note_arrivals
 from envs.journal.departing import CHUNK, PAUSE, Page, cut, let_go, pages
 from envs.journal.journal import Journal
 from envs.journal.key_sorting import KeySorter
@@ -93,6 +94,7 @@ def seal_locked(
     home: Home, journal: Journal, *, keep: int = 0, progress: Callable[[int], None] | None = None
 ) -> SealReport:
     """:func:`seal` for who holds the lock already."""
+    note_arrivals(journal)
     table, state, moved = catch_up(home, journal)
     identity, place = _identity(journal), state.table or declared_table(home)
     end = state.through + journal.unsealed() - keep

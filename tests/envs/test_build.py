@@ -16,6 +16,7 @@ from envs.build import build_dataset, dataset_from_records
 from envs.dataset import EMBARGO, Dataset
 from envs.errors import DataError, RecordError
 from envs.home import Home
+from envs.journal.arrivals import Arrivals
 from envs.record import DecisionRecord
 from envs.splits import split_of
 from tests.envs.samples import KEY, episode, numbered, record, simulated, specification
@@ -102,6 +103,37 @@ def test_an_episode_that_is_silent_for_long_is_cut(
     if abandoned:
         expected, _ = dataset_from_records(declared, numbered(marked), KEY)
         same(replace(dataset, identifier=""), replace(expected, identifier=""))
+
+
+@pytest.mark.parametrize(
+    ("timed", "arrived", "patience", "abandoned"),
+    [
+        (False, {2: 1e9, 42: 1e9 + 100.0}, 99.0, 1),
+        (False, {2: 1e9, 42: 1e9 + 100.0}, 101.0, 0),
+        (False, {2: 1e9, 42: 1e9 + 100.0}, 0.0, 0),  # how long one takes is not known of what came all at once
+        (False, {2: 1e9, 21: 1e9 + 60.0, 42: 1e9 + 100.0}, 0.0, 1),  # the longest arrived within 40 seconds
+        (False, {1: 1e9, 2: 1e9 + 50.0, 42: 1e9 + 100.0}, 99.0, 0),  # its last step counts
+        (False, {42: 1e9}, 1.0, 0),  # nothing was recorded since
+        (False, {1: 1e9}, 1.0, 0),  # when its last step arrived is not known
+        (False, {}, 1.0, 0),
+        (True, {2: 1767225660.0 - 31.0}, 30.0, 1),  # the timestamps of the others go on, to 01:00
+        (True, {2: 1767225660.0 - 30.0}, 30.0, 0),
+        (True, {2: 1767225660.0 - 30.0, 42: 1767225660.0 + 9.0}, 30.0, 0),  # theirs count, not their arrival
+        (True, {2: 1767225660.0 - 31.0}, 0.0, 0),  # how long they took does not say how late an import may be
+    ],
+)
+def test_an_episode_without_timestamps_is_silent_from_its_arrival_on(
+    timed: bool, arrived: dict[int, float], patience: float, abandoned: int
+) -> None:
+    others = _ended() if timed else [replace(one, timestamp=None) for one in _ended()]
+    rows = numbered([record("silent", 0), record("silent", 1), *others])
+    moments = Arrivals(np.array(list(arrived), dtype=np.int64), np.array(list(arrived.values())))
+    _, report = dataset_from_records(specification(abandoned_after=patience), rows, KEY, arrivals=moments)
+    assert (report.abandoned_episodes, report.open_episodes, report.episodes) == (
+        abandoned,
+        1 - abandoned,
+        20 + abandoned,
+    )
 
 
 def test_a_wrong_date_moves_no_clock_and_is_named() -> None:

@@ -85,6 +85,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
         steps = draw(st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True))
         steps = sorted(steps) if draw(st.booleans()) else list(range(len(steps)))
         single = draw(st.integers(0, 5)) == 0
+        timed = draw(st.integers(0, 3)) > 0
         for step in steps[:1] if single else steps:
             event = name if single else f"{name}-{step}"
             mapping: dict[str, Any] = {
@@ -93,7 +94,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
             }  # fmt: skip
             if not single:
                 mapping |= {"episode_id": name, "step": step}
-            if draw(st.integers(0, 5)):
+            if timed and draw(st.integers(0, 5)):
                 minutes = draw(st.integers(0, 42))
                 mapping["timestamp"] = moment({41: 4e7, 42: -3e7}.get(minutes, minutes))  # in 2100, in 1966
             if draw(st.booleans()):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from envs.dataset import Dataset
 from envs.errors import DataError, RecordError
 from envs.expression import Expression
 from envs.home import Home
+from envs.journal import arrivals
 from envs.journal.journal import Journal
 from envs.journal.rows import Event
 from envs.log.arithmetic import ColumnExpression
@@ -74,12 +77,17 @@ def check_sealed_or_not(
     patience = data.draw(st.sampled_from([0.0, 0.0, 60.0, 900.0]))
     home = home_at(tmp_path_factory.mktemp("home"), maturation=maturation, abandoned_after=patience)
     monkeypatch.setattr(episodes, "FEWEST", data.draw(st.sampled_from([1, 2, 20])))
+    seen = count(NOW - 2000.0, 700.0)
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(time=lambda: next(seen)))
     journal = Journal(home.journal_path)
     cut = data.draw(st.integers(0, len(events)))
     append_each(journal, events[:cut])
     if cut:
         seal(home, keep=keep)
-    append_each(journal, events[cut:])
+    for one in events[cut:]:
+        append_each(journal, [one])
+        if data.draw(st.integers(0, 4)) == 0:
+            arrivals.note_arrivals(journal)
     if not journal.counts().get(AGENT):
         return
     if data.draw(st.booleans()):
