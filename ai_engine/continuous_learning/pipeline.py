@@ -19,20 +19,11 @@ from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import AppendResult
 from envs.log.outcome import OutcomeEvent
+from envs.misspelling import ARGUMENTS, refuse_misspelt
 from envs.record import KNOWN_NAMES, DecisionRecord, unknown_fields
+from envs.values import UnfitValueError
 
 DURABILITIES = ("full", "buffered")
-ARGUMENTS = (
-    "agent_name",
-    "action_type",
-    "input_data",
-    "output_data",
-    "success",
-    "execution_time",
-    "confidence",
-    "explanation",
-)
-"""Of :meth:`LearningPipeline.record_action`, in its order."""
 
 
 class LearningPipeline:
@@ -176,7 +167,8 @@ class LearningPipeline:
             confidence: kept in metadata. It is not a propensity: give that as ``propensity=``.
             explanation: kept in metadata.
             **fields: fields of :class:`~envs.record.DecisionRecord` (``propensity``, ``reward``,
-                ``episode_id`` with ``step``, ``terminated``, ``outcome``, ...); others go to metadata.
+                ``episode_id`` with ``step``, ``terminated``, ``outcome``, ...); others go to metadata. One that
+                nearly is a field (``rewrad``) is refused.
 
         Returns:
             The record. Without an ``event_id`` it got a new one and, if it had none, the present time as
@@ -276,9 +268,14 @@ class LearningPipeline:
 
     def _checked(self, mapping: Mapping[str, Any], named: Mapping[str, Any], where: str) -> DecisionRecord:
         """A record of ``mapping``, of which the part ``named`` may have names that are not of a record."""
+        foreign = [] if KNOWN_NAMES.issuperset(named) else unknown_fields(named)
+        try:
+            refuse_misspelt(foreign)
+        except UnfitValueError as problem:
+            raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)
-        if not KNOWN_NAMES.issuperset(named):
-            self.unlearned.update(unknown_fields(named))
+        if foreign:
+            self.unlearned.update(foreign)
         return self._conform(record, where)
 
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:

@@ -4,7 +4,7 @@
 ``explanation`` become what :meth:`~ai_engine.continuous_learning.LearningPipeline.record_action` makes of them: a
 ``confidence`` is no propensity and stays in metadata, ``success`` ends no episode and is an outcome. Fields of the
 record (``propensity``, ``episode_id``, ``step``, ``reward``, ...) stand beside them under their own names; any
-other field goes to metadata, as it does in ``record_action``.
+other field goes to metadata, unless it nearly is one of these, as it does in ``record_action``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from envs.importing.json_events import JsonEventsReader, no_options
+from envs.misspelling import refuse_misspelt
 from envs.record import KNOWN_NAMES
 from envs.values import UnfitValueError, shown
 
@@ -46,6 +47,8 @@ def translated(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
         elif name in OUTCOMES:
             outcome[OUTCOMES[name]] = value
         elif name in NOTES or name not in KNOWN_NAMES:
+            if name not in NOTES:
+                refuse_misspelt([name])
             metadata[name] = value
         elif name not in ("outcome", "metadata"):
             row[name] = value

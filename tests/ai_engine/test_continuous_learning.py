@@ -108,6 +108,38 @@ def test_all_fields_and_positions(home: Home) -> None:
         assert list(DataCollector(home).records("scaling")) == [record]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "ours"),
+    [
+        ("rewrad", 1.0, "reward"),
+        ("trunacted", True, "truncated"),
+        ("Terminated", True, "terminated"),
+        ("tenant_id", "acme", "tenant"),
+        ("actionProbabilities", {"hold": 1.0}, "action_probabilities"),
+        ("sucess", True, "success"),
+    ],
+)
+def test_what_nearly_is_a_field_is_not_kept_as_metadata(home: Home, name: str, value: Any, ours: str) -> None:
+    kept = f"metadata={{'{name}': …}}"
+    said = f"{name}: is not a field of a decision record, {ours} is; spell it so, or keep it on purpose: {kept}"
+    call = {"agent_name": "scaling", "action_type": "hold", "input_data": {"load": 0.25}}
+    plain = {"agent": "scaling", "action": "hold", "observation": {"load": 0.25}}
+    with LearningPipeline(home) as pipeline:
+        with pytest.raises(RecordError, match=re.escape(f"agent scaling: {said}")):
+            pipeline.record_action(**call, **{name: value})
+        for item in (call, plain):
+            with pytest.raises(RecordError, match=re.escape(f"record 1: {said}")):
+                pipeline.record_many([item, item | {name: value}])
+        assert DataCollector(home).count("scaling") == 0 and not pipeline.unlearned
+        assert pipeline.record_action(**call, metadata={name: value}).metadata == {name: value}
+
+
+def test_a_name_of_its_own_stays_metadata(home: Home) -> None:
+    own = dict.fromkeys(("model", "code", "team", "customer", "region", "reason", "retries", "score"), 1)
+    with LearningPipeline(home) as pipeline:
+        assert pipeline.record_action("scaling", "hold", {"load": 0.25}, **own).metadata == own
+
+
 def test_the_same_call_again_is_the_same_record(home: Home) -> None:
     with LearningPipeline(home) as pipeline:
         for _ in range(3):

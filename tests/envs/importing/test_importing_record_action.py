@@ -71,6 +71,7 @@ def test_bad_lines_are_named_and_the_others_kept(tmp_path: Path) -> None:
         {**CALL, "action": "twice"},
         {**CALL, "outcome": 3},
         {**CALL, "outcome": {"success": False}},
+        {**CALL, "rewrad": 1.0},
         json.dumps(CALL),
     ]
     rows = read(jsonl(tmp_path / "calls.jsonl", bad), "record_action")
@@ -80,6 +81,7 @@ def test_bad_lines_are_named_and_the_others_kept(tmp_path: Path) -> None:
         ["2", "action"],
         ["3", "outcome"],
         ["4", "outcome.success"],
+        ["5", "rewrad"],
     ]
 
 
