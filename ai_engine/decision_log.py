@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envs.counting import counted
 from envs.errors import SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
@@ -83,8 +84,8 @@ class AgentLog:
     def __repr__(self) -> str:
         count, sealed = len(self), self.sealed
         where = f", {sealed:,} of them sealed in {self.table}" if sealed else ""
-        without = f", {len(self.exclusions)} ranges excluded" if self.exclusions else ""
-        return f"<log of {self.name}: {count:,} decision{'' if count == 1 else 's'}{where}{without}>"
+        without = f", {counted(len(self.exclusions), 'range')} excluded" if self.exclusions else ""
+        return f"<log of {self.name}: {counted(count, 'decision')}{where}{without}>"
 
     def _repr_html_(self) -> str:
         """The first decisions as a table, for notebooks."""

@@ -13,6 +13,7 @@ from ai_engine.revealing import RevealRow
 from ai_engine.text import interval, number, table
 from ai_engine.tune_result import TuneResult
 from algorithms.policy.provenance import plain_json
+from envs.counting import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ class AgentDemo:
         finalists = len(self.tune.finalists)
         return (
             f"{self.agent}\n"
-            f"log     {self.decisions:,} new decisions, grade {self.tune.grade}\n"
-            f"tune    {len(self.tune.variants)} variants, {finalists} finalist{'' if finalists == 1 else 's'},"
+            f"log     {counted(self.decisions, 'new decision')}, grade {self.tune.grade}\n"
+            f"tune    {counted(len(self.tune.variants), 'variant')}, {counted(finalists, 'finalist')},"
             f" recommended {self.tune.recommended} ({self.tune.evidence})\n"
             f"gate    {self.gate.decision}: {self.gate.reason}\n"
             f"{table(header, rows)}\n"

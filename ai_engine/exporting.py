@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.counting import counted
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
@@ -55,10 +56,11 @@ class ExportResult:
 
     def to_text(self) -> str:
         """One sentence, and what was left out."""
-        inside = f" in {self.episodes:,} episode{'' if self.episodes == 1 else 's'}" if self.episodes else ""
-        lines = [f"{self.decisions:,} decisions of {self.agent}{inside} are in {self.path}."]
+        inside = f" in {counted(self.episodes, 'episode')}" if self.episodes else ""
+        of = f"of {self.agent}{inside}"
+        lines = [f"{counted(self.decisions, f'decision {of} is', f'decisions {of} are')} in {self.path}."]
         left = [
-            f"{count:,} {one if count == 1 else several}"
+            counted(count, one, several)
             for count, one, several in (
                 (self.excluded, "excluded decision", "excluded decisions"),
                 (self.open_episodes, "episode that has not ended", "episodes that have not ended"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from ai_engine.decision_log import AgentLog
 from envs.clock import written
+from envs.counting import counted
 from envs.errors import DataError
 from envs.home import Home
 from envs.journal.journal import Journal
@@ -25,6 +26,9 @@ from envs.log.forgetting import ForgetReport, forget
 SHOWN = 8
 LOOKED_AT = 100_000
 """Tenants that are named where there is none of that name, and decisions of each agent in which they are looked for."""
+NOTHING_TO_DO = (
+    "all events are sealed, no small files are left to merge, and none has been unused for as long as --older-than says"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class LogPathResult:
         """The table's place alone, for a shell to use; the rest where nothing is sealed yet."""
         if self.sealed:
             return self.table
-        return f"Nothing is sealed yet: the {self.unsealed:,} decisions of {self.agent} are in {self.journal}."
+        there = counted(self.unsealed, f"decision of {self.agent} is", f"decisions of {self.agent} are")
+        return f"Nothing is sealed yet: the {there} in {self.journal}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,7 @@ class LogExcludeResult:
 
 
 def _counted(decisions: int, episodes: int) -> str:
-    several = ["" if count == 1 else "s" for count in (decisions, episodes)]
-    return f"{decisions:,} decision{several[0]} in {episodes:,} episode{several[1]}"
+    return f"{counted(decisions, 'decision')} in {counted(episodes, 'episode')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,9 @@ class LogForgetResult:
             others = f"; tenants of the log are {', '.join(self.others)}" if self.others else ""
             return "\n".join([f"No decision is of tenant {report.tenant}{others}.", *report.remaining])
         of = ", ".join(f"{number:,} of {agent}" for agent, number in sorted(report.decisions.items()))
-        done = "would be forgotten" if report.dry_run else "are forgotten"
-        used = f"; {len(report.datasets):,} datasets used them" if report.datasets else ""
-        lines = [f"{count:,} decisions of tenant {report.tenant} ({of}) {done}{used}."]
+        done = "would be forgotten" if report.dry_run else "is forgotten" if count == 1 else "are forgotten"
+        used = f"; {counted(len(report.datasets), 'dataset')} used them" if report.datasets else ""
+        lines = [f"{counted(count, 'decision')} of tenant {report.tenant} ({of}) {done}{used}."]
         return "\n".join([*lines, *report.remaining])
 
 
@@ -143,11 +147,15 @@ class LogCompactResult:
         """One sentence."""
         report = self.report
         kept = f"versions that are named and stay: {', '.join(map(str, report.kept_versions)) or 'none'}"
+        sealed, before = counted(report.sealed, "event"), counted(report.files_before, "file")
+        unused = counted(report.removed, "unused one")
         if report.dry_run:
-            unused = f"{report.files_before:,} files; {report.removed:,} unused ones would be removed"
-            return f"{report.sealed:,} events would be sealed; {unused}; {kept}."
-        merged = f"{report.files_before:,} files became {report.files_after:,}"
-        return f"{report.sealed:,} events sealed, {merged}, {report.removed:,} unused ones removed; {kept}."
+            return f"{sealed} would be sealed; {before}; {unused} would be removed; {kept}."
+        idle = not report.sealed and not report.removed and report.files_before == report.files_after
+        why = (
+            f" Nothing was to be done: {NOTHING_TO_DO if report.files_before else 'the log is empty'}." if idle else ""
+        )
+        return f"{sealed} sealed, {before} became {report.files_after:,}, {unused} removed; {kept}.{why}"
 
 
 def log_path(name: str, *, home: Home | str | Path | None = None) -> LogPathResult:

@@ -10,6 +10,7 @@ from typing import Any
 from ai_engine.deploy.registry import Registry
 from ai_engine.text import table
 from ai_engine.tracking.problems import behind
+from envs.counting import counted
 from envs.encoding.unknown import count_unknown
 from envs.errors import RetrainerError, SpecificationError
 from envs.home import Home
@@ -85,7 +86,7 @@ class StatusResult:
         header = ("agent", "decisions", "champion", "versions", "looks", "α left", "", "last")
         room = max(WIDTH - max(len(line) + 2 for line in table(header, rows).splitlines()), LEAST) if rows else 0
         rows = [(*row[:-1], _cut(item.last, room)) for row, item in zip(rows, self.agents, strict=True)]
-        sentence = f"{len(rows)} agent{'' if len(rows) == 1 else 's'} in {self.home}."
+        sentence = f"{counted(len(rows), 'agent')} in {self.home}."
         late = "".join(f"Not tracked is {what} ({why.rstrip('.')}).\n" for what, why in self.behind.items())
         strange = "".join(
             f"{item.agent}: {count:,} of its newest {item.newest:,} decisions have an undeclared {name}.\n"

@@ -17,6 +17,7 @@ from typing import Any
 from ai_engine.locking import lock_holder
 from ai_engine.text import table
 from algorithms.policy.provenance import plain_json
+from envs.counting import counted
 from envs.errors import DataError, RegistryError
 from envs.home import Home
 from envs.storage import LocalStorage
@@ -163,7 +164,7 @@ class RunsResult:
             (run.identifier, run.agent, str(run.record["kind"]), run.status, *((_tags(run),) if tagged else ()))
             for run in self.runs
         ]
-        count = f"{len(rows)} run{'' if len(rows) == 1 else 's'}."
+        count = f"{counted(len(rows), 'run')}."
         header = ("run", "agent", "kind", "status", *(("tags",) if tagged else ()))
         return f"{table(header, rows)}\n{count}" if rows else "No run."
 

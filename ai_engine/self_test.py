@@ -17,6 +17,7 @@ from ai_engine.text import table
 from ai_engine.workspace import open_workspace
 from algorithms.on_log import probabilities_on
 from algorithms.policy.provenance import plain_json
+from envs.counting import counted
 from envs.declaration import specification_hash
 from envs.errors import DataError
 from envs.home import Home
@@ -79,7 +80,7 @@ class PlaceboResult:
         """The figures and one sentence."""
         given = ", ".join(f"{decision} {count}" for decision, count in sorted(self.outcome.decisions.items()))
         rows = [
-            ("log", f"{self.decisions:,} decisions, outcomes permuted between {self.units}s"),
+            ("log", f"{counted(self.decisions, 'decision')}, outcomes permuted between {self.units}s"),
             ("copies", f"{self.outcome.copies}: {given}"),
             ("promoted", told(self.outcome)),
         ]

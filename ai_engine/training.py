@@ -17,6 +17,7 @@ from ai_engine.tracking.following import tracked
 from ai_engine.workspace import open_workspace
 from algorithms.policy.provenance import plain_json
 from envs.columns import save_columns
+from envs.counting import counted
 from envs.errors import DataError
 from envs.home import Home
 from tune_configs.spaces import default_algorithm
@@ -54,8 +55,8 @@ class TrainResult:
         """The figures and one sentence."""
         rows = [(name, number(value)) for name, value in sorted(self.statistics.items())]
         return (
-            f"{table((), rows)}\n{self.version} learned from {self.decisions:,} decisions in {self.seconds:.1f} s"
-            f"{f' ({self.note})' if self.note else ''}; it is nobody's champion."
+            f"{table((), rows)}\n{self.version} learned from {counted(self.decisions, 'decision')} "
+            f"in {self.seconds:.1f} s{f' ({self.note})' if self.note else ''}; it is nobody's champion."
         )
 
 

@@ -19,7 +19,7 @@ class RetrainerError(Exception):
         remedy: what the reader can do about it.
 
     Attributes:
-        event_id: the decision that is wrong, where it is one of a log; else empty.
+        event_id: the decision that is wrong, where it is one of a log or was to become one; else empty.
     """
 
     exit_code = 2

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ai_engine.text import table
+from envs.counting import counted
 
 if TYPE_CHECKING:  # its module reads Parquet, and this one is loaded before libraries are looked for
     from envs.importing.importer import ImportReport
@@ -33,6 +34,7 @@ class ImportResult:
             "added": report.added,
             "duplicates": report.duplicates,
             "repeated": report.repeated,
+            "unmet": report.unmet,
             "rejected": report.rejected_count,
             "causes": [asdict(group) for group in report.groups],
             "proposed_mapping": report.proposed_mapping,
@@ -55,7 +57,7 @@ class ImportResult:
                 for group in report.groups[:SHOWN_CAUSES]
             ]
             more = len(report.groups) - SHOWN_CAUSES
-            rest = f"\nand {more} more cause{'s' if more > 1 else ''}; --json lists all of them" if more > 0 else ""
+            rest = f"\nand {counted(more, 'more cause')}; --json lists all of them" if more > 0 else ""
             parts.append(table(("rows", "first", "cause", "remedy"), rows) + rest)
         if report.proposed_mapping:
             parts.append(
@@ -64,6 +66,9 @@ class ImportResult:
         if report.unlearned:
             kept = ", ".join(f"{name} ({count:,})" for name, count in sorted(report.unlearned.items()))
             parts.append(f"Kept as metadata, not learned from: {kept}")
+        if report.unmet:
+            orphans = counted(report.unmet, "outcome is", "outcomes are")
+            parts.append(f"{orphans} of decisions that are not in the log: kept, and used once they are recorded")
         if report.rejected_path:
             parts.append(f"The rejected rows are in {report.rejected_path}")
         if report.inferred and not report.dry_run:
@@ -83,7 +88,7 @@ class ImportResult:
         if report.refused:
             nothing += ", and the import would be refused"
             nothing += " without --keep-good" if report.added + report.duplicates else ""
-        return f"{report.added:,} of {report.rows:,} rows {done}{into}{rest}{nothing}."
+        return f"{report.added:,} of {counted(report.rows, 'row')} {done}{into}{rest}{nothing}."
 
 
 def presentable(report: Any) -> Any:

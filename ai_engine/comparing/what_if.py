@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ai_engine.workspace import Workspace
+from envs.counting import counted
 from envs.errors import DataError, SpecificationError
 from envs.expression import Expression
 from envs.journal.journal import Journal
@@ -39,7 +40,8 @@ def with_reward(workspace: Workspace, reward: str) -> Workspace:
     dataset, report = assemble(workspace.home, specification, rule=workspace.rule, until=last)
     if report.recorded_rewards:
         raise DataError(
-            f"{report.recorded_rewards:,} decisions have a reward and no outcome to compute another one from",
+            f"{counted(report.recorded_rewards, 'decision has', 'decisions have')} a reward and no outcome to compute"
+            " another one from",
             where=where,
             remedy="record outcomes, or compare under the recorded reward",
         )

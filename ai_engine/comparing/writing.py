@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ai_engine.comparing.result import CompareResult
 from ai_engine.comparing.tables import sections
 from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
+from envs.counting import counted
 
 
 def to_text(result: CompareResult) -> str:
@@ -43,8 +44,8 @@ def conditions(result: CompareResult) -> str:
     other = ", which is not the declared one and not what the policies were trained for" if result.what_if else ""
     estimated = f" {ESTIMATED_PROPENSITIES}" if result.propensities == "estimated" else ""
     return (
-        f"{result.decisions:,} decisions of {result.agent} in {result.units:,} units of {result.split}, under "
-        f"{reward}{other}; the log earned {number(result.logged.value, 4)} "
+        f"{counted(result.decisions, 'decision')} of {result.agent} in {counted(result.units, 'unit')} of "
+        f"{result.split}, under {reward}{other}; the log earned {number(result.logged.value, 4)} "
         f"{interval(result.logged.lower, result.logged.upper)}.{estimated}"
     )
 

@@ -16,6 +16,7 @@ from ai_engine.reports.curves import curves_view
 from ai_engine.reports.formats import MINUS, common_decimals, estimate_decimals, finite, fixed, interval, percent
 from ai_engine.reports.views import action_view
 from algorithms.ope.multiple_testing import BETTER, REFUSED, SAME, WORSE, Effect
+from envs.counting import counted
 
 ASCII_MINUS = re.compile(r"(?<![\w)])-(?=[\d.])")
 FOLDED = ("estimators", "segments", "overlap", "weights", "actions")
@@ -110,7 +111,7 @@ def _segment_gains(result: CompareResult) -> str:
     rows = [
         (
             segment.name,
-            f"{segment.episodes:,} episodes",
+            counted(segment.episodes, "episode"),
             segment.gains[position],
             f"{policy.reference} by {segment.segmentation}",
             None,

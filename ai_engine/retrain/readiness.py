@@ -9,6 +9,7 @@ from typing import Any
 from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
 from envs.build_report import BuildReport
 from envs.card import build_card
+from envs.counting import counted
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
 from envs.home import Home
 from envs.infer import infer_specification
@@ -87,7 +88,7 @@ def readiness(home: Home, agent: str) -> Readiness:
     if sufficient and last and last.record.get("dataset") == identifier and (last.path / "gate.json").is_file():
         reasons = [f"nothing is new since run {last.identifier}"]
     ready = not reasons
-    found = f"{episodes:,} episodes of {decisions:,} decisions, grade {grade}"
+    found = f"{counted(episodes, 'episode')} of {counted(decisions, 'decision')}, grade {grade}"
     return Readiness(agent, ready, sufficient, tuple(reasons or [found]), decisions, episodes, grade, identifier)
 
 

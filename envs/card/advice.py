@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.clock import DAY, mistimed
+from envs.counting import counted
 from envs.dataset import Dataset
 
 STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -155,10 +156,11 @@ def patience_advice(dataset: Dataset, units: int) -> str:
         units: units that are still needed.
     """
     each = len(dataset) / max(len(np.unique(dataset.units)), 1)
-    return f"go on as now: {units} more units lead to grade A, and {_time_for(dataset, math.ceil(units * each))}"
+    wanted = counted(units, "more unit leads", "more units lead")
+    return f"go on as now: {wanted} to grade A, and {_time_for(dataset, math.ceil(units * each))}"
 
 
 def _time_for(dataset: Dataset, decisions: int) -> str:
     rate = decisions_per_day(dataset)
     when = f", {decisions / rate:.1f} days at the present {rate:,.0f} a day" if math.isfinite(rate) else ""
-    return f"{decisions:,} decisions are needed{when}"
+    return f"{counted(decisions, 'decision is', 'decisions are')} needed{when}"

@@ -13,6 +13,7 @@ from envs.card.detectors import detect
 from envs.card.evidence import Evidence, gather_evidence
 from envs.card.findings import SEVERITIES, Finding
 from envs.card.grade import MEANINGS, grade_log, units_lacking
+from envs.counting import counted
 from envs.dataset import SPLIT_NAMES, Dataset
 
 SCHEMA_VERSION = 1
@@ -64,16 +65,18 @@ class DataCard:
     def to_text(self) -> str:
         """Plain lines for a terminal."""
         figures = self.figures
+        units = counted(int(figures["units"]), "unit")
         head = f"{figures['agent']}: grade {self.grade} at horizon {self.horizon}: {self.meaning}"
         sizes = (
-            f"{figures['decisions']:,} decisions, {figures['episodes']:,} episodes, {figures['units']:,} units "
+            f"{counted(int(figures['decisions']), 'decision')}, {counted(int(figures['episodes']), 'episode')}, "
+            f"{units} "
             f"(train {figures['train_episodes']:,}, select {figures['select_episodes']:,}, "
             f"final {figures['final_episodes']:,} episodes)"
         )
         lines = [*_wrapped(head, "", "  "), *_wrapped(sizes, "  ", "  ")]
         if "effective_sample_size" in figures:
             effective = (
-                f"effective sample size {figures['effective_sample_size']:,.0f} of {figures['units']:,} units "
+                f"effective sample size {figures['effective_sample_size']:,.0f} of {units} "
                 f"({100 * float(figures['effective_sample_size_fraction']):.0f} %), "
                 f"mean return {figures['mean_return']:.4g}"
             )
@@ -123,8 +126,8 @@ def _mixed_rewards(report: BuildReport) -> Finding:
     return Finding(
         "mixed_rewards",
         "error",
-        f"{report.recorded_rewards:,} decisions have a recorded reward but no outcome for the declared expression, by "
-        "which the others are scored",
+        f"{counted(report.recorded_rewards, 'decision has', 'decisions have')} a recorded reward but no outcome for "
+        "the declared expression, by which the others are scored",
         "two versions of the reward would be pooled: nothing can be learned",
         "record outcomes, exclude those decisions (retrainer log exclude), or remove the expression",
     )

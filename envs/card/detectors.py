@@ -13,6 +13,7 @@ from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
 from envs.clock import written
+from envs.counting import counted
 from envs.dataset import Dataset
 from envs.specification import INFORMATIVE
 
@@ -117,12 +118,15 @@ def _untried_actions(dataset: Dataset) -> Finding | None:
 
 
 def _left_out(report: BuildReport) -> list[Finding | None]:
+    tardy = counted(report.late_episodes, "episode lacks a reward for it", "episodes lack a reward for it")
+    lacking = f"; {tardy}" if report.late_episodes else ""
     return [
         _counted(
             report.open_episodes,
             "open_episodes",
             "information",
-            f"{report.open_episodes:,} episodes ({report.open_decisions:,} decisions) have not ended yet",
+            f"episode ({counted(report.open_decisions, 'decision')}) has not ended yet",
+            f"episodes ({counted(report.open_decisions, 'decision')}) have not ended yet",
             "they are in no dataset until they do, or are silent for abandoned_after",
             "record terminated or truncated with the last decision",
         ),
@@ -130,8 +134,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.immature_episodes,
             "immature_episodes",
             "information",
-            f"{report.immature_episodes:,} episodes wait for outcomes: a maturation window is open, the first until "
-            f"{written(report.matures)}",
+            f"episode waits for outcomes: its maturation window is open until {written(report.matures)}",
+            f"episodes wait for outcomes: a maturation window is open, the first until {written(report.matures)}",
             "they are in no dataset until it closes",
             "inspect again then, or declare a shorter maturation where outcomes come sooner",
         ),
@@ -139,8 +143,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.late_outcomes,
             "late_outcomes",
             "warning",
-            f"{report.late_outcomes:,} outcomes came after their decision's maturation window had closed"
-            + (f"; {report.late_episodes:,} episodes lack a reward for it" if report.late_episodes else ""),
+            f"outcome came after its decision's maturation window had closed{lacking}",
+            f"outcomes came after their decision's maturation window had closed{lacking}",
             "neither is used: decisions whose outcomes take longer would look different from what they are",
             "declare a longer maturation where outcomes take that long",
         ),
@@ -148,7 +152,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.orphaned_outcomes,
             "orphaned_outcomes",
             "warning",
-            f"{report.orphaned_outcomes:,} outcomes are of decisions that are not in the log",
+            "outcome is of a decision that is not in the log",
+            "outcomes are of decisions that are not in the log",
             "they are used once their decision is recorded; if decisions are lost, the log is not what happened",
             "record the decisions too, and give each outcome its decision's event_id",
         ),
@@ -156,8 +161,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.abandoned_episodes,
             "abandoned_episodes",
             "warning",
-            f"{report.abandoned_episodes:,} episodes have stopped without an end, longer ago than abandoned_after, or"
-            " than any whole episode took",
+            "episode has stopped without an end, longer ago than abandoned_after, or than any whole episode took",
+            "episodes have stopped without an end, longer ago than abandoned_after, or than any whole episode took",
             "they count as cut: left out, they would choose what is learned from",
             "record terminated or truncated with the last decision, or declare abandoned_after",
         ),
@@ -165,7 +170,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.duplicated_episodes,
             "duplicated_steps",
             "warning",
-            f"{report.duplicated_episodes:,} episodes have two records for one step",
+            "episode has two records for one step",
+            "episodes have two records for one step",
             "they are left out: which of the two happened cannot be told",
             "give each run its own episode_id",
         ),
@@ -173,7 +179,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.broken_episodes,
             "broken_episodes",
             "warning",
-            f"{report.broken_episodes:,} episodes lack a step or go on after their end ({report.broken_reason})",
+            f"episode lacks a step or goes on after its end ({report.broken_reason})",
+            f"episodes lack a step or go on after their end ({report.broken_reason})",
             "they are left out; if records are lost when things go badly, every value is too high",
             "record every step, and give each run its own episode_id",
         ),
@@ -181,7 +188,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.unscored_episodes,
             "unscored_episodes",
             "warning",
-            f"{report.unscored_episodes:,} episodes lack a reward ({report.unscored_reason})",
+            f"episode lacks a reward ({report.unscored_reason})",
+            f"episodes lack a reward ({report.unscored_reason})",
             "they are left out; if rewards are lost when things go badly, every value is too high",
             "record the outcome of every decision",
         ),
@@ -189,7 +197,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.embargoed_episodes,
             "embargoed_episodes",
             "information",
-            f"{report.embargoed_episodes:,} episodes touch a day's edge",
+            "episode touches a day's edge",
+            "episodes touch a day's edge",
             "they belong to no split",
             "nothing need be done",
         ),
@@ -197,7 +206,8 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
             report.shadow,
             "shadow_decisions",
             "information",
-            f"{report.shadow:,} decisions were taken in shadow mode",
+            "decision was taken in shadow mode",
+            "decisions were taken in shadow mode",
             "they are never learned from",
             "nothing need be done",
         ),
@@ -210,7 +220,8 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
             report.mistimed,
             "mistimed_decisions",
             "warning",
-            f"{report.mistimed:,} decisions are dated before 1970 or in the future (first {report.mistimed_first})",
+            f"decision is dated before 1970 or in the future ({report.mistimed_first})",
+            f"decisions are dated before 1970 or in the future (first {report.mistimed_first})",
             "order, days and the parts of the log are those of the wrong dates; the rate and what has stopped long ago"
             " are reckoned without them",
             "set the clock right, and exclude such decisions by position (retrainer log exclude)",
@@ -219,7 +230,8 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
             report.conflicting_observations,
             "conflicting_observations",
             "warning",
-            f"{report.conflicting_observations:,} decisions name another next observation than the next step saw",
+            "decision names another next observation than the next step saw",
+            "decisions name another next observation than the next step saw",
             "the next step's observation is used",
             "record next_observation at the end of an episode only, or find out which of the two is true",
         ),
@@ -227,7 +239,8 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
             report.overridden,
             "overridden_decisions",
             "information",
-            f"{report.overridden:,} decisions were executed otherwise than requested",
+            "decision was executed otherwise than requested",
+            "decisions were executed otherwise than requested",
             "the request is evaluated and the override counts as part of the environment",
             "nothing need be done",
         ),
@@ -248,5 +261,7 @@ def _inferred(dataset: Dataset) -> Finding | None:
     )
 
 
-def _counted(count: int, code: str, severity: str, sentence: str, consequence: str, remedy: str) -> Finding | None:
-    return Finding(code, severity, sentence, consequence, remedy) if count else None
+def _counted(
+    count: int, code: str, severity: str, one: str, several: str, consequence: str, remedy: str
+) -> Finding | None:
+    return Finding(code, severity, counted(count, one, several), consequence, remedy) if count else None

@@ -30,6 +30,7 @@ from envs.behavior import unit_folds
 from envs.card.history_features import MOST_ROWS, FeatureHistory
 from envs.card.history_rows import HistoryRows, history_rows
 from envs.card.history_tables import TableHistory, distinct_states, well_filled
+from envs.counting import counted
 from envs.dataset import Dataset
 
 LEVEL = 5e-4
@@ -88,7 +89,8 @@ def history_test(dataset: Dataset) -> HistoryTest:
     rows = history_rows(dataset, most=MOST_ROWS if states is None else None)
     units = len(np.unique(rows.units))
     if units < MINIMUM_UNITS:
-        sentence = f"only {units} units have a second decision: whether observations are states cannot be tested"
+        few = counted(units, "unit has", "units have")
+        sentence = f"only {few} a second decision: whether observations are states cannot be tested"
         return HistoryTest(math.nan, 0.0, "", False, exact, sentence)
     if states is None:
         model: FeatureHistory | TableHistory = FeatureHistory(rows, dataset)

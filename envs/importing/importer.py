@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from envs.counting import counted
 from envs.declaration import specification_hash
 from envs.errors import DataError, RecordError, SpecificationError
 from envs.home import Home
@@ -66,6 +67,7 @@ class ImportReport:
         dry_run: whether nothing was written.
         keep_good: whether bad rows were to be left out.
         repeated: how many of ``duplicates`` repeat a row of this import, and were not in the journal before it.
+        unmet: how many of ``added`` are outcomes whose decision is neither in the log nor in this import.
     """
 
     agent: str
@@ -81,6 +83,7 @@ class ImportReport:
     dry_run: bool
     keep_good: bool = False
     repeated: int = 0
+    unmet: int = 0
 
     @property
     def rejected_count(self) -> int:
@@ -230,6 +233,7 @@ class _Import:
             dry_run=self.dry_run,
             keep_good=self.keep_good,
             repeated=repeated,
+            unmet=int(staging.progress("unmet", 0)),
         )
 
     def _staging_path(self) -> Path | None:
@@ -287,11 +291,10 @@ def _remove_forgotten(folder: Path) -> None:
 def _refusal(first: RejectedRow, bad: int, causes: int, good: int) -> RecordError:
     remedies = []
     if bad > 1:
-        listed = "1 cause" if causes == 1 else f"{causes} causes"
-        remedies.append(f"{first.remedy}, and {bad - 1} more in {listed}")
+        remedies.append(f"{first.remedy}, and {bad - 1:,} more in {counted(causes, 'cause')}")
         remedies.append("see --dry-run")
     else:
         remedies.append(first.remedy)
     if good:
-        remedies.append(f"--keep-good imports the {good} good row{'s' if good != 1 else ''}")
+        remedies.append(f"--keep-good imports the {counted(good, 'good row')}")
     return RecordError(first.problem, field=first.field, where=first.where, remedy="; ".join(remedies))

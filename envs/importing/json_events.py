@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from envs.errors import DataError
+from envs.importing.other_formats import format_of
 from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.reader_jsonl import open_reader as open_lines
 from envs.importing.readers import NOTHING, RowBatch
@@ -24,13 +25,17 @@ class JsonEventsReader:
 
     Args:
         source: the file.
+        format_name: what it is read as.
         translate: a line's rows; a line that says nothing of a decision has none.
         nothing: problem and remedy where no line has any.
     """
 
     preset: Mapping[str, Any] = {}
 
-    def __init__(self, source: str, translate: Translation, nothing: tuple[str, str] = NOTHING) -> None:
+    def __init__(
+        self, source: str, format_name: str, translate: Translation, nothing: tuple[str, str] = NOTHING
+    ) -> None:
+        self._format = format_name
         self._lines: JsonLinesReader = open_lines(source, {})
         self._translate = translate
         self.nothing = nothing
@@ -52,12 +57,18 @@ class JsonEventsReader:
             return [row]
         try:
             plain(row.content)  # a depth and numbers that the record can have; the translation relies on it
-            return [
-                _refused(row, made) if isinstance(made, UnfitValueError) else SourceRow(row.file, row.row, made)
-                for made in self._translate(row.content)
-            ]
+            made = list(self._translate(row.content))
         except UnfitValueError as error:
-            return [_refused(row, error)]
+            made = [error]
+        if not all(isinstance(one, dict) and ("action" in one or "decision_id" in one) for one in made):
+            other = format_of(row.content)
+            if other not in ("", self._format):
+                problem = f"is of the format {other}, not {self._format}"
+                made = [UnfitValueError(problem, f"import the file with --format {other}")]
+        return [
+            _refused(row, one) if isinstance(one, UnfitValueError) else SourceRow(row.file, row.row, one)
+            for one in made
+        ]
 
 
 def _refused(row: SourceRow, error: UnfitValueError) -> SourceRow:

@@ -42,7 +42,7 @@ def findings(journal: Journal, rows: list[JournalRow]) -> Findings:
 def settle(staging: Staging, journal: Journal, *, alone: bool) -> None:
     """Compare the staged rows with each other, and the doubtful ones with the journal.
 
-    Afterwards a row is fresh, known, repeated, or rejected.
+    Afterwards a row is fresh, known, repeated, or rejected, and it is noted how many outcomes met no decision.
 
     Args:
         staging: the rows.
@@ -64,9 +64,10 @@ def settle(staging: Staging, journal: Journal, *, alone: bool) -> None:
             fresh = set(found.fresh)
             staging.mark((row for position, row in enumerate(page) if position not in fresh), DOUBTFUL)
             staging.mark((page[position] for position in found.fresh), FRESH)
-    for condition, value in ((DECISIONS, "COALESCE(episode, event)"), (OUTCOMES, "COALESCE(decision, event)")):
-        for rows in _joined(staging.groups(condition, value)):
-            _compare(staging, journal, rows)
+    for rows in _joined(staging.groups(DECISIONS, "COALESCE(episode, event)")):
+        _compare(staging, journal, rows)
+    groups = _joined(staging.groups(OUTCOMES, "COALESCE(decision, event)"))
+    staging.note(unmet=sum(_compare(staging, journal, rows) for rows in groups))
 
 
 def _rename(staging: Staging, group: list[StagedRow]) -> list[Keys]:
@@ -83,7 +84,8 @@ def _rename(staging: Staging, group: list[StagedRow]) -> list[Keys]:
     return renamed
 
 
-def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
+def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> int:
+    """Give rows their states; how many are outcomes that met no decision."""
     found = findings(journal, [row.event for row in rows])
     clashing = {conflict.position for conflict in found.conflicts}
     for conflict in found.conflicts:
@@ -95,6 +97,7 @@ def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> None:
     added = {rows[position].event.event_id for position in found.fresh}
     staging.mark((row for row in known if row.event.event_id not in added), KNOWN)
     staging.mark((row for row in known if row.event.event_id in added), REPETITION)
+    return len(found.unmet)
 
 
 def _reject(staging: Staging, row: StagedRow, error: RecordError, other: StagedRow | None) -> None:

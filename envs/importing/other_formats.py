@@ -1,10 +1,11 @@
-"""Rows that evidently are of a format with names of its own, which a file's name does not tell."""
+"""Rows that evidently are of another format than they are read as, which a file's name does not tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 MARKS: Mapping[str, tuple[frozenset[str], ...]] = {
+    "jsonl": (frozenset({"action", "observation"}), frozenset({"decision_id"})),
     "vowpal_wabbit": (
         frozenset({"_label_cost"}),
         frozenset({"_label_probability"}),
@@ -17,6 +18,6 @@ MARKS: Mapping[str, tuple[frozenset[str], ...]] = {
 
 
 def format_of(names: Iterable[str]) -> str:
-    """The format that a row's foreign names show, as ``--format`` takes it; empty where they show none."""
+    """The format that a row's names show, as ``--format`` takes it; empty where they show none."""
     found = frozenset(names)
     return next((name for name, marks in MARKS.items() if any(mark <= found for mark in marks)), "")

@@ -7,7 +7,8 @@ error, ``true`` after ok, absent where the status was not set). Other spans are 
 What was found out later is joined by those ids: an evaluation (``gen_ai.evaluation.result``, as a span event or a log
 record, or a span with ``gen_ai.evaluation.name``) gives its decision's outcome ``{name: score}`` and
 ``{name_label: label}``. It is about the span that it links to; without links about the span it stands in where that
-is a decision, else about that span's parent; a log record about the span that it names.
+is a decision or has no parent, else about that span's parent; a log record about the span that it names. Where that
+is no decision it is kept as any outcome is whose decision is not known, and the import counts it.
 
 Options: those of :func:`envs.importing.span_presets.chosen_preset`.
 """
@@ -46,7 +47,7 @@ def open_reader(source: str, options: Mapping[str, Any]) -> JsonEventsReader:
         f"has no span with the attribute {preset.action}, and no evaluation",
         f"name the attribute that holds the action with --option action=NAME, or give {others}",
     )
-    return JsonEventsReader(source, lambda line: translated(line, preset), nothing)
+    return JsonEventsReader(source, "opentelemetry", lambda line: translated(line, preset), nothing)
 
 
 def translated(line: dict[str, Any], preset: SpanPreset) -> Iterator[dict[str, Any] | UnfitValueError]:
@@ -83,8 +84,8 @@ def _span(span: Mapping[str, Any], preset: SpanPreset) -> Iterator[dict[str, Any
     if not evaluations and not itself:
         return
     about = [_identity(link, "spanId") for link in _objects(span, "links")]
-    if not about and (decides or span.get("parentSpanId")):
-        about = [_identity(span, "spanId" if decides else "parentSpanId")]
+    if not about:
+        about = [_identity(span, "parentSpanId" if span.get("parentSpanId") and not decides else "spanId")]
     for decision in about:
         if itself:
             yield _evaluation(decision, attributes, span.get("endTimeUnixNano"))

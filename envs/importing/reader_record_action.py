@@ -29,7 +29,7 @@ def open_reader(source: str, options: Mapping[str, Any]) -> JsonEventsReader:
         DataError: the file is not there.
     """
     no_options(options, (), source, "record_action files")
-    return JsonEventsReader(source, translated)
+    return JsonEventsReader(source, "record_action", translated)
 
 
 def translated(line: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -35,6 +35,7 @@ from envs.errors import DataError
 from envs.importing.json_events import JsonEventsReader, named_entries, no_options
 from envs.values import UnfitValueError, number, shown
 
+FORMAT = "vowpal_wabbit"
 MULTI = "_multi"
 ZONE = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 FRACTION = re.compile(r"(\.\d{6})\d+")
@@ -51,7 +52,7 @@ def open_reader(source: str, options: Mapping[str, Any]) -> JsonEventsReader:
     if options.get("pdrop", "one") not in ("one", "any"):
         raise DataError(f"pdrop = {options['pdrop']!r} is not known", where=source, remedy='write "one" or "any"')
     rate = None if options.get("pdrop") == "any" else _first_rate(source)
-    return JsonEventsReader(source, lambda line: translated(line, rate))
+    return JsonEventsReader(source, FORMAT, lambda line: translated(line, rate))
 
 
 def translated(line: dict[str, Any], rate: float | None = None) -> Iterator[dict[str, Any]]:
@@ -192,7 +193,7 @@ def _moment(value: Any) -> Any:
 
 def _first_rate(source: str) -> float | None:
     """The drop rate of the first decision that says one or says none."""
-    for batch in JsonEventsReader(source, lambda line: [line]).batches():
+    for batch in JsonEventsReader(source, FORMAT, lambda line: [line]).batches():
         for row in batch.rows:
             if row.rejected is None and "c" in row.content:
                 found = row.content.get("pdrop") or 0.0

@@ -80,10 +80,14 @@ class Staging:
             self._connection.close()
             raise
 
-    def commit(self, **progress: Any) -> None:
-        """Keep what was staged, and what is named, for who goes on after a kill."""
+    def note(self, **progress: Any) -> None:
+        """Keep what is named from the next commit on."""
         for name, value in progress.items():
             self._connection.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (name, json.dumps(value)))
+
+    def commit(self, **progress: Any) -> None:
+        """Keep what was staged, and what is named, for who goes on after a kill."""
+        self.note(**progress)
         self._connection.execute("COMMIT")
         self._connection.execute("BEGIN EXCLUSIVE")
 

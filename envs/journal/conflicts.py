@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from envs.errors import DuplicateRecordError, RecordError
 from envs.journal.rows import ALONE, PLACED, JournalRow, event_in, outcome_in
-from envs.journal.sealed import episode_key, event_key, known_keys, short, step_key, tenant_key
+from envs.journal.sealed import episode_key, event_key, is_known_event, known_keys, short, step_key, tenant_key
 from envs.journal.segments import rows_met
 from envs.journal.statements import chunks
 from envs.log.outcome import OutcomeEvent, contradiction
@@ -27,10 +27,17 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Positions of the events to append, and the conflicts. All others are there already, word for word."""
+    """What appending events would do.
+
+    Attributes:
+        fresh: positions of those to append.
+        conflicts: those that contradict something. All others are there already, word for word.
+        unmet: positions of outcomes to append whose decision is neither in the log nor before them.
+    """
 
     fresh: list[int]
     conflicts: list[Conflict]
+    unmet: list[int]
 
 
 @dataclass(slots=True)
@@ -71,14 +78,15 @@ def find_conflicts(
         hashes: their content hashes, where they are known.
     """
     known = _known(connection, rows)
-    found = Findings([], [])
+    found = Findings([], [], [])
     for position, row in enumerate(rows):
         digest = hashes[position] if hashes is not None else None
         try:
             if _is_there(known, row, digest):
                 continue
             if row.decision_id is not None:
-                _check_outcome(connection, known, row)
+                if not _check_outcome(connection, known, row):
+                    found.unmet.append(position)
             elif not row.shadow:
                 _check_place(known, row)
         except _Clash as clash:
@@ -149,8 +157,12 @@ def _step_taken(row: JournalRow) -> DuplicateRecordError:
     return DuplicateRecordError(problem, field="step", remedy="number an episode's decisions 0, 1, 2, …")
 
 
-def _check_outcome(connection: sqlite3.Connection, known: _Known, row: JournalRow) -> None:
-    """An outcome against its decision and the outcomes before it, as far as they are in the journal."""
+def _check_outcome(connection: sqlite3.Connection, known: _Known, row: JournalRow) -> bool:
+    """An outcome against its decision and the outcomes before it, as far as they are in the journal.
+
+    Returns:
+        Whether there is its decision, in the journal, before it, or sealed.
+    """
     decision: DecisionRecord | None = None
     before: list[OutcomeEvent] = []
     select = "SELECT decision_id, content FROM events WHERE event_id = ? OR decision_id = ? ORDER BY sequence"
@@ -172,6 +184,7 @@ def _check_outcome(connection: sqlite3.Connection, known: _Known, row: JournalRo
         problem = f"{shown(new)}, but {shown(old)} was recorded before"
         remedy = "exclude the decision if what was recorded is wrong"
         raise _Clash(DuplicateRecordError(problem, field=name, remedy=remedy))
+    return decision is not None or is_known_event(connection, str(row.decision_id))
 
 
 def _known(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> _Known:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from envs.errors import RecordError
+from envs.errors import DuplicateRecordError, RecordError
 from envs.journal.conflicts import Conflict, find_conflicts
+from envs.journal.ended import with_end
 from envs.journal.errors import locked
 from envs.journal.file import JournalFile
 from envs.journal.keys import text_keys
@@ -91,7 +92,11 @@ class Journal:
             return AppendResult(0, 0)
         request = Request(rows, hashes)
         until = time.monotonic() + self.timeout if deadline is None else deadline
-        if not self._queue.submit(request, self.file.lock, until):
+        try:
+            written = self._queue.submit(request, self.file.lock, until)
+        except DuplicateRecordError as error:
+            raise with_end(self, next(row for row in rows if row.event_id == error.event_id), error) from None
+        if not written:
             raise locked(self.path, self.timeout)
         return AppendResult(request.added, len(rows) - request.added)
 
@@ -227,7 +232,9 @@ def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hash
     if found.conflicts:
         first = found.conflicts[0]
         refused = rows[first.position]
-        raise first.error.at(f"agent {refused.agent}, event {refused.event_id}")
+        error = first.error.at(f"agent {refused.agent}, event {refused.event_id}")
+        error.event_id = refused.event_id
+        raise error
     _insert(connection, [rows[position] for position in found.fresh])
     return len(found.fresh)
 

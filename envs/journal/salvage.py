@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from envs.counting import counted
 from envs.journal.guard import alone_in
 from envs.journal.notes import add_note, notes_of
 from envs.journal.pages import Pages
@@ -75,7 +76,8 @@ def mend(path: Path, timeout: float) -> str | None:
         finally:
             fresh.unlink(missing_ok=True)
     rest = f", {lost:,} could not be read" if lost else ", none is missing"
-    return f"{len(found.events):,} events were kept{rest}; the damaged file is {kept}"
+    there = counted(len(found.events), "event was kept", "events were kept")
+    return f"{there}{rest}; the damaged file is {kept}"
 
 
 def salvage(path: Path) -> Salvaged:

@@ -142,6 +142,11 @@ def known_keys(connection: sqlite3.Connection, rows: Sequence[JournalRow]) -> di
     return {key: value[:DIGEST_BYTES] for key, value in found.items()}
 
 
+def is_known_event(connection: sqlite3.Connection, event_id: str) -> bool:
+    """Whether an event left for the table."""
+    return bool(_values(connection, [event_key(event_id)]))
+
+
 def is_known_episode(connection: sqlite3.Connection, agent: str, episode_id: str) -> bool:
     """Whether a decision of an episode left for the table."""
     event, episode = event_key(episode_id), episode_key(agent, episode_id)

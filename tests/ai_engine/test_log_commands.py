@@ -117,6 +117,34 @@ def test_a_dry_run_counts_what_would_be_sealed(home: Home) -> None:
     assert run(home, "log", "compact", "--dry-run")[1].startswith("0 events would be sealed; ")
 
 
+def test_a_compaction_that_does_nothing_says_why(home: Home) -> None:
+    reasons = "all events are sealed, no small files are left to merge, and none has been unused for as long as"
+    code, text = run(home, "log", "compact", "--yes")
+    assert code == 0 and text.startswith("20 events sealed, ") and "Nothing was to be done" not in text
+    code, text = run(home, "log", "compact", "--yes")
+    assert code == 0 and text.startswith("0 events sealed, 1 file became 1, 0 unused ones removed; ")
+    assert text.endswith(f". Nothing was to be done: {reasons} --older-than says.\n") and text.count("\n") == 1
+    Journal(home.journal_path).append([record("alone")])
+    code, text = run(home, "log", "compact", "--yes")
+    assert text.startswith("1 event sealed, ") and "Nothing was to be done" not in text
+
+
+def test_a_compaction_of_an_empty_log_says_so(tmp_path: Path) -> None:
+    text = run(home_at(tmp_path), "log", "compact", "--yes")[1]
+    assert (
+        text.startswith("0 events sealed, 0 files became 0, ") and "Nothing was to be done: the log is empty." in text
+    )
+
+
+def test_one_decision_is_one_decision(tmp_path: Path) -> None:
+    home = home_at(tmp_path)
+    Journal(home.journal_path).append([record("e", tenant="a")])
+    assert run(home, "log", "path", AGENT)[1].startswith(f"Nothing is sealed yet: the 1 decision of {AGENT} is in ")
+    assert repr(ai_engine.log(AGENT, home=home)) == f"<log of {AGENT}: 1 decision>"
+    text = run(home, "log", "forget", "--tenant", "a", "--yes")[1]
+    assert text.startswith(f"1 decision of tenant a (1 of {AGENT}) is forgotten")
+
+
 def test_what_removes_asks_first(home: Home) -> None:
     seal(home)
     for words in (("forget", "--tenant", "a"), ("compact",)):

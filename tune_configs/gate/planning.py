@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from algorithms.ope.overlap import OverlapRule
+from envs.counting import counted
 from tune_configs.gate.request import Needs, Planning
 from tune_configs.gate.scarcity import ScarceAction
 
@@ -105,7 +106,7 @@ def settling(needs: Needs, scarce: ScarceAction | None, looks: int, until_look: 
         wants.append(f"~{about(needs.decisions):,} decisions{rate}")
     if needs.explore is not None:
         wants.append(f"explore={needs.explore:.2g}" + (f" on {scarce.action}" if scarce else ""))
-    spent = f"{looks or 'no'} look{'' if looks == 1 else 's'} spent"
+    spent = f"{counted(looks, 'look') if looks else 'no looks'} spent"
     fresh = "" if until_look is None else f", fresh after {about(until_look):,} new decisions"
     return "; ".join([*(["needs " + ", or ".join(wants)] if wants else []), f"final split: {spent}{fresh}"])
 

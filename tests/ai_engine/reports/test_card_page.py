@@ -65,7 +65,7 @@ def test_an_empty_log_has_a_page(tmp_path: Path) -> None:
     dataset, report = dataset_from_records(specification(), numbered([record("open", 0)]), KEY)
     write_card(build_card(dataset, report), report, portray(dataset), tmp_path / "reports" / "card.html")
     page = Page((tmp_path / "reports" / "card.html").read_text())
-    assert "0 independent units" in page.text and "have not ended yet" in page.text
+    assert "0 independent units" in page.text and "1 episode (1 decision) has not ended yet" in page.text
 
 
 def test_the_portrait_is_the_log() -> None:

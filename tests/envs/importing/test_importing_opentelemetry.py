@@ -67,6 +67,31 @@ def test_joined_through_the_importer(tmp_path: Path) -> None:
     }
 
 
+def test_evaluations_that_meet_no_decision_are_counted_and_kept(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home")
+    assert import_files(home, "router", [SPANS, LOGS], format_name="opentelemetry", dry_run=True).unmet == 0
+    report = import_files(home, "router", [LOGS], format_name="opentelemetry")
+    assert (report.rows, report.added, report.unmet) == (1, 1, 1)
+    assert import_files(home, "router", [SPANS], format_name="opentelemetry").unmet == 0
+    with Journal(home.journal_path) as journal:
+        assert next(record for _, record in LogReader(journal, "router") if record.action == "small").outcome or {}
+
+
+def test_an_evaluation_in_a_span_that_is_about_nothing_is_not_lost(tmp_path: Path) -> None:
+    request = json.loads(SPANS.read_text().splitlines()[0])
+    spans = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    (root,) = [span for span in spans if span.get("events")][:1]
+    root["attributes"] = [pair for pair in root["attributes"] if not pair["key"].startswith("retrainer.")]
+    root.pop("parentSpanId", None)
+    root.pop("links", None)
+    spans[:] = [root]
+    home = Home.create(tmp_path / "home")
+    report = import_files(home, "router", [jsonl(tmp_path / "s.jsonl", [request])], format_name="opentelemetry")
+    assert (report.rows, report.added, report.unmet) == (1, 1, 1)
+    (event,) = outcomes(good(read(jsonl(tmp_path / "s.jsonl", [request]), "opentelemetry")))
+    assert event.decision_id == f"{root['traceId']}/{root['spanId']}" and event.outcome == {"relevance": 0.5}
+
+
 def test_model_calls_by_the_semantic_conventions() -> None:
     decisions = records(good(read(SPANS, "opentelemetry", {"preset": "gen_ai.model_choice.v1"})))
     assert [decision.action for decision in decisions] == ["model-a", "model-b"]

@@ -30,6 +30,28 @@ def test_rows_of_another_format_name_it(tmp_path: Path, file: str, unknown: str)
     assert not import_files(home, "self-healing", [DATA / file], dry_run=True, format_name=FILES[file]).refused
 
 
+@pytest.mark.parametrize("given", ["vowpal_wabbit", "record_action", "opentelemetry"])
+@pytest.mark.parametrize("file", [*FILES, "ours.jsonl"])
+def test_a_format_that_was_named_wrongly_is_corrected(tmp_path: Path, file: str, given: str) -> None:
+    home = Home.create(tmp_path / "home")
+    path, own = (DATA / file, FILES[file]) if file in FILES else (jsonl(tmp_path / file, rows(3)), "jsonl")
+    if given in (own, "record_action" if own == "jsonl" else own):  # whose calls may have our fields beside theirs
+        assert not import_files(
+            home, "scaling" if own == "jsonl" else "self-healing", [path], format_name=given
+        ).rejected
+        return
+    report = import_files(home, "self-healing", [path], dry_run=True, format_name=given)
+    assert report.added == 0 and {(row.problem, row.remedy) for row in report.rejected} == {
+        (f"is of the format {own}, not {given}", f"import the file with --format {own}")
+    }
+
+
+def test_what_is_wrong_with_a_row_of_the_format_itself_is_said_as_ever(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home")
+    path = jsonl(tmp_path / "log.dsjson", [{"EventId": "e", "_label_cost": 1.0, "c": 3}])
+    assert "c: is no object; write the context's features by name" in refused(home, path, format_name="vowpal_wabbit")
+
+
 def test_one_row_of_another_format_spoils_no_proposal(tmp_path: Path) -> None:
     home = Home.create(tmp_path / "home")
     odd = {"EventId": "e", "RewardValue": 1.0, "_label_cost": 1.0}
