@@ -46,16 +46,22 @@ class SpecificationError(RetrainerError):
 
 
 class RecordError(RetrainerError):
-    """A decision record breaks the record contract. ``field`` names the offending field."""
+    """A decision record breaks the record contract.
+
+    Attributes:
+        field: the field that does.
+        complaint: what is wrong with it; ``problem`` names the field too.
+    """
 
     def __init__(self, problem: str, *, field: str, where: str = "", remedy: str = "") -> None:
         self.field = field
+        self.complaint = problem
         super().__init__(f"{field}: {problem}", where=where, remedy=remedy)
 
-    def at(self, where: str, *, remedy: str | None = None) -> Self:
-        """The same complaint, with its place, and with another remedy where one is given."""
-        problem = self.problem.removeprefix(f"{self.field}: ")
-        return type(self)(problem, field=self.field, where=where, remedy=self.remedy if remedy is None else remedy)
+    def at(self, where: str, *, field: str | None = None, remedy: str | None = None) -> Self:
+        """The same complaint, with its place, and of another field or with another remedy where one is given."""
+        remedy = self.remedy if remedy is None else remedy
+        return type(self)(self.complaint, field=field or self.field, where=where, remedy=remedy)
 
 
 class DuplicateRecordError(RecordError):

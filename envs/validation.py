@@ -114,9 +114,7 @@ class Validator:
         try:
             self.specification.observation.row(observation)
         except RecordError as error:
-            named = field + error.field.removeprefix("observation")
-            problem = error.problem.removeprefix(f"{error.field}: ")
-            raise RecordError(problem, field=named, remedy=error.remedy) from None
+            raise error.at("", field=field + error.field.removeprefix("observation")) from None
 
     @property
     def reads_outcomes(self) -> bool:

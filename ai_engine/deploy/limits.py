@@ -127,8 +127,7 @@ class Limits:
             return condition.evaluate(observation) != 0.0
         except RecordError as error:
             field = error.field.replace("outcome", "observation", 1)
-            problem = error.problem.removeprefix(f"{error.field}: ")
-            raise RecordError(problem, field=field, remedy="give it, or change the limit that reads it") from None
+            raise error.at("", field=field, remedy="give it, or change the limit that reads it") from None
 
 
 def _named(specification: ObservationSpecification, observation: Any) -> Mapping[str, Any]:

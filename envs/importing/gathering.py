@@ -135,7 +135,7 @@ class Gathering:
                     if error is None:
                         self._draft.statistics.add(record)
                     else:
-                        self._staging.reject_staged(row, error.field, _problem(error), error.remedy)
+                        self._staging.reject_staged(row, error.field, error.complaint, error.remedy)
 
     def _recount(self, draft: Draft) -> None:
         for page in self._staging.pages((FRESH, KNOWN, DOUBTFUL, REPETITION), PAGE):
@@ -248,7 +248,3 @@ def _any(journal: Journal) -> bool:
             for table in ("events", "segments", "sealed_keys")
         )
     )
-
-
-def _problem(error: RecordError) -> str:
-    return error.problem.removeprefix(f"{error.field}: ")

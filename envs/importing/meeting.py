@@ -101,10 +101,8 @@ def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> int:
 
 
 def _reject(staging: Staging, row: StagedRow, error: RecordError, other: StagedRow | None) -> None:
-    problem = error.problem.removeprefix(f"{error.field}: ")
-    if other is not None:
-        problem += f", see {staging.place(other)}"
-    staging.reject_staged(row, error.field, problem, error.remedy)
+    see = "" if other is None else f", see {staging.place(other)}"
+    staging.reject_staged(row, error.field, error.complaint + see, error.remedy)
 
 
 def _joined(groups: Iterable[list[StagedRow]]) -> Iterator[list[StagedRow]]:

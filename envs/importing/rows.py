@@ -62,7 +62,7 @@ class SourceRow:
 
     def reject_for(self, error: RecordError) -> RejectedRow:
         """This row's place with what the error says."""
-        return self.reject(error.field, error.problem.removeprefix(f"{error.field}: "), error.remedy)
+        return self.reject(error.field, error.complaint, error.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def with_end(journal: Journal, row: JournalRow, error: DuplicateRecordError) -> 
     with suppress(RetrainerError):  # what cannot be read of the log must not hide why the row was refused
         last = last_decisions(journal, row.agent, row.tenant, row.episode_id) if error.field == "step" else []
         if last and (last[-1].terminated or last[-1].truncated):
-            problem = f"{error.problem.removeprefix('step: ')}, and the episode ended at step {last[-1].step}"
+            problem = f"{error.complaint}, and the episode ended at step {last[-1].step}"
             remedy = "give what comes after its end an episode_id of its own"
             return DuplicateRecordError(problem, field="step", where=error.where, remedy=remedy)
     return error
