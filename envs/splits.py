@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ SHARES = (0.5, 0.15, 0.35)
 SECONDS_OF_DAY = 86_400.0
 CUTS = (SHARES[0], SHARES[0] + SHARES[1])
 SIDES = (TRAIN, SELECT, FINAL)
+_AS_IT_IS = re.compile(r"[ !#-\[\]-~]*")  # texts that JSON writes without escaping anything
 
 
 def split_of(key: bytes, tenant: str, block: str) -> np.int8:
@@ -34,16 +36,28 @@ def split_of(key: bytes, tenant: str, block: str) -> np.int8:
         tenant: the tenant.
         block: the name of the independent block within the tenant.
     """
-    # JSON, so that ("a", "b/c") and ("a/b", "c") are two messages.
-    digest = hmac.digest(key, json.dumps([tenant, block]).encode(), "sha256")
+    digest = hmac.digest(key, message(tenant, block), "sha256")
     return np.int8(SIDES[bisect_right(CUTS, int.from_bytes(digest[:8], "big") / 2.0**64)])
 
 
 def splits_of(key: bytes, messages: Sequence[bytes]) -> np.ndarray:
-    """The same of many blocks, int8 (n,), by their messages: tenant and block as a list in JSON."""
+    """The same of many blocks, int8 (n,), by their :func:`messages`."""
     digests = b"".join([hmac.digest(key, message, "sha256")[:8] for message in messages])
     positions = np.frombuffer(digests, dtype=">u8").astype(np.uint64) / 2.0**64
     return np.array(SIDES, dtype=np.int8)[np.searchsorted(CUTS, positions, side="right")]
+
+
+def message(tenant: str, block: str) -> bytes:
+    """What is hashed of a block, and of an episode: JSON, so that ("a", "b/c") and ("a/b", "c") are two messages."""
+    return json.dumps([tenant, block]).encode()
+
+
+def messages(tenant: str, blocks: Sequence[str]) -> list[bytes]:
+    """The messages of many blocks of a tenant."""
+    if _AS_IT_IS.fullmatch("".join(blocks)):
+        head = f"[{json.dumps(tenant)}, "
+        return [f'{head}"{block}"]'.encode() for block in blocks]
+    return [message(tenant, block) for block in blocks]
 
 
 def block_of(unit: str, tenant: str, episode: str, start: float) -> str:

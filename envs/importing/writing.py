@@ -21,8 +21,8 @@ from envs.importing.progress import Progress
 from envs.importing.staging import FRESH, Staging
 from envs.journal.arrivals import note_arrivals
 from envs.journal.journal import Journal
-from envs.journal.segment_writing import Known, NewSegment, append_segments, begin_run, met_by_outcomes
-from envs.journal.segments import add_run
+from envs.journal.segment_writing import Known, append_segments, begin_run, met_by_outcomes
+from envs.journal.segments import Segment, add_run
 
 WRITTEN_AT_ONCE = 20_000  # rows of one transaction: recorders wait for it
 KEYS_AT_ONCE = 200_000
@@ -83,9 +83,11 @@ def _append(
 ) -> None:
     blocks = [one for one in piece if isinstance(one, Block)]
     if blocks:
-        segments = [NewSegment(one.first, one.size, zlib.crc32(one.contents), one.contents) for one in blocks]
+        segments = [
+            Segment(1, one.size, agent, run, one.first, zlib.crc32(one.contents), one.contents) for one in blocks
+        ]
         known = Known(int(staging.progress("position", 0)), frozenset(staging.progress("met", [])))
-        function = partial(append_segments, agent=agent, run=run, segments=segments, known=known)
+        function = partial(append_segments, segments=segments, known=known)
         known, appended = journal.file.run(function, write=True)
         staging.commit(position=known.position, met=sorted(known.numbers))
         if appended:

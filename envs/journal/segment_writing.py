@@ -9,26 +9,9 @@ from dataclasses import dataclass
 from envs.journal.notes import notes_of
 from envs.journal.rows import COLUMNS, JournalRow
 from envs.journal.sealed import KEYS_LOST, sealed_state
-from envs.journal.segments import FIELDS, idle_runs, keys_of, next_segment, numbers_with
+from envs.journal.segments import FIELDS, Segment, idle_runs, keys_of, next_segment, numbers_with
 
 PAGE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class NewSegment:
-    """Decisions to be appended as a segment; they contradict neither each other nor those of their run.
-
-    Attributes:
-        number: by which the run knows it.
-        size: how many there are.
-        checksum: CRC-32 of ``content``.
-        content: :meth:`~envs.journal.decision_columns.DecisionColumns.packed`.
-    """
-
-    number: int
-    size: int
-    checksum: int
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +41,20 @@ def begin_run(connection: sqlite3.Connection) -> int:
     return max([connection.execute(select).fetchone()[0], *idle_runs(connection)]) + 1
 
 
-def append_segments(
-    connection: sqlite3.Connection, agent: str, run: int, segments: Sequence[NewSegment], known: Known
-) -> tuple[Known, bool]:
-    """Within a transaction: append segments whose keys are in the run, unless something meets one of them.
+def append_segments(connection: sqlite3.Connection, segments: Sequence[Segment], known: Known) -> tuple[Known, bool]:
+    """Within a transaction: append segments whose keys are in their run, unless something meets one of them.
 
     Args:
         connection: to the journal.
-        agent: whose decisions they are.
-        run: their run.
-        segments: those that are there already, of an attempt that was killed, stay as they are.
+        segments: of one run, wherever they are; they contradict neither each other nor the others of their run. Those
+            that are there already, of an attempt that was killed, stay as they are.
         known: what was found out before.
 
     Returns:
         What is known now, and whether they were appended. If not, nothing was written: their decisions are to be
         appended one by one, which finds out what each meets.
     """
-    position = last_position(connection)
+    position, run = last_position(connection), segments[0].run
     if not _has_all(connection, run, known.position):
         return known, False
     found = known.numbers | _met(connection, run, known.position)
@@ -90,9 +70,9 @@ def append_segments(
     insert = f"INSERT INTO segments ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))})"
     for one in segments:
         if one.number not in there:
-            values = (position + 1, position + one.size, agent, run, one.number, one.checksum, one.content)
-            connection.execute(insert, values)
-            position += one.size
+            placed = one.moved(position + 1)
+            connection.execute(insert, [getattr(placed, name) for name in FIELDS])
+            position = placed.last
     if not connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'events'", (position,)).rowcount:
         connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (position,))
     return Known(position, found), True

@@ -15,7 +15,7 @@ import sqlite3
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,10 @@ class Segment:
     number: int
     checksum: int
     content: bytes
+
+    def moved(self, first: int) -> Segment:
+        """The same decisions from another position on."""
+        return replace(self, first=first, last=first + self.last - self.first)
 
     def rows(self) -> list[tuple[int, JournalRow]]:
         """(position, row) of the decisions.

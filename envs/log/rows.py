@@ -22,7 +22,7 @@ from envs.journal.rows import JournalRow, outcome_in
 from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.observation import flatten
 from envs.record import trusted
-from envs.splits import split_of
+from envs.splits import message, split_of
 
 TEXT, NUMBER, NUMBERS, TEXTS = pa.string(), pa.float64(), pa.list_(pa.float64()), pa.list_(pa.string())
 SCHEMA = pa.schema(
@@ -244,7 +244,7 @@ def action_text(action: Any) -> str:
 
 def episode_key(tenant: str, episode: str) -> int:
     """A number that stands for an episode: grouping numbers is faster than grouping texts."""
-    digest = blake2b(json.dumps([tenant, episode]).encode(), digest_size=KEY_BYTES).digest()
+    digest = blake2b(message(tenant, episode), digest_size=KEY_BYTES).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 

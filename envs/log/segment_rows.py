@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b, sha256
@@ -26,11 +24,10 @@ from envs.log.column_forms import (
     written_column,
 )
 from envs.log.rows import KEY_BYTES, SCHEMA, action_text
-from envs.splits import splits_of
+from envs.splits import message, messages, splits_of
 
 EPOCH = date(1970, 1, 1)
 MICROSECONDS_OF_DAY = 86_400_000_000
-AS_IT_IS = re.compile(r"[ !#-\[\]-~]*")  # texts that JSON writes without escaping anything
 SHARED = ("agent", "event_id", "tenant", "episode_id", "mode", "policy_version")
 
 
@@ -131,21 +128,13 @@ def _episodes(tenants: Column, episodes: Column, count: int, split_key: bytes) -
     whole = names if isinstance(tenants, Same) else list(zip(listed(tenants, count), names, strict=True))
     different: list[Any] = list(dict.fromkeys(whole))
     if isinstance(tenants, Same):
-        messages = _messages(tenants.value, different)
+        hashed = messages(tenants.value, different)
     else:
-        messages = [message for tenant, name in different for message in _messages(tenant, [name])]
-    digests = b"".join([blake2b(message, digest_size=KEY_BYTES).digest() for message in messages])
-    keys, sides = np.frombuffer(digests, dtype="<i8").astype(np.int64), splits_of(split_key, messages)
+        hashed = [message(tenant, name) for tenant, name in different]
+    digests = b"".join([blake2b(one, digest_size=KEY_BYTES).digest() for one in hashed])
+    keys, sides = np.frombuffer(digests, dtype="<i8").astype(np.int64), splits_of(split_key, hashed)
     if len(different) < count:
         place = {name: number for number, name in enumerate(different)}
         rows = np.array([place[name] for name in whole])
         keys, sides = keys[rows], sides[rows]
     return pa.array(keys), pa.array(sides)
-
-
-def _messages(tenant: str, episodes: Sequence[str]) -> list[bytes]:
-    """A tenant and each of its episodes as a list in JSON."""
-    head = f"[{json.dumps(tenant)}, "
-    if AS_IT_IS.fullmatch("".join(episodes)):
-        return [f'{head}"{episode}"]'.encode() for episode in episodes]
-    return [f"{head}{json.dumps(episode)}]".encode() for episode in episodes]

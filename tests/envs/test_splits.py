@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.dataset import EMBARGO, FINAL, SELECT, TRAIN
-from envs.splits import SHARES, assign_splits, block_of, in_embargo, split_of, splits_of
+from envs.splits import SHARES, assign_splits, block_of, in_embargo, message, messages, split_of, splits_of
 
 KEY = bytes(range(32))
 DAY = 86_400.0
@@ -112,3 +112,9 @@ def test_many_blocks_are_on_the_sides_of_each(key: bytes, pairs: list[tuple[str,
     found = splits_of(key, [json.dumps(pair).encode() for pair in pairs])
     assert found.dtype == np.int8
     assert found.tolist() == [int(split_of(key, *pair)) for pair in pairs]
+
+
+@given(names, st.lists(st.one_of(st.from_regex(r"[ -~]{0,6}", fullmatch=True), names), max_size=5))
+def test_the_messages_of_many_blocks_are_those_of_each(tenant: str, blocks: list[str]) -> None:
+    assert messages(tenant, blocks) == [message(tenant, block) for block in blocks]
+    assert [json.loads(one) for one in messages(tenant, blocks)] == [[tenant, block] for block in blocks]

@@ -23,8 +23,8 @@ from envs.journal.departing import cut
 from envs.journal.journal import Journal
 from envs.journal.keys import text_keys
 from envs.journal.rows import row_of
-from envs.journal.segment_writing import Known, NewSegment, append_segments, begin_run
-from envs.journal.segments import add_run, drop_idle_runs, has_segments, keys_of, make_all_rows, numbers_with
+from envs.journal.segment_writing import Known, append_segments, begin_run
+from envs.journal.segments import Segment, add_run, drop_idle_runs, has_segments, keys_of, make_all_rows, numbers_with
 from envs.record import DecisionRecord
 
 PAGE = 4096
@@ -67,12 +67,14 @@ def filled(path: Path, count: int = 6, size: int = SIZE) -> None:
     joined = np.concatenate(keys)
     order = np.argsort(joined)
     packed = [one.packed() for one in made]
-    fresh = [NewSegment(number, size, zlib.crc32(content), content) for number, content in enumerate(packed)]
 
     def write(connection: Any) -> None:
         run = begin_run(connection)
         add_run(connection, run, joined[order], numbers[order])
-        known, appended = append_segments(connection, "a", run, fresh, Known(10, frozenset()))
+        fresh = [
+            Segment(1, size, "a", run, number, zlib.crc32(content), content) for number, content in enumerate(packed)
+        ]
+        known, appended = append_segments(connection, fresh, Known(10, frozenset()))
         assert (known.position, appended) == (10 + count * size, True)
 
     with Journal(path) as journal:
@@ -212,10 +214,10 @@ def test_a_run_that_is_being_dropped_is_not_appended_to(tmp_path: Path, monkeypa
     """Keys go some at a time, and what they would have told of is not asked of those that are left."""
     monkeypatch.setattr(segments, "PAGES_AT_ONCE", 2)
     keys, packed = np.arange(2_000), decisions(0, 4).packed()
-    fresh = [NewSegment(0, 4, zlib.crc32(packed), packed)]
+    fresh = [Segment(1, 4, "a", 1, 0, zlib.crc32(packed), packed)]
 
     def append(connection: Any) -> bool:
-        return append_segments(connection, "a", 1, fresh, Known(0, frozenset()))[1]
+        return append_segments(connection, fresh, Known(0, frozenset()))[1]
 
     with Journal(tmp_path / "journal.sqlite") as journal:
         journal.open()
