@@ -12,20 +12,12 @@ from ai_engine import concluding, learning
 from ai_engine.interrupts import Interrupted
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run, list_runs
 from ai_engine.tune_result import TuneResult
-from ai_engine.workspace import open_workspace
 from envs.errors import DataError, RegistryError
 from envs.home import Home
 from tests import homes
+from tests.ai_engine.sweeping import tuned, versions
 from tune_configs.resources import ResourceError
 from tune_configs.trial_plan import TrialPlan
-
-
-def tuned(home: Home, **arguments: Any) -> TuneResult:
-    return learning.tune(homes.AGENT, home=home, **{"trials": homes.TRIALS, **arguments})
-
-
-def versions(home: Home) -> list[str]:
-    return open_workspace(homes.AGENT, home).registry.versions(homes.AGENT)
 
 
 def test_an_interruption_keeps_what_is_finished_and_names_the_command(
