@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from envs.counting import counted
 from envs.errors import RecordError, RetrainerError
 from envs.journal.errors import locked
 from envs.journal.journal import AppendResult, Journal
@@ -99,7 +100,8 @@ class JournalWriter:
         if failures:
             first, more = failures[0], len(failures) - 1
             if more:
-                first.args = (f"{first}; and {more} more records were refused",)
+                refused = counted(more, "more record was refused", "more records were refused")
+                first.args = (f"{first}; and {refused}",)
             raise first
 
     def settle(self) -> None:

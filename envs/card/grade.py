@@ -24,6 +24,7 @@ from dataclasses import replace
 
 from envs.card.evidence import LARGEST_RESIDUAL, Evidence
 from envs.card.findings import Finding
+from envs.counting import counted
 from envs.specification import AgentSpecification
 
 GRADES = ("A", "A-M", "B", "C", "D")
@@ -139,7 +140,8 @@ def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Fi
             Finding(
                 "too_few_units",
                 "error",
-                f"{evidence.units} independent units ({specification.unit}s) of at least {specification.minimum_units}",
+                f"{counted(evidence.units, 'independent unit')} ({specification.unit}s) of at least "
+                f"{specification.minimum_units:,}",
                 learn,
                 f"log {missing} more, or declare a smaller minimum_units",
             )
@@ -212,7 +214,7 @@ def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> l
     consequence = "few units carry all the weight, and an estimate for another policy is chance"
     if overlap.fraction >= NEEDED_FRACTION:
         consequence = "that is too few for an interval that holds"
-        remedy = f"log {units_lacking(evidence)} more units as now"
+        remedy = f"log {counted(units_lacking(evidence), 'more unit')} as now"
     elif horizon > 1:
         remedy = "declare a shorter horizon, or explore so that the usual action stays likely at every step"
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, overload
 
+from envs.counting import counted
 from envs.errors import RecordError
 from envs.journal.columns import Column, listed
 
@@ -163,6 +164,6 @@ class _Cause:
     texts: set[str] = field(default_factory=set)
 
     def group(self) -> Group:
-        more = "+" if len(self.texts) >= LISTED else ""
-        others = f" (and {len(self.texts) - 1}{more} other values)" if len(self.texts) > 1 else ""
-        return Group(self.text + others, self.count, self.first)
+        more = len(self.texts) - 1
+        others = f"{more}+ other values" if len(self.texts) >= LISTED else counted(more, "other value")
+        return Group(f"{self.text} (and {others})" if more else self.text, self.count, self.first)

@@ -237,7 +237,7 @@ def test_a_refused_record_does_not_take_the_others_with_it(home: Home) -> None:
     pipeline.flush()
     for event, reward in (("1", 0.0), ("0", 1.0), ("2", 0.0), ("1", 1.0)):
         pipeline.record(DecisionRecord.from_mapping(row(event, reward=reward)))
-    with pytest.raises(DuplicateRecordError, match=r"event_id: '0' .*and 1 more records were refused"):
+    with pytest.raises(DuplicateRecordError, match=r"event_id: '0' .*and 1 more record was refused"):
         pipeline.stop()
     pipeline.stop()
     assert [record.event_id for record in DataCollector(home).records("a")] == ["0", "1", "2"]
