@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ai_engine.retrain.network_model import network_arrays, network_of
-from algorithms.cloning_fit import NetworkState, Weights, initial_network
+from ai_engine.retrain.tanh_network import forward, tensors_of, weights_of
+from algorithms.cloning_fit import NetworkState, initial_network
 from algorithms.ppo_update import Coefficients, Losses, log_probabilities, ppo_losses
 from envs.adam import adam_step
 
@@ -61,6 +62,11 @@ class ActorCritic:
         actor = network_of("actor", arrays, step, (inputs, *hidden, actions))
         return cls(actor, network_of("critic", arrays, step, (inputs, *hidden, 1)))
 
+    @property
+    def step(self) -> int:
+        """Optimizer steps so far."""
+        return self.actor.step
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights and moments by name."""
         return network_arrays("actor", self.actor) | network_arrays("critic", self.critic)
@@ -68,12 +74,12 @@ class ActorCritic:
     def log_probabilities(self, features: np.ndarray, allowed: torch.Tensor | None) -> torch.Tensor:
         """ln π of features (n, F) over the allowed actions, float32 (n, A), without gradient."""
         with torch.no_grad():
-            return log_probabilities(_forward(_tensors(self.actor.weights), torch.from_numpy(features)), allowed)
+            return log_probabilities(forward(tensors_of(self.actor.weights), torch.from_numpy(features)), allowed)
 
     def values(self, features: np.ndarray) -> np.ndarray:
         """V of features (n, F), float64 (n,), in the critic's unit."""
         with torch.no_grad():
-            values = _forward(_tensors(self.critic.weights), torch.from_numpy(features))
+            values = forward(tensors_of(self.critic.weights), torch.from_numpy(features))
         return np.asarray(values[:, 0].double().numpy())
 
     def descend(
@@ -88,9 +94,9 @@ class ActorCritic:
     ) -> list[dict[str, float]]:
         """The epochs, in minibatches that ``random`` draws; the parts of :class:`Losses` of each step."""
         networks = (self.actor, self.critic)
-        tensors = [each.requires_grad_() for network in networks for each in _tensors(network.weights)]
-        first = [each for network in networks for each in _tensors(network.first)]
-        second = [each for network in networks for each in _tensors(network.second)]
+        tensors = [each.requires_grad_() for network in networks for each in tensors_of(network.weights)]
+        first = [each for network in networks for each in tensors_of(network.first)]
+        second = [each for network in networks for each in tensors_of(network.second)]
         split, step, found = len(tensors) // 2, self.actor.step, []
         count = len(played.actions)
         for _ in range(epochs):
@@ -99,8 +105,8 @@ class ActorCritic:
                 features = played.features[rows]
                 allowed = None if played.allowed is None else played.allowed[rows]
                 losses = ppo_losses(
-                    log_probabilities(_forward(tensors[:split], features), allowed),
-                    _forward(tensors[split:], features)[:, 0],
+                    log_probabilities(forward(tensors[:split], features), allowed),
+                    forward(tensors[split:], features)[:, 0],
                     played.actions[rows],
                     played.old_log_p[rows],
                     played.advantages[rows],
@@ -113,23 +119,7 @@ class ActorCritic:
                     adam_step(tensors, gradients, first, second, step, learning_rate)
                 found.append({part: float(getattr(losses, part).detach()) for part in PARTS})
         self.actor, self.critic = (
-            NetworkState(_pairs(tensors[side]), _pairs(first[side]), _pairs(second[side]), step)
+            NetworkState(weights_of(tensors[side]), weights_of(first[side]), weights_of(second[side]), step)
             for side in (slice(0, split), slice(split, None))
         )
         return found
-
-
-def _tensors(weights: Weights) -> list[torch.Tensor]:
-    """Copies of a network's arrays, W and b in turn."""
-    return [torch.from_numpy(array.copy()) for pair in weights for array in pair]
-
-
-def _pairs(tensors: Sequence[torch.Tensor]) -> Weights:
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    return tuple(zip(arrays[0::2], arrays[1::2], strict=True))
-
-
-def _forward(tensors: Sequence[torch.Tensor], features: torch.Tensor) -> torch.Tensor:
-    for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
-        features = torch.tanh(features @ weight + bias)
-    return features @ tensors[-2] + tensors[-1]

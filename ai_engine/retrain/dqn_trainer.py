@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,31 +11,18 @@ import torch
 
 from ai_engine.retrain.dqn_statistics import DQNStatistics
 from ai_engine.retrain.experience_replay import ExperienceReplayBuffer
-from ai_engine.retrain.network_model import NetworkModel, States, is_discrete, network_policy, read_network
+from ai_engine.retrain.network_model import network_policy
+from ai_engine.retrain.network_trainer import NetworkTrainer, check
 from ai_engine.retrain.q_network import QBatch, QNetwork
 from ai_engine.retrain.tabular_inputs import whole_index
-from algorithms.policy.artefact import save_policy
 from algorithms.policy.network import Network
 from algorithms.policy.policy import Policy
 from envs.adam import one_thread
-from envs.errors import ArtefactError, DataError, RecordError, SpecificationError
+from envs.errors import DataError, RecordError, SpecificationError
 from envs.specification import Action
 
-ALGORITHM = "dqn"
-WHERE = "DQNTrainer"
-RESTORED = (
-    "learning_rate",
-    "discount_factor",
-    "conservative_weight",
-    "double",
-    "target_period",
-    "value_scale",
-    "hidden",
-)
-"""Settings that a saved model brings with it."""
 
-
-class DQNTrainer:
+class DQNTrainer(NetworkTrainer[QNetwork]):
     """A deep Q-network (Mnih et al. 2015) on experience replay, held to what the experiences show.
 
     The loss is that of :mod:`algorithms.dqn_update`: double Q-learning with the penalty of CQL (Kumar et al. 2020)
@@ -75,6 +60,19 @@ class DQNTrainer:
         SpecificationError: a setting out of its range; names it.
     """
 
+    algorithm = "dqn"
+    networks = QNetwork
+    restored = (
+        "learning_rate",
+        "discount_factor",
+        "conservative_weight",
+        "double",
+        "target_period",
+        "value_scale",
+        "hidden",
+    )
+    statistics: DQNStatistics | None = None
+
     def __init__(
         self,
         state_size: int,
@@ -97,41 +95,29 @@ class DQNTrainer:
         buffer: ExperienceReplayBuffer | None = None,
         seed: int | None = None,
     ) -> None:
-        self.actions: tuple[Action, ...] = tuple(range(action_size) if actions is None else actions)
-        centers, scales = (np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in (center, scale))
-        for name, value, fits, wanted in (
-            ("state_size", state_size, state_size >= 1, "1 or more"),
-            ("action_size", action_size, action_size >= 1, "1 or more"),
-            ("learning_rate", learning_rate, 0.0 < learning_rate < math.inf, "more than 0"),
-            ("discount_factor", discount_factor, 0.0 <= discount_factor <= 1.0, "a number in [0, 1]"),
+        super().__init__(
+            state_size,
+            action_size,
+            learning_rate=learning_rate,
+            discount_factor=discount_factor,
+            value_scale=value_scale,
+            hidden=hidden,
+            center=center,
+            scale=scale,
+            agent=agent,
+            actions=actions,
+            explore=explore,
+            seed=seed,
+        )
+        check(
+            self.where,
             ("conservative_weight", conservative_weight, 0.0 <= conservative_weight < math.inf, "0 or more"),
             ("target_period", target_period, target_period >= 1, "1 or more"),
-            ("value_scale", value_scale, 0.0 < value_scale < math.inf, "more than 0"),
-            ("hidden", hidden, all(size >= 1 for size in hidden), "sizes of 1 or more"),
-            ("center", center, centers.size in (1, state_size), f"one number, or {state_size}"),
-            ("scale", scale, scales.size in (1, state_size) and (scales > 0).all(), f"{state_size} numbers above 0"),
-            ("explore", explore, 0.0 <= explore <= 1.0, "a number in [0, 1]"),
-            ("actions", actions, len(set(self.actions)) == action_size, f"{action_size} different names"),
-        ):
-            if not fits:
-                raise SpecificationError(f"{name} is {value!r}", where=WHERE, remedy=f"give {wanted}")
-        self.state_size, self.action_size = state_size, action_size
-        self.learning_rate, self.discount_factor = learning_rate, discount_factor
+        )
         self.conservative_weight, self.double, self.target_period = conservative_weight, double, target_period
-        self.value_scale, self.hidden = value_scale, tuple(hidden)
-        self.agent, self.explore = agent, explore
-        self.statistics: DQNStatistics | None = None
         # An empty buffer is false, and is still the one that was given.
         own = ExperienceReplayBuffer(capacity, prioritized=use_prioritized_replay, seed=seed)
         self.buffer = own if buffer is None else buffer
-        self._center, self._scale = (tuple(np.broadcast_to(each, state_size).tolist()) for each in (centers, scales))
-        self._random = np.random.default_rng(seed)
-        self._states: States | None = None
-
-    @property
-    def updates(self) -> int:
-        """Optimizer steps so far."""
-        return 0 if self._states is None else self._network.network.step
 
     def add_experience(self, state: Any, action: Any, reward: float, next_state: Any, done: bool) -> None:
         """Keep an experience for :meth:`train_from_replay`.
@@ -166,13 +152,13 @@ class DQNTrainer:
         """
         for name, value in (("batch_size", batch_size), ("steps", steps)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise SpecificationError(f"{name} is {value!r}", where=WHERE, remedy="give 1 or more")
+                raise SpecificationError(f"{name} is {value!r}", where=self.where, remedy="give 1 or more")
         if not len(self.buffer):
-            raise DataError("has no experience to train from", where=WHERE, remedy="add experiences first")
+            raise DataError("has no experience to train from", where=self.where, remedy="add experiences first")
         if self._states is None:
             self._features(self.buffer.sample_batch(1).states, "states")
         with one_thread():
-            found = self._network.descend(
+            found = self._networks.descend(
                 self._batches(int(batch_size), int(steps)),
                 learning_rate=self.learning_rate,
                 discount=self.discount_factor,
@@ -182,7 +168,9 @@ class DQNTrainer:
             )
         self.statistics = DQNStatistics.of_steps(found, int(batch_size), self.value_scale, self.buffer.beta)
         if not math.isfinite(self.statistics.loss):
-            raise DataError(f"the loss became {self.statistics.loss}", where=WHERE, remedy="lower the learning rate")
+            raise DataError(
+                f"the loss became {self.statistics.loss}", where=self.where, remedy="lower the learning rate"
+            )
         return self.statistics
 
     def q_values(self, states: Any) -> np.ndarray:
@@ -196,7 +184,7 @@ class DQNTrainer:
         """
         features = self._features(states, "states")
         with one_thread():
-            return self.value_scale * self._network.values(features)
+            return self.value_scale * self._networks.values(features)
 
     def policy(self) -> Policy:
         """The greedy policy of the network with the exploration floor.
@@ -204,67 +192,11 @@ class DQNTrainer:
         Raises:
             DataError: nothing was learned yet.
         """
-        if self._states is None or not self.updates:
-            raise DataError("has learned nothing yet", where=WHERE, remedy="train it first")
-        *below, (weight, bias) = self._network.network.weights
+        model = self._model()
+        *below, (weight, bias) = self._networks.network.weights
         last = (self.value_scale * weight.astype(np.float64), self.value_scale * bias.astype(np.float64))
-        model = NetworkModel(
-            algorithm=ALGORITHM,
-            agent=self.agent,
-            actions=self.actions,
-            explore=self.explore,
-            states=self._states,
-            arrays=self._network.arrays(),
-            settings={name: getattr(self, name) for name in RESTORED},
-            counters={"steps": self.updates},
-            random=self._random.bit_generator.state,
-            statistics=self.statistics.to_json() if self.statistics else {},
-        )
-        component = Network(self._states.encoder, (*below, last), "tanh", temperature=0.0)
+        component = Network(model.states.encoder, (*below, last), "tanh", temperature=0.0)
         return network_policy(model, component, self.updates)
-
-    def save_model(self, path: str | os.PathLike[str]) -> Path:
-        """Write the policy artefact atomically, all that learning goes on from included; raises as :meth:`policy`."""
-        return save_policy(self.policy(), path)
-
-    def load_model(self, path: str | os.PathLike[str]) -> DQNTrainer:
-        """Go on from a file of :meth:`save_model`, exactly: network, target, optimizer and settings.
-
-        Raises:
-            ArtefactError: no such file, a damaged one, or one of another trainer or of other states or actions.
-        """
-        model, where = read_network(path, ALGORITHM), os.fspath(path)
-        if (model.states.size, model.actions) != (self.state_size, self.actions):
-            raise ArtefactError(
-                f"has {model.states.size} states and the actions {model.actions}",
-                where=where,
-                remedy=f"this trainer has {self.state_size} and {self.actions}",
-            )
-        random = np.random.default_rng()
-        try:
-            settings = {name: model.settings[name] for name in RESTORED}
-            hidden, steps = tuple(int(size) for size in settings["hidden"]), int(model.counters["steps"])
-            random.bit_generator.state = dict(model.random)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"lacks or damages {error}", where=where, remedy="train it again") from None
-        network = QNetwork.of_arrays(model.arrays, steps, model.states.encoder.size, hidden, self.action_size)
-        for name, value in settings.items():
-            setattr(self, name, value)
-        self.hidden, self.agent, self.explore = hidden, model.agent, model.explore
-        self._states, self._network, self._random, self.statistics = model.states, network, random, None
-        return self
-
-    def _features(self, values: Any, field: str) -> np.ndarray:
-        """Inputs of the network; the first states seen decide of what kind they are, and make the network."""
-        if self._states is None:
-            states = States(self.state_size, True)
-            if not is_discrete(values):
-                states = States(self.state_size, False, self._center, self._scale)
-            features = states.features(values, field)
-            self._network = QNetwork.begin(self._random, states.encoder.size, self.hidden, self.action_size)
-            self._states = states
-            return features
-        return self._states.features(values, field)
 
     def _batches(self, batch_size: int, steps: int) -> Iterator[QBatch]:
         """Batches from replay; where prioritized, each step's errors are its experiences' new priorities."""
@@ -274,7 +206,7 @@ class DQNTrainer:
                 continue
             *columns, indices, weights = self.buffer.sample_prioritized(batch_size)
             yield self._batch(columns, weights)
-            self.buffer.update_priorities(indices, self._network.errors)
+            self.buffer.update_priorities(indices, self._networks.errors)
 
     def _batch(self, columns: Sequence[np.ndarray], weights: np.ndarray | None = None) -> QBatch:
         states, actions, rewards, next_states, dones = columns

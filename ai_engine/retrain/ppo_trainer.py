@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ai_engine.retrain.actor_critic import ActorCritic, PlayedDecisions
-from ai_engine.retrain.network_model import NetworkModel, States, is_discrete, network_policy, read_network
+from ai_engine.retrain.network_model import network_policy
+from ai_engine.retrain.network_trainer import NetworkTrainer, check
 from ai_engine.retrain.played_episode import PlayedEpisode, read_episode, read_mask
 from ai_engine.retrain.ppo_statistics import PPOStatistics
-from algorithms.policy.artefact import save_policy
 from algorithms.policy.network import Network
 from algorithms.policy.policy import Policy
 from algorithms.ppo_update import Coefficients, explained_variance, generalized_advantages
 from algorithms.rollouts import draw_actions
 from envs.adam import one_thread
-from envs.errors import ArtefactError, DataError, RecordError, SpecificationError
+from envs.errors import DataError, RecordError
 from envs.specification import Action
 
-ALGORITHM = "ppo"
-WHERE = "PPOTrainer"
-RESTORED = (
-    "learning_rate",
-    "clip_epsilon",
-    "discount_factor",
-    "gae_lambda",
-    "entropy_weight",
-    "value_weight",
-    "value_scale",
-    "epochs",
-    "minibatch_size",
-    "hidden",
-)
-"""Settings that a saved model brings with it."""
 MEMORY = 0.99
 """Share of the usual size of an advantage that an episode leaves as it was."""
 
 
-class PPOTrainer:
+class PPOTrainer(NetworkTrainer[ActorCritic]):
     """Proximal policy optimisation (Schulman et al. 2017) on episodes that its own policy has played.
 
     The loss is that of :mod:`algorithms.ppo_update`, with generalised advantages. Advantages are divided by
@@ -78,6 +61,22 @@ class PPOTrainer:
         SpecificationError: a setting out of its range; names it.
     """
 
+    algorithm = "ppo"
+    networks = ActorCritic
+    restored = (
+        "learning_rate",
+        "clip_epsilon",
+        "discount_factor",
+        "gae_lambda",
+        "entropy_weight",
+        "value_weight",
+        "value_scale",
+        "epochs",
+        "minibatch_size",
+        "hidden",
+    )
+    statistics: PPOStatistics | None = None
+
     def __init__(
         self,
         state_size: int,
@@ -100,44 +99,33 @@ class PPOTrainer:
         explore: float = 0.0,
         seed: int | None = None,
     ) -> None:
-        self.actions: tuple[Action, ...] = tuple(range(action_size) if actions is None else actions)
-        centers, scales = (np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in (center, scale))
-        for name, value, fits, wanted in (
-            ("state_size", state_size, state_size >= 1, "1 or more"),
-            ("action_size", action_size, action_size >= 1, "1 or more"),
-            ("learning_rate", learning_rate, 0.0 < learning_rate < math.inf, "more than 0"),
+        super().__init__(
+            state_size,
+            action_size,
+            learning_rate=learning_rate,
+            discount_factor=discount_factor,
+            value_scale=value_scale,
+            hidden=hidden,
+            center=center,
+            scale=scale,
+            agent=agent,
+            actions=actions,
+            explore=explore,
+            seed=seed,
+        )
+        check(
+            self.where,
             ("clip_epsilon", clip_epsilon, 0.0 < clip_epsilon < 1.0, "a number in (0, 1)"),
-            ("discount_factor", discount_factor, 0.0 <= discount_factor <= 1.0, "a number in [0, 1]"),
             ("gae_lambda", gae_lambda, 0.0 <= gae_lambda <= 1.0, "a number in [0, 1]"),
             ("entropy_weight", entropy_weight, 0.0 <= entropy_weight < math.inf, "0 or more"),
             ("value_weight", value_weight, 0.0 <= value_weight < math.inf, "0 or more"),
-            ("value_scale", value_scale, 0.0 < value_scale < math.inf, "more than 0"),
             ("epochs", epochs, epochs >= 1, "1 or more"),
             ("minibatch_size", minibatch_size, minibatch_size >= 1, "1 or more"),
-            ("hidden", hidden, all(size >= 1 for size in hidden), "sizes of 1 or more"),
-            ("center", center, centers.size in (1, state_size), f"one number, or {state_size}"),
-            ("scale", scale, scales.size in (1, state_size) and (scales > 0).all(), f"{state_size} numbers above 0"),
-            ("explore", explore, 0.0 <= explore <= 1.0, "a number in [0, 1]"),
-            ("actions", actions, len(set(self.actions)) == action_size, f"{action_size} different names"),
-        ):
-            if not fits:
-                raise SpecificationError(f"{name} is {value!r}", where=WHERE, remedy=f"give {wanted}")
-        self.state_size, self.action_size = state_size, action_size
-        self.learning_rate, self.clip_epsilon = learning_rate, clip_epsilon
-        self.discount_factor, self.gae_lambda = discount_factor, gae_lambda
-        self.entropy_weight, self.value_weight, self.value_scale = entropy_weight, value_weight, value_scale
-        self.epochs, self.minibatch_size, self.hidden = epochs, minibatch_size, tuple(hidden)
-        self.agent, self.explore = agent, explore
-        self.statistics: PPOStatistics | None = None
-        self._center, self._scale = (tuple(np.broadcast_to(each, state_size).tolist()) for each in (centers, scales))
-        self._random = np.random.default_rng(seed)
-        self._states: States | None = None
+        )
+        self.clip_epsilon, self.gae_lambda = clip_epsilon, gae_lambda
+        self.entropy_weight, self.value_weight = entropy_weight, value_weight
+        self.epochs, self.minibatch_size = epochs, minibatch_size
         self._usual, self._seen = 0.0, 0.0
-
-    @property
-    def updates(self) -> int:
-        """Optimizer steps so far."""
-        return 0 if self._states is None else self._networks.actor.step
 
     def action_probabilities(self, state: Any, allowed: Sequence[bool] | None = None) -> np.ndarray:
         """π(· | state), float64 (A,), without the exploration floor.
@@ -189,7 +177,7 @@ class PPOTrainer:
         """
         count = len(actions)
         if not count:
-            raise DataError("has no decision to train from", where=WHERE, remedy="give an episode of 1 or more")
+            raise DataError("has no decision to train from", where=self.where, remedy="give an episode of 1 or more")
         episode = read_episode(actions, rewards, dones, allowed, propensities, self.action_size)
         features = self._features(states, "states")
         if len(features) != count:
@@ -202,7 +190,9 @@ class PPOTrainer:
             elif not episode.dones[-1]:
                 count, following = count - 1, values[-1:]
             if not count:
-                raise DataError("does not know what follows its only decision", where=WHERE, remedy="give next_state")
+                raise DataError(
+                    "does not know what follows its only decision", where=self.where, remedy="give next_state"
+                )
             values = np.concatenate([values[:count], following])
             ended = episode.dones[:count, None]
             advantages = generalized_advantages(
@@ -234,67 +224,11 @@ class PPOTrainer:
         Raises:
             DataError: nothing was learned yet.
         """
-        if self._states is None or not self.updates:
-            raise DataError("has learned nothing yet", where=WHERE, remedy="train it first")
-        model = NetworkModel(
-            algorithm=ALGORITHM,
-            agent=self.agent,
-            actions=self.actions,
-            explore=self.explore,
-            states=self._states,
-            arrays=self._networks.arrays(),
-            settings={name: getattr(self, name) for name in RESTORED},
-            counters={"usual": self._usual, "seen": self._seen, "steps": self.updates},
-            random=self._random.bit_generator.state,
-            statistics=self.statistics.to_json() if self.statistics else {},
-        )
-        return network_policy(model, Network(self._states.encoder, self._networks.actor.weights), self.updates)
+        model = self._model()
+        return network_policy(model, Network(model.states.encoder, self._networks.actor.weights), self.updates)
 
-    def save_model(self, path: str | os.PathLike[str]) -> Path:
-        """Write the policy artefact atomically, all that learning goes on from included; raises as :meth:`policy`."""
-        return save_policy(self.policy(), path)
-
-    def load_model(self, path: str | os.PathLike[str]) -> PPOTrainer:
-        """Go on from a file of :meth:`save_model`, exactly: networks, optimizer, settings and random numbers.
-
-        Raises:
-            ArtefactError: no such file, a damaged one, or one of another trainer or of other states or actions.
-        """
-        model, where = read_network(path, ALGORITHM), os.fspath(path)
-        if (model.states.size, model.actions) != (self.state_size, self.actions):
-            raise ArtefactError(
-                f"has {model.states.size} states and the actions {model.actions}",
-                where=where,
-                remedy=f"this trainer has {self.state_size} and {self.actions}",
-            )
-        random = np.random.default_rng()
-        try:
-            settings = {name: model.settings[name] for name in RESTORED}
-            hidden = tuple(int(size) for size in settings["hidden"])
-            usual, seen, step = (model.counters[name] for name in ("usual", "seen", "steps"))
-            random.bit_generator.state = dict(model.random)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"lacks or damages {error}", where=where, remedy="train it again") from None
-        inputs = model.states.encoder.size
-        networks = ActorCritic.of_arrays(model.arrays, int(step), inputs, hidden, self.action_size)
-        for name, value in settings.items():
-            setattr(self, name, value)
-        self.hidden, self.agent, self.explore = hidden, model.agent, model.explore
-        self._states, self._networks = model.states, networks
-        self._usual, self._seen, self._random, self.statistics = float(usual), float(seen), random, None
-        return self
-
-    def _features(self, values: Any, field: str) -> np.ndarray:
-        """Inputs of the networks; the first states seen decide of what kind they are, and make the networks."""
-        if self._states is None:
-            states = States(self.state_size, True)
-            if not is_discrete(values):
-                states = States(self.state_size, False, self._center, self._scale)
-            features = states.features(values, field)
-            self._networks = ActorCritic.begin(self._random, states.encoder.size, self.hidden, self.action_size)
-            self._states = states
-            return features
-        return self._states.features(values, field)
+    def _counters(self) -> dict[str, float]:
+        return {"usual": self._usual, "seen": self._seen}
 
     def _values(self, features: np.ndarray) -> np.ndarray:
         return self.value_scale * self._networks.values(features)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ai_engine.retrain.network_model import network_arrays, network_of
+from ai_engine.retrain.tanh_network import forward, tensors_of, weights_of
 from algorithms.cloning_fit import NetworkState, Weights, initial_network
 from algorithms.dqn_update import next_values, q_loss, td_targets
 from envs.adam import adam_step
@@ -84,6 +85,11 @@ class QNetwork:
             target.append((copies[0], copies[1]))
         return cls(network, tuple(target))
 
+    @property
+    def step(self) -> int:
+        """Optimizer steps so far."""
+        return self.network.step
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights, moments and target by name."""
         return network_arrays("q", self.network) | network_arrays("target", NetworkState(self.target, (), ()))
@@ -91,7 +97,7 @@ class QNetwork:
     def values(self, features: np.ndarray) -> np.ndarray:
         """Q of features (n, F), float64 (n, A), in its own unit."""
         with torch.no_grad():
-            return np.asarray(_forward(_tensors(self.network.weights), torch.from_numpy(features)).double().numpy())
+            return np.asarray(forward(tensors_of(self.network.weights), torch.from_numpy(features)).double().numpy())
 
     def descend(
         self,
@@ -107,16 +113,16 @@ class QNetwork:
 
         The iterable is advanced after each step, so that it may read :attr:`errors`.
         """
-        tensors = [each.requires_grad_() for each in _tensors(self.network.weights)]
-        first, second = _tensors(self.network.first), _tensors(self.network.second)
-        target, step, found = _tensors(self.target), self.network.step, []
+        tensors = [each.requires_grad_() for each in tensors_of(self.network.weights)]
+        first, second = tensors_of(self.network.first), tensors_of(self.network.second)
+        target, step, found = tensors_of(self.target), self.network.step, []
         for batch in batches:
             with torch.no_grad():
-                older = _forward(target, batch.next_features)
-                chooser = _forward(tensors, batch.next_features) if double else older
+                older = forward(target, batch.next_features)
+                chooser = forward(tensors, batch.next_features) if double else older
                 discounts = torch.full_like(batch.rewards, discount)
                 targets = td_targets(batch.rewards, discounts, batch.dones, next_values(chooser, older, None))
-            values = _forward(tensors, batch.features)
+            values = forward(tensors, batch.features)
             loss, errors, gap = q_loss(
                 values, batch.actions, targets, weights=batch.weights, conservative_weight=conservative_weight
             )
@@ -129,22 +135,6 @@ class QNetwork:
             self.errors = errors.double().numpy()
             chosen = (targets + errors).mean()
             found.append(QStep(float(loss.detach()), float(errors.abs().mean()), float(gap.mean()), float(chosen)))
-        self.network = NetworkState(_pairs(tensors), _pairs(first), _pairs(second), step)
-        self.target = _pairs(target)
+        self.network = NetworkState(weights_of(tensors), weights_of(first), weights_of(second), step)
+        self.target = weights_of(target)
         return found
-
-
-def _tensors(weights: Weights) -> list[torch.Tensor]:
-    """Copies of a network's arrays, W and b in turn."""
-    return [torch.from_numpy(array.copy()) for pair in weights for array in pair]
-
-
-def _pairs(tensors: Sequence[torch.Tensor]) -> Weights:
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    return tuple(zip(arrays[0::2], arrays[1::2], strict=True))
-
-
-def _forward(tensors: Sequence[torch.Tensor], features: torch.Tensor) -> torch.Tensor:
-    for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
-        features = torch.tanh(features @ weight + bias)
-    return features @ tensors[-2] + tensors[-1]
