@@ -5,8 +5,9 @@ The pipeline also retrains in a process of its own, when a :class:`RetrainSchedu
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from envs.lazy import lazily
 
 if TYPE_CHECKING:
     from ai_engine.continuous_learning.collector import DataCollector
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DataCollector", "LearningPipeline", "RetrainSchedule", "RetrainingStatus"]
 
-_EXPORTS = {
-    "DataCollector": "ai_engine.continuous_learning.collector",
-    "LearningPipeline": "ai_engine.continuous_learning.pipeline",
-    "RetrainSchedule": "ai_engine.continuous_learning.schedule",
-    "RetrainingStatus": "ai_engine.continuous_learning.retraining_status",
+_HOMES = {
+    "DataCollector": ".collector",
+    "LearningPipeline": ".pipeline",
+    "RetrainSchedule": ".schedule",
+    "RetrainingStatus": ".retraining_status",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from envs.lazy import lazily
 
 _HOMES = {
-    "Agent": "ai_engine.deploy.agent",
+    "Agent": ".agent",
     "Decision": "algorithms.policy.parts",
     "Policy": "algorithms.policy.policy",
-    "Registry": "ai_engine.deploy.registry",
+    "Registry": ".registry",
     "load_policy": "algorithms.policy.artefact",
 }
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from envs.lazy import lazily
 
 _HOMES = {
-    "ReportDocument": "ai_engine.reports.document",
-    "render_report": "ai_engine.reports.report",
-    "write_report": "ai_engine.reports.report",
+    "ReportDocument": ".document",
+    "render_report": ".report",
+    "write_report": ".report",
 }
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

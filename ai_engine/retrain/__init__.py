@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from envs.lazy import lazily
 
 if TYPE_CHECKING:
     from ai_engine.retrain.dqn_trainer import DQNTrainer
@@ -22,17 +23,13 @@ __all__ = [
     "QLearningTrainer",
 ]
 
-_EXPORTS = {
-    "DQNTrainer": "ai_engine.retrain.dqn_trainer",
-    "ExperienceReplayBuffer": "ai_engine.retrain.experience_replay",
-    "ModelRetrainer": "ai_engine.retrain.model_retrainer",
-    "OptimizationTrainer": "ai_engine.retrain.optimization_trainer",
-    "PPOTrainer": "ai_engine.retrain.ppo_trainer",
-    "QLearningTrainer": "ai_engine.retrain.q_learning",
+_HOMES = {
+    "DQNTrainer": ".dqn_trainer",
+    "ExperienceReplayBuffer": ".experience_replay",
+    "ModelRetrainer": ".model_retrainer",
+    "OptimizationTrainer": ".optimization_trainer",
+    "PPOTrainer": ".ppo_trainer",
+    "QLearningTrainer": ".q_learning",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

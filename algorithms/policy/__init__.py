@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from envs.lazy import lazily
 
 _HOMES = {
-    "AdvantageNetwork": "advantage_network",
-    "BaseReference": "parts",
-    "Decision": "parts",
-    "ImprovementMap": "components",
-    "Layer": "parts",
-    "Network": "network",
-    "Policy": "policy",
-    "ProbabilityTable": "components",
-    "Provenance": "provenance",
-    "load_policy": "artefact",
-    "rule_probabilities": "rule",
-    "save_policy": "artefact",
+    "AdvantageNetwork": ".advantage_network",
+    "BaseReference": ".parts",
+    "Decision": ".parts",
+    "ImprovementMap": ".components",
+    "Layer": ".parts",
+    "Network": ".network",
+    "Policy": ".policy",
+    "ProbabilityTable": ".components",
+    "Provenance": ".provenance",
+    "load_policy": ".artefact",
+    "rule_probabilities": ".rule",
+    "save_policy": ".artefact",
 }
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from envs.lazy import lazily
 
 if TYPE_CHECKING:
     from envs.card.card import DataCard, build_card
     from envs.card.findings import Finding
 
 __all__ = ["DataCard", "Finding", "build_card"]
-_HOMES = {"DataCard": "card", "build_card": "card", "Finding": "findings"}
+_HOMES = {"DataCard": ".card", "build_card": ".card", "Finding": ".findings"}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

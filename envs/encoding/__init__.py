@@ -7,7 +7,9 @@ element-wise arithmetic, so a row alone in production is encoded exactly as it w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from envs.lazy import lazily
 
 if TYPE_CHECKING:
     from envs.encoding.codec import Discretizer, Encoder, FeatureEncoder, encoder_from_json
@@ -26,20 +28,14 @@ __all__ = [
     "encoder_from_json",
 ]
 _HOMES = {
-    "Discretizer": "codec",
-    "Encoder": "codec",
-    "FeatureEncoder": "codec",
-    "encoder_from_json": "codec",
-    "IntegerStates": "states",
-    "QuantileGrid": "states",
-    "KMeansStates": "kmeans",
-    "StandardFeatures": "features",
+    "Discretizer": ".codec",
+    "Encoder": ".codec",
+    "FeatureEncoder": ".codec",
+    "encoder_from_json": ".codec",
+    "IntegerStates": ".states",
+    "QuantileGrid": ".states",
+    "KMeansStates": ".kmeans",
+    "StandardFeatures": ".features",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)
