@@ -71,6 +71,18 @@ class HingeFeatures:
         products = count * (count + 1) // 2 if count <= LARGEST_WITH_PRODUCTS else 0
         return sum(map(len, numbers)) + count + products + sum(column.categories for column in self.columns)
 
+    @property
+    def straight(self) -> np.ndarray:
+        """Which features are categories and scaled columns, no hinges and no products, bool (F,)."""
+        found = np.zeros(self.size, dtype=bool)
+        start = 0
+        for column in self.columns:
+            stop = start + (column.categories if column.knots is None else len(column.knots))
+            found[start:stop] = column.knots is None
+            start = stop
+        found[start : start + sum(column.knots is not None for column in self.columns)] = True
+        return found
+
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Features of finite raw rows (N, D), float64 (N, F)."""
         out = np.empty((len(rows), self.size))

@@ -27,12 +27,21 @@ class LinearModel:
         features: float64 (M, F) of like scale; an intercept is added.
         actions: number of actions, A.
         ridge: λ > 0.
+        straight: bool (F,), the features that do not bend, which may do without the others; all by default.
     """
 
-    def __init__(self, features: np.ndarray | RowFeatures, actions: int, *, ridge: float = 1.0) -> None:
+    def __init__(
+        self,
+        features: np.ndarray | RowFeatures,
+        actions: int,
+        *,
+        ridge: float = 1.0,
+        straight: np.ndarray | None = None,
+    ) -> None:
         self.features = row_features(features)
         self.actions = actions
         self.ridge = float(ridge)
+        self.straight = None if straight is None else np.concatenate([[True], straight])
         self._fitted: dict[bytes, np.ndarray | None] = {}
 
     def regression(self, transitions: Transitions, probabilities: np.ndarray, discount: float) -> Regression:
@@ -59,7 +68,9 @@ class LinearModel:
         read = (transitions.rows, transitions.actions, transitions.rewards)
         key = b"".join(blake2b(each.tobytes()).digest() for each in read)
         if key not in self._fitted:
-            self._fitted[key] = logistic_weights(self.basis, transitions, actions=self.actions, ridge=self.ridge)
+            self._fitted[key] = logistic_weights(
+                self.basis, transitions, actions=self.actions, ridge=self.ridge, straight=self.straight
+            )
         return self._fitted[key]
 
     def basis(self, rows: np.ndarray) -> np.ndarray:

@@ -3,10 +3,11 @@
     Q̂(s, a) = low + (high - low) σ(φ(s)·(β + β_a))
 
 β and the β_a minimise the negative log-likelihood + λ/2 |β|² + μ/2 Σ_a |β_a|², the first column an intercept that
-is free in β. The same is fitted with φ·(β + β_a) for the value itself, by squares. Of both links and the μ of
-:data:`APART` the pair is chosen whose fits to two thirds of the rows have the least squared error on the third left
-out; none of that reads a row that was not fitted on. Rewards that follow from the state without luck ask for the
-linear link, most others for the logistic one.
+is free in β. The same is fitted with those columns of φ alone that do not bend, and with φ·(β + β_a) for the value
+itself, by squares. Of these three and the μ of :data:`APART` the pair is chosen whose fits to two thirds of the rows
+have the least squared error on the third left out; none of that reads a row that was not fitted on. Many actions of few
+rows each cannot tell their bends from luck: where logits are nearly lines, lines predict better. Rewards that follow
+from the state without luck ask for the linear link.
 
 References: Stone (1974), Cross-validatory choice and assessment of statistical predictions; Evgeniou & Pontil (2004),
 Regularized multi-task learning, for coefficients that are shrunk to what they share.
@@ -81,7 +82,12 @@ class LogisticRegression:
 
 
 def logistic_weights(
-    basis: Callable[[np.ndarray], np.ndarray], transitions: Transitions, *, actions: int, ridge: float
+    basis: Callable[[np.ndarray], np.ndarray],
+    transitions: Transitions,
+    *,
+    actions: int,
+    ridge: float,
+    straight: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """β + β_a and after them the two rewards, float64 (A, W + 2); ``None`` where the linear link predicts as well.
 
@@ -90,6 +96,7 @@ def logistic_weights(
         transitions: :func:`two_valued` ones; at most as many as can be kept are read, evenly spaced.
         actions: A.
         ridge: λ.
+        straight: bool (W,), the columns that do not bend; all by default.
     """
     width = basis(transitions.rows[:1]).shape[1]
     use = _spaced(len(transitions.rows), KEPT // (8 * width))
@@ -98,11 +105,18 @@ def logistic_weights(
     was_high = (transitions.rewards[use] == high).astype(np.float64)
     few = _spaced(len(use), CHOSEN_BY)
     errors = held_out_errors(features[few], taken[few], was_high[few], actions, ridge)
-    if errors["linear"].min() <= errors["logistic"].min():
+    columns, chosen = np.ones(width, dtype=bool), errors["logistic"]
+    if straight is not None and not straight.all():
+        lines = held_out_errors(features[few][:, straight], taken[few], was_high[few], actions, ridge, ("logistic",))
+        if lines["logistic"].min() <= chosen.min():
+            features, columns, chosen = features[:, straight], straight, lines["logistic"]
+    if errors["linear"].min() <= chosen.min():
         return None
-    apart = ridge * APART[int(np.argmin(errors["logistic"]))]
-    weights = fit(Rewarded.of(features, taken, was_high, actions), ridge, apart, "logistic")
-    return np.concatenate([weights, np.broadcast_to([low, high], (actions, 2))], axis=1)
+    weights = np.zeros((actions, width + 2))
+    apart = ridge * APART[int(np.argmin(chosen))]
+    weights[:, :width][:, columns] = fit(Rewarded.of(features, taken, was_high, actions), ridge, apart, "logistic")
+    weights[:, width:] = low, high
+    return weights
 
 
 def two_valued(transitions: Transitions) -> bool:
@@ -114,7 +128,12 @@ def two_valued(transitions: Transitions) -> bool:
 
 
 def held_out_errors(
-    features: np.ndarray, actions: np.ndarray, high: np.ndarray, choices: int, ridge: float
+    features: np.ndarray,
+    actions: np.ndarray,
+    high: np.ndarray,
+    choices: int,
+    ridge: float,
+    links: tuple[Link, ...] = ("linear", "logistic"),
 ) -> dict[Link, np.ndarray]:
     """Squared error on held-out thirds under each of :data:`APART`, float64 (K,), by link.
 
@@ -126,16 +145,17 @@ def held_out_errors(
         high: float64 (n,), 0 or 1.
         choices: A.
         ridge: λ.
+        links: those that are tried.
     """
     third = np.arange(len(high)) * HELD_OUT // max(len(high), 1)
-    errors: dict[Link, np.ndarray] = {link: np.zeros(len(APART)) for link in MEANS}
+    errors: dict[Link, np.ndarray] = {link: np.zeros(len(APART)) for link in links}
     for held in range(HELD_OUT):
         if not (out := third == held).any():
             continue
         seen, unseen = (Rewarded.of(features[part], actions[part], high[part], choices) for part in (~out, out))
-        for link, mean in MEANS.items():
+        for link in links:
             for index, apart in enumerate(APART):
-                left = unseen.high - mean(unseen.scores(fit(seen, ridge, ridge * apart, link)))
+                left = unseen.high - MEANS[link](unseen.scores(fit(seen, ridge, ridge * apart, link)))
                 errors[link][index] += left @ left
     return errors
 

@@ -46,8 +46,9 @@ def evaluation_models(dataset: Dataset, fitted: np.ndarray, *, seed: int = 0) ->
     hinges = HingeFeatures.fit(basis, observation)
     count = int(min(CELLS, max(2, len(use) // 20)))
     cells = KMeansStates.fit(basis, observation, count=count, seed=seed)
+    bent = features_of(rows, lambda raw: hinges.features(known_or_zero(raw)), hinges.size)
     return {
-        "linear": LinearModel(features_of(rows, lambda raw: hinges.features(known_or_zero(raw)), hinges.size), actions),
+        "linear": LinearModel(bent, actions, straight=hinges.straight),
         "cells": TabularModel(by_blocks(lambda raw: cells.states(known_or_zero(raw)), rows), cells.count, actions),
     }
 

@@ -70,6 +70,33 @@ def test_rewards_without_luck_that_a_line_fits_take_the_linear_link() -> None:
     np.testing.assert_allclose(values(features, found), np.repeat(found.rewards[:, None], ACTIONS, axis=1), atol=0.2)
 
 
+def bending(rows: int, choices: int, bend: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`drawn`, of two columns, then the hinges of both."""
+    rng = np.random.default_rng(seed)
+    plain = rng.normal(size=(rows, 2))
+    features = np.hstack([plain, *(np.maximum(plain - knot, 0.0) for knot in np.linspace(-1.5, 1.5, 9))])
+    lines = features[:, :2] @ (rng.normal(size=(choices, 2))).T
+    chances = probability(lines + bend * np.abs(plain[:, :1]) * rng.choice([-1.0, 1.0], size=choices))
+    actions = rng.integers(choices, size=rows)
+    return features, actions, (rng.random(rows) < chances[np.arange(rows), actions]).astype(float), chances
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_lines_are_kept_where_logits_are_lines_and_left_where_they_bend(seed: int) -> None:
+    straight = np.arange(20) < 2
+    for bend, choices, better in ((0.0, 20, True), (2.0, 3, False)):
+        features, actions, high, chances = bending(1_200, choices, bend, seed)
+        found, policy = transitions(actions, high), np.full((1, 1_200, choices), 1 / choices)
+        errors = []
+        for columns in (straight, None):
+            model = LinearModel(features, choices, straight=columns)
+            coefficients = model.regression(found, policy, 1.0).backup(None, None)
+            errors.append(np.square(model.values(coefficients, np.arange(1_200), None)[0] - chances).mean())
+            if columns is not None:
+                assert (np.abs(coefficients[0][:, 3:-2]).max() == 0.0) == better
+        assert (errors[0] < 0.8 * errors[1]) if better else (errors[0] == errors[1])
+
+
 def test_the_two_rewards_may_be_any_and_are_never_left() -> None:
     features, actions, high, _ = drawn(300, 1.0)
     plain = values(features, transitions(actions, high))

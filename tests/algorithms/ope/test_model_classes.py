@@ -99,6 +99,23 @@ def test_a_category_is_a_column_for_each_declared_value() -> None:
         assert any(np.array_equal(column, wanted) for column in blocks)
 
 
+@pytest.mark.parametrize("observation", [PLAIN, MIXED])
+def test_straight_features_are_lines_of_the_raw_columns_and_no_others_are(
+    observation: ObservationSpecification,
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(-1.0, 1.0, size=(200, len(observation.fields)))
+    if observation is MIXED:
+        rows[:, 1] = rng.integers(3, size=200)
+    hinges = HingeFeatures.fit(rows, observation)
+    features = hinges.features(rows)
+    columns = [rows[:, [1]] == np.arange(3)] if observation is MIXED else [np.ones((200, 1))]
+    columns += [rows[:, [index]] for index, field in enumerate(observation.fields) if field.type != "category"]
+    lines = np.hstack(columns)
+    left = features - lines @ np.linalg.lstsq(lines, features, rcond=None)[0]
+    np.testing.assert_array_equal(hinges.straight, np.abs(left).max(axis=0) < 1e-9)
+
+
 def test_without_a_field_there_are_no_columns_and_many_fields_have_no_products() -> None:
     assert HingeFeatures.fit(np.zeros((2, 0)), ObservationSpecification("vector", ())).features(
         np.zeros((3, 0))
