@@ -7,7 +7,8 @@ out: SETUP/RUN/context (n, D), action (n,), reward (n,), pscore (n,), target (n,
 The set-ups are those of OBP's own examples with the commands of their READMEs: digits as a bandit by
 logistic regression at .4, valued is a random forest at .9, rewards are modelled by boosted trees; synthetic with
 30 actions, 10,000 rounds and inverse temperature -3, valued is an inverse-propensity-weighted learner, rewards
-are modelled by logistic regression. Of Switch-DR and DRos every setting of those examples is kept.
+are modelled by logistic regression. Of Switch-DR and DRos every setting of those examples is kept, and beside
+them, as "switch-dr tuned" and "dr-os tuned", the estimate at the one that OBP's tuning classes choose from the log.
 """
 
 import sys
@@ -34,10 +35,13 @@ from obp.policy import IPWLearner
 from sklearn.datasets import load_digits
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from slope import chosen_by_slope
 
 SEED = 12345
 FOLDS = 3
 SETTINGS = (10, 50, 100, 500, 1_000, 5_000, 10_000)
+TUNED = (*SETTINGS, np.inf)
+"""What OBP's examples give to its tuning classes; without a limit both are DR."""
 
 
 def logistic():
@@ -56,6 +60,26 @@ def estimators():
         *(SwitchDoublyRobust(tau=float(tau), estimator_name=f"switch-dr {tau}") for tau in SETTINGS),
         *(DoublyRobustWithShrinkage(lambda_=float(each), estimator_name=f"dr-os {each}") for each in SETTINGS),
     ]
+
+
+def tuned(feedback, target, modelled):
+    """The estimates of Switch-DR and DRos at settings that are chosen from the log, by name."""
+    arrays = {name: feedback[name] for name in ("action", "reward", "pscore")}
+    arrays["position"] = np.zeros_like(feedback["action"])
+    found = {}
+    for name, of in (
+        ("switch-dr tuned", lambda setting: SwitchDoublyRobust(tau=float(setting))),
+        ("dr-os tuned", lambda setting: DoublyRobustWithShrinkage(lambda_=float(setting))),
+    ):
+        every = [DoublyRobust() if setting == np.inf else of(setting) for setting in TUNED]
+        rewards = np.stack(
+            [
+                each._estimate_round_rewards(action_dist=target, estimated_rewards_by_reg_model=modelled, **arrays)
+                for each in every
+            ]
+        )
+        found[name] = rewards[chosen_by_slope(rewards)].mean()
+    return found
 
 
 def digits(run):
@@ -114,6 +138,7 @@ def main():
             )
             evaluation = OffPolicyEvaluation(bandit_feedback=feedback, ope_estimators=estimators())
             found = evaluation.estimate_policy_values(action_dist=target, estimated_rewards_by_reg_model=modelled)
+            found |= tuned(feedback, target, modelled)
             written |= {f"{name}/{number}/{key}": feedback[key] for key in ("context", "action", "reward", "pscore")}
             written[f"{name}/{number}/target"] = target[:, :, 0]
             written[f"{name}/{number}/truth"] = np.array(truth)

@@ -25,13 +25,17 @@ COUNTERPARTS = {
     "switch_doubly_robust": "switch-dr",
     "doubly_robust_shrinkage": "dr-os",
 }
-"""Where OBP needs a setting, the best of its settings in hindsight stands for it."""
+"""Where OBP needs a setting, ours chooses one from the log: the counterpart is what OBP's tuning classes choose from
+the log, and the best of its settings in hindsight, which nobody can choose, stands beside it under a goal of its own.
+"""
+TUNED = "tuned"
 FOLDS = 3
 """As in OBP's examples."""
 LARGEST_ON_DIGITS = 0.02
 PIECE = 5
 ROUNDING = 1e-9
 GOAL = "mean relative error at most that of OBP's counterpart on the same logs"
+HINDSIGHT = "mean relative error at most that of OBP's counterpart at its best setting in hindsight"
 
 
 def measure(request: Request) -> list[Row]:
@@ -42,18 +46,26 @@ def measure(request: Request) -> list[Row]:
     for setup in SETUPS:
         ours, theirs = (mean_errors(pieces, setup, whose) for whose in ("ours", "obp"))
         for estimator, counterpart in COUNTERPARTS.items():
-            peer = min((name for name in theirs if name.split()[0] == counterpart), key=lambda name: theirs[name])
-            error, beside = ours[estimator], theirs[peer]
-            holds = error <= beside * (1 + ROUNDING)
-            noise = np.subtract(*(errors_of(pieces, setup, *one) for one in (("ours", estimator), ("obp", peer))))
-            apart = float(noise.std(ddof=1) / np.sqrt(len(noise))) if len(noise) > 1 else float("nan")
-            metric = f"{estimator}: error (difference ± {apart:.2g})"
-            rows.append(Row(setup, metric, "relative", error, f"OBP {peer}", beside, GOAL, holds))
+            for peer, goal in anchors(counterpart, theirs):
+                error, beside = ours[estimator], theirs[peer]
+                holds = error <= beside * (1 + ROUNDING)
+                noise = np.subtract(*(errors_of(pieces, setup, *one) for one in (("ours", estimator), ("obp", peer))))
+                apart = float(noise.std(ddof=1) / np.sqrt(len(noise))) if len(noise) > 1 else float("nan")
+                metric = f"{estimator}: error (difference ± {apart:.2g})"
+                rows.append(Row(setup, metric, "relative", error, f"OBP {peer}", beside, goal, holds))
         if setup == "digits":
             error, goal = ours["doubly_robust"], f"at most {LARGEST_ON_DIGITS} on digits"
             holds = error <= LARGEST_ON_DIGITS
             rows.append(Row(setup, "doubly_robust: error", "relative", error, "limit", LARGEST_ON_DIGITS, goal, holds))
     return rows
+
+
+def anchors(counterpart: str, errors: dict[str, float]) -> list[tuple[str, str]]:
+    """OBP's estimators of that name that ours stands beside, with the goal, from their errors by name and setting."""
+    settings = [name for name in errors if name.split()[0] == counterpart and not name.endswith(TUNED)]
+    best = min(settings, key=lambda name: errors[name])
+    tuned = f"{counterpart} {TUNED}"
+    return [(tuned, GOAL), (best, HINDSIGHT)] if tuned in errors else [(best, GOAL)]
 
 
 def mean_errors(pieces: list[Piece], setup: str, whose: str) -> dict[str, float]:
