@@ -1,4 +1,9 @@
-"""Relative errors on OBP's own set-ups, beside OBP's: the same logs, each with its own model of rewards."""
+"""Relative errors on OBP's own set-ups, beside OBP's: the same logs, each with its own model of rewards.
+
+On "synthetic" the truth is that of the log's own contexts, so that only the luck of actions and rewards is left, and no
+model saves much of it: with the true expected rewards for a model DR is expected to err by 4 % less than OBP's, with
+ours by 2 %. Over 150 logs the difference of two models has a standard error of 2 %; to tell them apart takes 450.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +44,7 @@ HINDSIGHT = "mean relative error at most that of OBP's counterpart at its best s
 
 
 def measure(request: Request) -> list[Row]:
-    """One row for each set-up and estimator, with the standard error of the paired difference; the limit on digits."""
+    """A row for each set-up, estimator and anchor, with the paired difference's standard error; the limit on digits."""
     runs = request.count(quick=1, full=150)
     pieces = request.pieces("bandit-errors", sizes_of(runs, PIECE), piece)
     rows = []
