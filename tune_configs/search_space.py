@@ -15,7 +15,7 @@ import numpy as np
 
 from envs.errors import SpecificationError
 from tune_configs.domains import Choice, Domain, as_domain, domain_from_json
-from tune_configs.variant import Value, VariantSpecification
+from tune_configs.variant import Value, VariantSpecification, check_step
 
 STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
 DEFAULTS: dict[str, dict[str, Value]] = {
@@ -58,10 +58,7 @@ class Space:
         object.__setattr__(self, "steps", as_domain(self.steps, "steps"))
         ends = self.steps.values if isinstance(self.steps, Choice) else (self.steps.low, self.steps.high)
         for step in ends:
-            if not isinstance(step, int | float) or isinstance(step, bool) or not 0.0 < step <= 1.0:
-                raise SpecificationError(
-                    f"a step of {step!r}", where=f"search space, {self.algorithm}", remedy="give numbers in (0, 1]"
-                )
+            check_step(step, where=f"search space, {self.algorithm}")
 
     def draw(self, rng: np.random.Generator) -> VariantSpecification:
         """A random variant, its seed still to be given."""

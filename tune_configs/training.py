@@ -12,7 +12,7 @@ from typing import Any
 from algorithms.policy.components import COMPONENTS, Component
 from envs.specification import AgentSpecification
 from tune_configs.effective import check_effective, effective_hyperparameters, reapply
-from tune_configs.variant import VariantSpecification
+from tune_configs.variant import VariantSpecification, check_step
 
 ITERATIONS = 12
 """Calls of ``train()`` at most; what each does is the algorithm's own budget in updates."""
@@ -166,7 +166,7 @@ def check_variant(variant: VariantSpecification, specification: AgentSpecificati
     """Check what can be checked before anything is written or read.
 
     Raises:
-        SpecificationError: an unknown algorithm, hyperparameter or field, or a value out of its range.
+        SpecificationError: an unknown algorithm, hyperparameter or field, or a value or step out of its range.
     """
     from algorithms.registry import configuration
     from envs.discretization import field_columns
@@ -174,6 +174,7 @@ def check_variant(variant: VariantSpecification, specification: AgentSpecificati
     config = configuration(variant.algorithm, dict(variant.hyperparameters), seed=variant.seeds[0])
     config.offline(dataset="checked when it is opened")
     config.validate()
+    check_step(variant.step, where=variant.algorithm)
     field_columns(specification.observation, variant.hyperparameters.get("fields"))  # type: ignore[arg-type]
 
 

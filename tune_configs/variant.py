@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envs.errors import SpecificationError
+
 Value = str | int | float | bool | None | tuple[str | int | float, ...]
 
 
@@ -51,3 +53,13 @@ class VariantSpecification:
             step=float(data["step"]),  # type: ignore[arg-type]
             seeds=tuple(data["seeds"]),  # type: ignore[arg-type]
         )
+
+
+def check_step(step: object, where: str) -> None:
+    """Check that a step size is one.
+
+    Raises:
+        SpecificationError: it is no number in (0, 1].
+    """
+    if not isinstance(step, int | float) or isinstance(step, bool) or not 0.0 < step <= 1.0:
+        raise SpecificationError(f"a step of {step!r}", where=where, remedy="give numbers in (0, 1]")

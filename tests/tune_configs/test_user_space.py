@@ -89,3 +89,10 @@ def test_every_end_of_every_domain_is_checked(space: Space, words: str) -> None:
 def test_the_portfolio_is_checked_too() -> None:
     with pytest.raises(SpecificationError, match="pessimism"):
         check_space(SearchSpace((VariantSpecification("tabular_q", {"pessimism": -1.0}),)), homes.specification())
+
+
+@pytest.mark.parametrize("step", [2.5, 0.0, float("nan"), "half"])
+def test_a_step_of_the_portfolio_is_checked_before_anything_is_trained(step: float) -> None:
+    space = SearchSpace((VariantSpecification("tabular_q", {"discretizer": "integer"}, step=step),))
+    with pytest.raises(SpecificationError, match="tabular_q: a step of"):
+        check_space(space, homes.specification())
