@@ -135,23 +135,19 @@ class Registry(RegistryView):
 
         def decide(state: LedgerState) -> Draft:
             entry = state.entries[number - 1] if 1 <= number <= len(state.entries) else None
-            problem = ""
+            problem, remedy = "", "run the gate again, or override it"
             if entry is None or entry.kind != "gate":
                 problem = f"ledger entry {number} is not a gate"
             elif (entry.details["decision"], entry.details["candidate"]) != ("promote", version):
                 problem = f"gate {number} said {entry.details['decision']} of version {entry.details['candidate']}"
-            elif state.moved > number:
-                problem = f"the champion became {state.champion} after gate {number}"
             elif version in state.barred:
                 problem = f"version {version} was rolled back and is barred"
+                remedy = f"only a person can: retrainer promote {agent}@{version} --override --reason TEXT"
+            elif state.moved > number:
+                problem = f"the champion became {state.champion} after gate {number}"
             elif state.held:
-                problem = "automation is held"
+                problem, remedy = "automation is held", f"run retrainer release {agent} --reason TEXT"
             if problem:
-                remedy = (
-                    f"run retrainer release {agent} --reason TEXT"
-                    if problem == "automation is held"
-                    else "run the gate again, or override it"
-                )
                 raise RegistryError(f"{version} is not promoted: {problem}", where=f"agent {agent}", remedy=remedy)
             return self._appoint(state, agent, "promote", version, reason, gate=number)
 

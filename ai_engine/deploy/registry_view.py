@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,9 @@ class RegistryView:
         self._versions = Versions(storage)
         self._ledger = Ledger(storage)
         for agent in self._ledger.agents():
-            self._publish(agent)
+            # A damaged ledger keeps no other agent from its work: whatever reads its own agent says so.
+            with suppress(RegistryError):
+                self._publish(agent)
 
     def agents(self) -> list[str]:
         """Agents that have a champion."""

@@ -157,7 +157,7 @@ def test_an_entry_replaced_by_a_well_formed_one_breaks_the_chain(tmp_path: Path)
     mine, other = entry_files(tmp_path / "a"), entry_files(tmp_path / "b")
     mine[0].write_bytes(other[0].read_bytes())
     with pytest.raises(RegistryError, match=r"00000002\.json: .*does not continue"):
-        opened(tmp_path / "a")
+        opened(tmp_path / "a").champion("scaling")
 
 
 def test_a_removed_entry_is_noticed_and_never_written_again(registry: Registry, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_removed_entry_is_noticed_and_never_written_again(registry: Registry, 
     with pytest.raises(RegistryError, match=r"00000002\.json.*missing"):
         registry.hold("scaling", "x")
     with pytest.raises(RegistryError, match=r"00000002\.json.*missing"):
-        opened(tmp_path)
+        opened(tmp_path).champion("scaling")
 
 
 def test_an_exchanged_artefact_is_noticed(registry: Registry, tmp_path: Path) -> None:

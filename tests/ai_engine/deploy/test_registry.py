@@ -99,6 +99,8 @@ def test_rollback_bars_and_holds_until_release(registry: Registry, tmp_path: Pat
     with pytest.raises(RegistryError, match="automation is held"):
         registry.promote("scaling", good, gate_entry=entry)
     registry.release("scaling")
+    with pytest.raises(RegistryError, match="barred; only a person can: retrainer promote scaling@1 --override"):
+        registry.promote("scaling", bad, gate_entry=2)  # no gate can help, whatever else is in the way
     again = passed(registry, bad)
     with pytest.raises(RegistryError, match="barred"):
         registry.promote("scaling", bad, gate_entry=again)
@@ -187,3 +189,14 @@ def test_an_agent_without_ledger_or_with_an_impossible_name_is_named(registry: R
             registry.champion(name)
     with pytest.raises(RegistryError, match="no champion yet"):
         registry.add_version(improved("healing"))
+
+
+def test_a_damaged_ledger_keeps_no_other_agent_from_its_work(registry: Registry, tmp_path: Path) -> None:
+    registry.initialise(version_zero("healing"))
+    entry = tmp_path / "ledger/healing/00000001.json"
+    entry.write_bytes(entry.read_bytes().replace(b"version0", b"promoted"))
+    found = opened(tmp_path)
+    assert promoted(found) == "1" == found.champion("scaling") and found.verify("scaling") == 3
+    for read in (found.champion, found.history, found.version, found.verify, found.looks):
+        with pytest.raises(RegistryError, match="healing/00000001.json: the ledger entry was altered"):
+            read("healing")
