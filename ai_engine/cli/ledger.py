@@ -31,7 +31,7 @@ class HistoryResult:
     def to_text(self) -> str:
         """A table and one sentence."""
         rows = [
-            (str(entry.number), entry.timestamp[:19].replace("T", " "), entry.kind, entry.version, entry.reason)
+            (str(entry.number), entry.timestamp[:19].replace("T", " "), entry.kind, entry.version, entry.said)
             for entry in self.entries
         ]
         sentence = f"The champion is {self.agent}@{self.entries[-1].version}."

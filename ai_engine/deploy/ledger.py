@@ -52,6 +52,11 @@ class LedgerEntry:
     details: dict[str, Any]
     previous: str
 
+    @property
+    def said(self) -> str:
+        """The reason, and before it what a gate answered: the same gain may have passed or not."""
+        return f"{self.details['decision']}: {self.reason}" if self.kind == "gate" else self.reason
+
     def to_bytes(self) -> bytes:
         """The file's content: canonical, with a SHA-256 of its own, so that the last entry is guarded too."""
         content = asdict(self)

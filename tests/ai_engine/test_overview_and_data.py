@@ -47,6 +47,7 @@ def test_status_follows_an_agents_life(swept: tuple[Home, TuneResult]) -> None:
     assert agent.versions == 1 + len({*tuned.finalists, tuned.recommended})
     assert (silent.agent, silent.decisions, silent.champion, silent.versions) == ("silent", 0, "", 0)
     passed = ai_engine.gate(AGENT, home=home)
+    assert status(home).agents[0].last.startswith("gate promote: gain ")
     ai_engine.promote(passed.version, home=home)
     ai_engine.rollback(AGENT, home=home, reason="too slow")
     agent = status(home).agents[0]

@@ -40,6 +40,12 @@ def test_history_lists_every_entry(run: Run, home: Home) -> None:
     assert text.splitlines()[-1] == "The champion is scaling@0."
 
 
+def test_history_says_what_a_gate_answered(run: Run, home: Home) -> None:
+    registry, reason = Registry(home), "gain 0.3 [0.1, 0.5], but the log is grade B"
+    registry.record_gate("scaling", decision="canary", candidate="0", champion="0", look=None, reason=reason)
+    assert "canary: gain 0.3 [" in run("history", "scaling", "--home", str(home.path)).stdout
+
+
 def test_history_of_an_unknown_agent_is_an_error(run: Run, home: Home) -> None:
     answer = run("history", "scalling", "--home", str(home.path))
     assert answer.exit_code == 2
