@@ -10,8 +10,9 @@ import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.evaluation_diagnostics import Diagnostics, diagnostics_of
+from ai_engine.provisos import provisos
 from ai_engine.taught import TAUGHT, barred, learned_from_select
-from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
+from ai_engine.text import interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
 from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.ope.censoring import censoring_survival, censoring_weighted
@@ -40,6 +41,7 @@ class EvaluateResult:
     Attributes:
         policy: its reference.
         on: the agent whose log it is valued on.
+        grade: of that log.
         split: the rows that were read: ``select``, or ``all`` for another agent's log.
         propensities: ``logged`` or ``estimated``.
         cut: episodes that were cut before the horizon, which are weighed for.
@@ -50,6 +52,7 @@ class EvaluateResult:
 
     policy: str
     on: str
+    grade: str
     split: str
     propensities: str
     cut: int
@@ -64,6 +67,7 @@ class EvaluateResult:
                 "schema_version": 1,
                 "policy": self.policy,
                 "on": self.on,
+                "grade": self.grade,
                 "split": self.split,
                 "propensities": self.propensities,
                 "cut": self.cut,
@@ -103,8 +107,7 @@ class EvaluateResult:
             sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
         if self.cut:
             sentence += f" {self.cut:,} episodes were cut before the horizon and count as cut by chance."
-        if self.propensities == "estimated":
-            sentence += f" {ESTIMATED_PROPENSITIES}"
+        sentence += provisos(self.grade, estimated=self.propensities == "estimated")
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
         hangs_on = [f"- {text}" for text in (self.diagnostics.sentences if self.diagnostics else ())]
         return "\n".join([table(header, rows), *hangs_on, sentence])
@@ -174,6 +177,7 @@ def evaluate(
     return EvaluateResult(
         policy=str(parse_reference(reference)),
         on=on,
+        grade=workspace.card().grade,
         split="select" if own else "all",
         propensities="logged" if propensities is None else "estimated",
         cut=int(censored(subset).sum()),

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ai_engine.provisos import provisos
 from ai_engine.text import interval, number, signed, table
-from algorithms.ope.estimate import Estimate
+from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
 from algorithms.policy.provenance import plain_json
 from tune_configs.judged_checkpoint import JudgedCheckpoint, estimate_from_json
 from tune_configs.recommendation import models_gain
@@ -245,6 +246,11 @@ class TuneResult:
         return cls(**fields)
 
     @property
+    def estimated(self) -> bool:
+        """Whether the propensities that its gains stand on are estimated."""
+        return any(ESTIMATED_PROPENSITIES in variant.gain.assumptions for variant in self.variants)
+
+    @property
     def reservation(self) -> str:
         """What to say after the recommended version's name where it is but the least bad."""
         return "" if self.recommendation.shown_gain > 0.0 else ", though none is estimated to gain"
@@ -277,7 +283,7 @@ class TuneResult:
         return (
             f"{table(header, rows)}\n"
             f"Recommended is {self.recommended} (evidence: {self.evidence}{ungated}){self.reservation}; {finalists}."
-            f"{self._against_the_log()}"
+            f"{self._against_the_log()}{provisos(self.grade, estimated=self.estimated)}"
         )
 
     def _against_the_log(self) -> str:

@@ -75,6 +75,7 @@ def compare(
         agent=workspace.name,
         against=base.reference,
         champion=present,
+        grade=evidence.judge.grade,
         split=SPLIT,
         reward=evidence.workspace.specification.reward,
         what_if=reward is not None,

@@ -162,6 +162,7 @@ class CompareResult:
         agent: whose log was read.
         against: the reference, whom gains are taken against.
         champion: the present champion.
+        grade: of the log.
         split: the rows that were read.
         reward: the expression by which rewards were computed, empty where they are as recorded.
         what_if: whether that is another reward than the declared one.
@@ -181,6 +182,7 @@ class CompareResult:
     agent: str
     against: str
     champion: str
+    grade: str
     split: str
     reward: str
     what_if: bool

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ai_engine.comparing.result import CompareResult
 from ai_engine.comparing.tables import sections
-from ai_engine.text import ESTIMATED_PROPENSITIES, interval, number, table
+from ai_engine.provisos import provisos
+from ai_engine.text import interval, number, table
 from envs.counting import counted
 
 
@@ -18,7 +19,7 @@ def to_text(result: CompareResult) -> str:
             continue
         notes = "".join(f"\n{note}" for note in (*section.letters, *section.notes))
         parts.append(f"{section.title}\n{table(section.header, section.rows)}{notes}")
-    return "\n\n".join([*parts, result.sentence])
+    return "\n\n".join([*parts, f"{result.sentence}{_provisos(result)}"])
 
 
 def to_markdown(result: CompareResult) -> str:
@@ -42,12 +43,15 @@ def conditions(result: CompareResult) -> str:
     """On what all of it rests, in a few plain sentences."""
     reward = f"the reward “{result.reward}”" if result.reward else "rewards as they were recorded"
     other = ", which is not the declared one and not what the policies were trained for" if result.what_if else ""
-    estimated = f" {ESTIMATED_PROPENSITIES}" if result.propensities == "estimated" else ""
     return (
         f"{counted(result.decisions, 'decision')} of {result.agent} in {counted(result.units, 'unit')} of "
         f"{result.split}, under {reward}{other}; the log earned {number(result.logged.value, 4)} "
-        f"{interval(result.logged.lower, result.logged.upper)}.{estimated}"
+        f"{interval(result.logged.lower, result.logged.upper)}.{_provisos(result)}"
     )
+
+
+def _provisos(result: CompareResult) -> str:
+    return provisos(result.grade, estimated=result.propensities == "estimated")
 
 
 def _line(cells: Sequence[str]) -> str:

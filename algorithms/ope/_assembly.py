@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from algorithms.ope.estimate import Estimate
+from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
 from algorithms.ope.intervals import studentised, unit_log_weights, unit_values
 from algorithms.ope.overlap import OverlapRule, effective_sample_size, largest_weight_share
 from algorithms.ope.trajectories import Trajectories
@@ -12,7 +12,6 @@ from envs.errors import DataError
 
 INDEPENDENT_UNITS = "units are independent and alike"
 KNOWN_PROPENSITIES = "the logged propensities are the true ones, above 0 wherever the policy acts"
-ESTIMATED_PROPENSITIES = "the propensities are estimated, not logged, and nothing unrecorded led to the actions"
 CENSORED_AT_RANDOM = "episodes were cut by chance, given what was observed until then"
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+ESTIMATED_PROPENSITIES = "the propensities are estimated, not logged, and nothing unrecorded led to the actions"
+"""The assumption of an estimate whose behaviour policy was estimated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -194,6 +194,9 @@ def test_a_deterministic_log_is_refused(tmp_path: Path, without_ray: list[int]) 
     home = homes.make_home(tmp_path / "home", homes.records(declared=declared), explore=0.0)
     tuned = ai_engine.tune(AGENT, home=home, trials=3)
     assert tuned.grade == "C"
+    unproven = "The log is grade C: no other policy can be proven with this log"
+    assert unproven in tuned.to_text().splitlines()[-1]
+    assert unproven in ai_engine.evaluate(tuned.recommended, on=AGENT, home=home).to_text().splitlines()[-1]
     result = gate(AGENT, home=home)
     assert (result.decision, result.look, result.alpha) == ("refused", 0, 0.0)
     assert "grade C" in result.reason
@@ -208,6 +211,7 @@ def test_estimated_propensities_promote_nobody(tmp_path: Path, without_ray: list
     home = homes.make_home(tmp_path / "home", rows)
     tuned = ai_engine.tune(AGENT, home=home, trials=3)
     assert tuned.grade == "B"
+    assert "Propensities are estimated" in tuned.to_text().splitlines()[-1]
     result = gate(AGENT, home=home)
     assert result.decision == "canary"
     assert "grade B" in result.reason

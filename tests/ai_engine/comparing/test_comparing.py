@@ -298,5 +298,14 @@ def test_estimated_propensities_are_said(tmp_path: Path) -> None:
     rows = [replace(r, propensity=None, action_probabilities=None) for r in routing.records(1200, seed=3)]
     result = compare(routing.database_only, on=routing.AGENT, home=routing.make_home(tmp_path / "estimated", rows))
     assert result.propensities == "estimated"
+    assert "Propensities are estimated" in result.to_text().splitlines()[-1]
     assert "Propensities are estimated" in result.to_markdown()
     assert "Propensities are estimated" in result.to_html()
+
+
+def test_a_narrow_interval_of_a_log_without_chance_does_not_pass_for_proof(compared: CompareResult) -> None:
+    assert compared.grade == "A" and "The log is grade" not in compared.to_text()
+    certain = replace(compared, grade="C")
+    assert CompareResult.from_json(certain.to_json()).grade == "C"
+    for shown in (certain.to_text(), certain.to_markdown(), certain.to_html()):
+        assert "The log is grade C: no other policy can be proven with this log" in shown

@@ -1,0 +1,17 @@
+"""What stands behind every number of a log, said beside it in the same words by every command."""
+
+from __future__ import annotations
+
+from ai_engine.text import ESTIMATED_PROPENSITIES
+from envs.card.grade import MEANINGS
+
+
+def provisos(grade: str, *, estimated: bool) -> str:
+    """Sentences, each after a space; empty where the log proves what it says.
+
+    Args:
+        grade: of the log. On C an interval may come out narrow although no row took the policy's other actions.
+        estimated: whether the propensities are estimated.
+    """
+    unproven = f" The log is grade {grade}: {MEANINGS[grade]}." if grade in ("C", "D") else ""
+    return unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
