@@ -220,7 +220,8 @@ class CompareResult:
             if gain.verdict == WORSE and policy.gain.verdict == BETTER
         ]
         aside = f" ({', '.join(losses)})" if losses else ""
-        return f"{place}, better than {self.against}: {', '.join(better)}{aside}; the gate decides."
+        then = "the gate judges by the declared reward" if self.what_if else "the gate decides"
+        return f"{place}, better than {self.against}: {', '.join(better)}{aside}; {then}."
 
     def to_json(self) -> dict[str, Any]:
         """One document; figures that are not finite are null."""

@@ -39,6 +39,7 @@ def test_another_reward_values_everything_anew(routing_home: Home, compared: Com
     assert (dear.reward, dear.what_if) == ("success - 8 * cost", True)
     assert dear.sentence.startswith("On select with the reward “success - 8 * cost”, ")
     assert "not the declared one" in dear.to_markdown() and "success - 8 * cost" in dear.to_html()
+    assert under(routing_home, "2 * (success - cost)").sentence.endswith("; the gate judges by the declared reward.")
     assert under(routing_home, "0 - cost").policies[0].gain.verdict == WORSE
 
 
