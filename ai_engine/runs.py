@@ -143,10 +143,17 @@ def list_runs(home: Home, agent: str | None = None) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class RunsResult:
-    """A list of runs, or one whole."""
+    """A list of runs, or one whole.
+
+    Attributes:
+        runs: oldest first.
+        whole: whether it is one run with its result.
+        stopping: whether it was just asked to stop.
+    """
 
     runs: tuple[Run, ...]
     whole: bool = False
+    stopping: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
@@ -183,8 +190,17 @@ class RunsResult:
         if run.record["kind"] == "tune" and result:
             finalists = ", ".join(result["finalists"]) or "none"
             facts += [("recommended", f"{result['recommended']} ({result['evidence']})"), ("finalists", finalists)]
-        why = f": {run.record['error']}" if run.status == FAILED and "error" in run.record else "."
-        return f"{table((), facts)}\nThis run is {run.status}{why}"
+        return f"{table((), facts)}\n{self._becoming(run)}"
+
+    def _becoming(self, run: Run) -> str:
+        """What became of a run, and what goes on with it."""
+        resume = f"retrainer runs resume {run.identifier}"
+        if self.stopping:
+            return f"This run was asked to stop; what it has finished is kept, and goes on with {resume}"
+        if run.status == FAILED and "error" in run.record:
+            return f"This run is failed: {run.record['error']}"
+        resumable = run.status == INTERRUPTED and run.record["kind"] == "tune"
+        return f"This run is {run.status}{f'; go on with {resume}' if resumable else '.'}"
 
 
 def _tags(run: Run) -> str:
@@ -212,4 +228,4 @@ def runs_stop(run: str, *, home: Home | str | Path | None = None) -> RunsResult:
     if found.status != RUNNING:
         raise DataError(f"is {found.status}", where=f"run {run}", remedy="only a running run can be stopped")
     os.kill(int(found.record["process"]), signal.SIGINT)
-    return RunsResult((found,), whole=True)
+    return RunsResult((found,), whole=True, stopping=True)

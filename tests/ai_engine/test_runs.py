@@ -153,7 +153,8 @@ def test_stopping_interrupts_the_process_at_work(home: Home) -> None:
         (run,) = list_runs(home)
         assert run.status == RUNNING
         started = time.monotonic()
-        runs_stop(run.identifier, home=home)
+        asked = runs_stop(run.identifier, home=home).to_text().splitlines()[-1]
+        assert "asked to stop" in asked and asked.endswith(f"retrainer runs resume {run.identifier}")
         assert worker.stdout.read() == "stopped\n"
         assert time.monotonic() - started < 30
     finally:

@@ -32,7 +32,8 @@ def test_a_run_without_a_result_has_neither(run: RunLine, home: Home) -> None:
     made = Run.create(home, homes.AGENT, "tune", {})
     line = ("runs", "show", made.identifier, "--home", str(home.path))
     text = run(*line).stdout
-    assert "report" not in text and "overlap" not in text and text.splitlines()[-1] == "This run is interrupted."
+    assert "report" not in text and "overlap" not in text
+    assert text.splitlines()[-1] == f"This run is interrupted; go on with retrainer runs resume {made.identifier}"
     assert json.loads(run(*line, "--json").stdout)["report"] is None
 
 
