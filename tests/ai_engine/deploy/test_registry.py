@@ -198,5 +198,5 @@ def test_a_damaged_ledger_keeps_no_other_agent_from_its_work(registry: Registry,
     found = opened(tmp_path)
     assert promoted(found) == "1" == found.champion("scaling") and found.verify("scaling") == 3
     for read in (found.champion, found.history, found.version, found.verify, found.looks):
-        with pytest.raises(RegistryError, match="healing/00000001.json: the ledger entry was altered"):
+        with pytest.raises(RegistryError, match=r"healing/00000001\.json: the ledger entry was altered"):
             read("healing")
