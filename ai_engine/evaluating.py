@@ -11,6 +11,7 @@ import numpy as np
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.evaluation_diagnostics import Diagnostics, diagnostics_of
 from ai_engine.provisos import provisos
+from ai_engine.served import Reference, is_function, served
 from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import interval, number, table
 from ai_engine.workspace import Workspace, open_workspace
@@ -114,7 +115,7 @@ class EvaluateResult:
 
 
 def evaluate(
-    reference: str,
+    reference: Reference,
     *,
     on: str,
     home: Home | str | Path | None = None,
@@ -124,10 +125,10 @@ def evaluate(
     """Value a policy on an agent's log by every estimator.
 
     On its own agent's log it reads ``select``, and refuses what ``select`` taught; on another agent's, which it
-    never learned from, all rows.
+    never learned from, all rows. A function is valued on ``select``, as the agent would serve it, floor included.
 
     Args:
-        reference: ``NAME``, ``NAME@14`` or a file.
+        reference: ``NAME``, ``NAME@14``, a file, a function or ``module:function``.
         on: the agent whose log is used.
         home: the home.
         force: print refused numbers too; they stay marked unusable.
@@ -137,13 +138,13 @@ def evaluate(
         DataError: the policy's actions or observations are not the log's.
     """
     workspace = open_workspace(on, home)
-    policy = aligned(_with_own_rule(workspace, reference), workspace.dataset)
-    own = policy.agent == on
+    name, policy = _named(workspace, reference)
+    own = policy.agent == on or is_function(reference)
     probabilities = probabilities_on(workspace.dataset, policy)
     dataset = without_blind_ends(workspace.dataset, probabilities)
     evaluated = episodes_in(dataset, "select") if own else np.ones(dataset.episode_count, dtype=bool)
     fitted = episodes_in(dataset, "train") if own else np.zeros(dataset.episode_count, dtype=bool)
-    name, model = next(iter(evaluation_models(dataset, fitted | evaluated).items()))
+    model_class, model = next(iter(evaluation_models(dataset, fitted | evaluated).items()))
     q, v = cross_fit(model, dataset, probabilities[None], evaluated=evaluated, always=fitted, folds=FOLDS)
     subset, of = dataset.select_episodes(evaluated), evaluated[dataset.episode_index]
     propensities = behavior_propensities(dataset)
@@ -175,7 +176,7 @@ def evaluate(
     if own and learned_from_select(workspace, policy):
         estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
     return EvaluateResult(
-        policy=str(parse_reference(reference)),
+        policy=name,
         on=on,
         grade=workspace.card().grade,
         split="select" if own else "all",
@@ -184,7 +185,7 @@ def evaluate(
         logged=logged_return(trajectories, units, confidence),
         estimates=estimates,
         diagnostics=diagnostics_of(
-            subset, trajectories, units=units, model=name, propensities=estimated, estimates=estimates
+            subset, trajectories, units=units, model=model_class, propensities=estimated, estimates=estimates
         ),
     )
 
@@ -256,6 +257,15 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
             remedy="declare the same fields of the same types in the same order for both agents",
         )
     return policy
+
+
+def _named(workspace: Workspace, reference: Reference) -> tuple[str, Policy]:
+    """What the reader calls the policy, and the policy."""
+    if not isinstance(reference, str) or is_function(reference):
+        function = served(workspace.specification, reference, workspace.home, where="evaluate")
+        return function.agent, function
+    policy = aligned(_with_own_rule(workspace, reference), workspace.dataset)
+    return str(parse_reference(reference)), policy
 
 
 def _with_own_rule(workspace: Workspace, reference: str) -> Policy:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.evaluating import aligned
+from ai_engine.served import Reference, is_function, served
 from ai_engine.taught import learned_from_select
 from ai_engine.workspace import Workspace
-from algorithms.policy import BaseReference, Policy, load_policy
-from envs.declaration import RULE
+from algorithms.policy import Policy, load_policy
 from envs.errors import DataError
 from envs.home import Home
-from envs.rules import load_rule
-from envs.specification import AgentSpecification
-
-Reference = str | Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +39,7 @@ def agent_of(references: Sequence[Reference], on: str | None, home: Home) -> str
     Raises:
         DataError: several agents, or none.
     """
-    texts = [text for text in references if isinstance(text, str) and not RULE.fullmatch(text)]
+    texts = [text for text in references if isinstance(text, str) and not is_function(text)]
     parsed = [parse_reference(text) for text in texts]
     agents = {reference.agent for reference in parsed if reference.path is None} | ({on} if on else set())
     if not agents:
@@ -64,11 +60,9 @@ def candidate(workspace: Workspace, reference: Reference) -> Candidate:
         RegistryError, ArtefactError, SpecificationError: it names nothing that can be used.
         DataError: a policy of another agent, or of another declaration.
     """
-    if callable(reference):
-        return _callable(workspace.specification, reference, _name(reference))
-    if RULE.fullmatch(reference):
-        function = load_rule(reference, workspace.home.path, where="compare")
-        return _callable(workspace.specification, function, reference)
+    if not isinstance(reference, str) or is_function(reference):
+        function = served(workspace.specification, reference, workspace.home, where="compare")
+        return Candidate(function.agent, function)
     policy = resolve_reference(workspace.registry, reference, base=workspace.rule)
     if policy.agent != workspace.name:
         raise DataError(
@@ -83,36 +77,6 @@ def candidate(workspace: Workspace, reference: Reference) -> Candidate:
         registered="" if parsed.path else f"{policy.agent}@{policy.version}",
         learned_from_select=learned_from_select(workspace, policy),
     )
-
-
-def _callable(specification: AgentSpecification, function: Callable[[Any], Any], name: str) -> Candidate:
-    """A callable as it would be served: with the agent's exploration floor."""
-
-    def answering(observation: Any) -> Any:
-        try:
-            return function(observation)
-        except Exception as error:
-            raise DataError(
-                f"failed at the observation {observation!r} ({type(error).__name__}: {error})",
-                where=name,
-                remedy="answer every observation of the log with an action or {action: probability}",
-            ) from error
-
-    policy = Policy(
-        agent=name,  # not the log's own: its base is this callable, and not the rule that the log knows
-        version="callable",
-        observation=specification.observation,
-        actions=specification.actions,
-        explore=specification.explore,
-        base=BaseReference(name),
-        rule=answering,
-    )
-    return Candidate(name, policy)
-
-
-def _name(function: Callable[[Any], Any]) -> str:
-    module = getattr(function, "__module__", type(function).__module__)
-    return f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _not_asked(observation: Any) -> Any:

@@ -287,3 +287,16 @@ def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: 
         marginal = "marginalized" in estimate.estimator
         assert any("cut by chance" in text for text in estimate.assumptions) != marginal
     assert f"{result.cut:,} episodes were cut before the horizon" in result.to_text()
+
+
+def test_a_function_is_valued_as_it_would_be_served_and_never_on_final(
+    swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = swept
+    named = evaluate(f"{__name__}:always_down", on=AGENT, home=home, force=True)
+    assert evaluate(always_down, on=AGENT, home=home, force=True).to_json() == named.to_json()
+    kept = evaluate(far(home), on=AGENT, home=home, force=True)  # the same actions, with the same floor
+    assert by_name(named)["pdis"] == by_name(kept)["pdis"]
+    assert (named.split, named.policy) == ("select", f"{__name__}:always_down")
+    poisoned(monkeypatch, "final")
+    assert evaluate(always_down, on=AGENT, home=home, force=True).to_json() == named.to_json()
