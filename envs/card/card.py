@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from envs.build_report import BuildReport
@@ -18,6 +18,8 @@ from envs.dataset import SPLIT_NAMES, Dataset
 
 SCHEMA_VERSION = 1
 WIDTH = 100
+LEAVE_OUT = ("unscored_episodes", "broken_episodes")
+"""Findings of what leaves closed episodes out."""
 MARKS = {"error": "x", "warning": "!", "information": "-"}
 
 
@@ -110,6 +112,8 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
     if 0 < report.recorded_rewards < evidence.decisions:
         grade, decisive = "D", [_mixed_rewards(report), *decisive]
     found = [*decisive, *detect(dataset, report, evidence)]
+    if 0 < specification.minimum_units - evidence.units <= report.unscored_episodes + report.broken_episodes:
+        found = _causes_first(found)
     findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
     return DataCard(
         grade=grade,
@@ -119,6 +123,12 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
         provable_steps=evidence.steps,
         exploration_advice=_advice(dataset, evidence) if grade == "C" else "",
     )
+
+
+def _causes_first(found: list[Finding]) -> list[Finding]:
+    """What left out the units that are too few stands before their number: more of the same would be left out too."""
+    causes = [finding for finding in found if finding.code in LEAVE_OUT]
+    return [*(replace(cause, severity="error") for cause in causes), *(each for each in found if each not in causes)]
 
 
 def _mixed_rewards(report: BuildReport) -> Finding:

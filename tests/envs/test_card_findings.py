@@ -84,6 +84,16 @@ def test_what_was_left_out_is_told(count: str, code: str) -> None:
     assert finding.sentence.startswith("3 ")
 
 
+@pytest.mark.parametrize("cause", ["unscored_episodes", "broken_episodes"])
+def test_what_left_out_the_units_that_lack_comes_before_their_number(cause: str) -> None:
+    dataset, report = built(episodes=10)
+    lacking = dataset.specification.minimum_units - 10
+    card = build_card(dataset, replace(report, **{cause: lacking}))
+    assert codes(card)[:2] == [cause, "too_few_units"] and card.findings[0].severity == "error"
+    few = build_card(dataset, replace(report, **{cause: lacking - 1}))
+    assert codes(few)[0] == "too_few_units", "with these it would still be too few"
+
+
 def test_what_waits_says_until_when_and_what_came_late_what_it_cost() -> None:
     dataset, report = built(episodes=60)
     odd = replace(report, immature_episodes=2, matures=1_795_838_282.9, late_outcomes=5, late_episodes=4)
