@@ -10,6 +10,7 @@ from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.ope.estimate import Estimate
 from algorithms.policy import Policy
+from envs.card import DataCard
 from envs.card.advice import credible_times
 from envs.card.carry_over import carry_over
 from envs.card.history import history_test
@@ -62,13 +63,14 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     finalists = [registry.version(workspace.name, version) for version in question.versions]
     dataset, (champion, *candidates) = workspace.with_known_ends(question.champion, *finalists)
     newest = int(dataset.sequences.max(initial=0))
-    grade, look = workspace.card().grade, looks.count + 1
+    card, look = workspace.card(), looks.count + 1
+    grade, unproven = card.grade, _unproven(card)
     planning = planning_of(dataset, specification)
     model = _model_estimate(question.tuned)
     if question.forbidden:
         return Answer(_refusal(question.forbidden, look), 0, newest)
     if not candidates:
-        without = _without_finalists(question.tuned, grade, look, specification.minimum_gain, model)
+        without = _without_finalists(question.tuned, unproven, look, specification.minimum_gain, model)
         return Answer(_checked(without, dataset), 0, newest)
     sides = Sides(
         tested=fresh_final(dataset, looks.final_sequence),
@@ -86,8 +88,9 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         minimum_gain=specification.minimum_gain,
         least_power=question.least_power,
     )
-    if grade in ("C", "D") or shortage:
-        return Answer(decide(_unpaid(len(finalists), grade, look, shortage, planning)), 0, newest)
+    if unproven or shortage:
+        unpaid = decide(_unpaid(len(finalists), grade, look, shortage, planning))
+        return Answer(replace(unpaid, reason=unproven or unpaid.reason), 0, newest)
     refusal = _carried_over(dataset) or guardrail_refusal(dataset, sides.tested, sides.fitted, grade)
     if refusal:
         return Answer(_refusal(refusal, look), 0, newest)
@@ -116,6 +119,14 @@ def planning_of(dataset: Dataset, specification: AgentSpecification) -> Planning
         units_per_second=units / span if span > 0 else None,
         explore=specification.explore,
     )
+
+
+def _unproven(card: DataCard) -> str:
+    """Why a log proves nothing and what would help, or an empty string."""
+    if card.grade not in ("C", "D"):
+        return ""
+    why = next(finding for finding in card.findings if finding.severity == "error")
+    return f"the log is grade {card.grade}: {why.sentence}; {why.remedy}"
 
 
 def _refusal(reason: str, look: int) -> GateDecision:
@@ -154,11 +165,11 @@ def _checked(decision: GateDecision, dataset: Dataset) -> GateDecision:
 
 
 def _without_finalists(
-    tuned: TuneResult, grade: str, look: int, minimum_gain: float, model: Estimate | None
+    tuned: TuneResult, unproven: str, look: int, minimum_gain: float, model: Estimate | None
 ) -> GateDecision:
     """No variant may be tested: at most a live test on a model's word, where the log's actions are not certain."""
-    if grade in ("C", "D"):
-        return _refusal(f"the log is grade {grade}", look)
+    if unproven:
+        return _refusal(unproven, look)
     if any(variant.gain.usable for variant in tuned.variants):
         reason = "no variant that the log reaches gains on select"
         return GateDecision(KEEP, reason, None, "", (), 0.0, look, Needs())

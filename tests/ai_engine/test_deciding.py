@@ -199,7 +199,8 @@ def test_a_deterministic_log_is_refused(tmp_path: Path, without_ray: list[int]) 
     assert unproven in ai_engine.evaluate(tuned.recommended, on=AGENT, home=home).to_text().splitlines()[-1]
     result = gate(AGENT, home=home)
     assert (result.decision, result.look, result.alpha) == ("refused", 0, 0.0)
-    assert "grade C" in result.reason
+    assert "grade C: 100.0 % of the decisions had a propensity of 1" in result.reason
+    assert "explore: take a few per cent of the decisions at random" in result.reason
     assert looks(home) == (0, 0.0)
     with pytest.raises(RegistryError):
         promote(AGENT, home=home)
