@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from envs.card.evidence import LARGEST_RESIDUAL, Evidence
+from envs.card.evidence import CERTAIN, LARGEST_RESIDUAL, Evidence
 from envs.card.findings import Finding
 from envs.counting import counted
 from envs.specification import AgentSpecification
@@ -254,7 +254,10 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
                 "log the probability with which the requested action was drawn",
             )
         )
-    if evidence.residual >= LARGEST_RESIDUAL:
+    # Of a rule that leaves nothing to chance 1 is the propensity: the test takes the other side of its threshold,
+    # in states that look alike, for draws that were not made.
+    certain = evidence.deterministic and evidence.smallest >= CERTAIN
+    if evidence.residual >= LARGEST_RESIDUAL and not certain:
         found.append(
             Finding(
                 "false_propensities",
