@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ai_engine.text import table
 from ai_engine.tracking.problems import behind
 from envs.counting import counted
 from envs.encoding.unknown import count_unknown
-from envs.errors import RetrainerError, SpecificationError
+from envs.errors import RegistryError, RetrainerError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.specification import AgentSpecification
@@ -22,6 +22,7 @@ NEWEST = 5000
 WIDTH = 100
 LEAST = 24
 """Columns of a line of ``status``, and what is left of them at least for the last ledger entry."""
+LIFETIME_ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,17 @@ class AgentStatus:
         last: the last ledger entry's kind and reason.
         unknown: how many of the newest decisions have a value that the declaration does not know, by field.
         newest: how many decisions that looks at.
-        refused: why its declaration cannot be used, empty where it can or there is none.
+        refused: why its declaration or its ledger cannot be used, empty where both can or there is none.
     """
 
     agent: str
     decisions: int
-    champion: str
-    versions: int
-    looks: int
-    alpha_left: float
-    held: bool
-    last: str
+    champion: str = ""
+    versions: int = 0
+    looks: int = 0
+    alpha_left: float = LIFETIME_ALPHA
+    held: bool = False
+    last: str = ""
     unknown: Mapping[str, int] = field(default_factory=dict)
     newest: int = 0
     refused: str = ""
@@ -108,27 +109,29 @@ def status(home: Home | str | Path | None = None) -> StatusResult:
     ledgers = set(registry.agents())
     agents = []
     for name in dict.fromkeys([*found.agents(), *counts]):
-        known = name in ledgers
-        looks = registry.looks(name)
-        history = registry.history(name) if known else []
         specification, refused = _declaration(found, name)
         unknown, newest = _unknown_values(found, specification) if specification else ({}, 0)
-        agents.append(
-            AgentStatus(
-                agent=name,
-                decisions=counts.get(name, 0),
-                champion=f"{name}@{registry.champion(name)}" if known else "",
-                versions=len(registry.versions(name)) if known else 0,
-                looks=looks.count,
-                alpha_left=0.05 - looks.alpha,
-                held=known and registry.held(name),
-                last=f"{history[-1].kind} {history[-1].said}".strip() if history else "",
-                unknown=unknown,
-                newest=newest,
-                refused=refused,
-            )
-        )
+        bare = AgentStatus(name, counts.get(name, 0), unknown=unknown, newest=newest, refused=refused)
+        agents.append(_with_ledger(bare, registry) if name in ledgers else bare)
     return StatusResult(found.path, tuple(agents), behind(found))
+
+
+def _with_ledger(bare: AgentStatus, registry: Registry) -> AgentStatus:
+    """What the ledger says of an agent; that it is damaged must not hide the others."""
+    name = bare.agent
+    try:
+        looks, last = registry.looks(name), registry.history(name)[-1]
+        return replace(
+            bare,
+            champion=f"{name}@{registry.champion(name)}",
+            versions=len(registry.versions(name)),
+            looks=looks.count,
+            alpha_left=LIFETIME_ALPHA - looks.alpha,
+            held=registry.held(name),
+            last=f"{last.kind} {last.said}".strip(),
+        )
+    except RegistryError as error:
+        return replace(bare, alpha_left=0.0, refused="; ".join(filter(None, (bare.refused, str(error)))))
 
 
 def _declaration(home: Home, name: str) -> tuple[AgentSpecification | None, str]:

@@ -9,6 +9,8 @@ import pytest
 
 import ai_engine
 from ai_engine.data import import_log, init, inspect
+from ai_engine.deploy.champion import bare_rule
+from ai_engine.deploy.registry import Registry
 from ai_engine.overview import WIDTH, status
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import Run
@@ -99,6 +101,17 @@ def test_status_counts_what_the_declaration_does_not_know(tmp_path: Path) -> Non
     assert (agent.unknown, agent.newest) == ({"zone": 2, "tags": 1}, 4)
     assert "chosen: 2 of its newest 4 decisions have an undeclared zone." in status(home).to_text()
     assert json.loads(json.dumps(status(home).to_json()))["agents"][-1]["unknown"] == {"zone": 2, "tags": 1}
+
+
+def test_a_damaged_ledger_is_told_and_hides_no_other_agent(swept: tuple[Home, TuneResult]) -> None:
+    home, _ = swept
+    home.declare(homes.specification(name="other"))
+    Registry(home).initialise(bare_rule(home.specification("other")))
+    (entry,) = home.models_path.glob(f"ledger/{AGENT}/00000001.json")
+    entry.write_bytes(entry.read_bytes().replace(b"version0", b"promoted"))
+    damaged, other = status(home).agents
+    assert (damaged.champion, damaged.alpha_left, other.champion) == ("", 0.0, "other@0")
+    assert f"{AGENT}: " in status(home).to_text() and "the ledger entry was altered" in status(home).to_text()
 
 
 def test_status_says_why_a_declaration_is_refused(tmp_path: Path) -> None:
