@@ -51,7 +51,8 @@ def conditions(result: CompareResult) -> str:
 
 
 def _provisos(result: CompareResult) -> str:
-    return provisos(result.grade, estimated=result.propensities == "estimated")
+    unreached = {policy.reference: policy.unsupported for policy in result.policies}
+    return provisos(result.grade, estimated=result.propensities == "estimated", unreached=unreached)
 
 
 def _line(cells: Sequence[str]) -> str:
