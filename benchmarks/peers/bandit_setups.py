@@ -82,11 +82,17 @@ def tuned(feedback, target, modelled):
     return found
 
 
-def digits(run):
-    """One run of the digits example: feedback, target and truth, and the model of rewards."""
+def split_digits(run):
+    """The digits of one run, those that classifiers learn from apart from those of the log."""
     pixels, labels = load_digits(return_X_y=True)
     dataset = MultiClassToBanditReduction(X=pixels, y=labels, base_classifier_b=logistic(), alpha_b=0.4)
     dataset.split_train_eval(eval_size=0.7, random_state=run)
+    return dataset
+
+
+def digits(run):
+    """One run of the digits example: feedback, target and truth, and the model of rewards."""
+    dataset = split_digits(run)
     feedback = dataset.obtain_batch_bandit_feedback(random_state=run)
     forest = RandomForestClassifier(n_estimators=30, max_depth=5, min_samples_leaf=10, random_state=SEED)
     target = dataset.obtain_action_dist_by_eval_policy(base_classifier_e=forest, alpha_e=0.9)

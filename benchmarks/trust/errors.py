@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.rows import Row
-from benchmarks.trust import bandit_errors, sequential_errors
+from benchmarks.trust import bandit_errors, expected_errors, sequential_errors
 from benchmarks.trust.request import Request
+
+PARTS = (bandit_errors, expected_errors, sequential_errors)
 
 
 def measure(request: Request) -> list[Row]:
-    """Both."""
-    return bandit_errors.measure(request) + sequential_errors.measure(request)
+    """All of them."""
+    return [row for part in PARTS for row in part.measure(request)]
