@@ -7,6 +7,7 @@ import numpy as np
 from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
 from algorithms.ope.intervals import studentised, unit_log_weights, unit_values
 from algorithms.ope.overlap import OverlapRule, effective_sample_size, largest_weight_share
+from algorithms.ope.support import support_refusal, unsupported_chance
 from algorithms.ope.trajectories import Trajectories
 from envs.errors import DataError
 
@@ -54,6 +55,8 @@ def assemble(
     count = len(by_unit)
     effective = effective_sample_size(by_unit)
     refused = refused or overlap.refusal(effective, count)
+    if not refused and evidence == "log":
+        refused = support_refusal(unsupported_chance(trajectories, marginal=trajectories.markov))
     shown = force or not refused
     missing = float("nan")
     with np.errstate(over="ignore"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.ope.fitted_q_evaluation import return_bounds
+from algorithms.ope.support import unsupported_probabilities
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import Dataset
 from envs.errors import DataError
@@ -12,9 +13,9 @@ from envs.specification import INFORMATIVE
 
 
 def pad(dataset: Dataset, values: np.ndarray, horizon: int) -> np.ndarray:
-    """One value per decision (N,) as (E, H): the first H of each episode, 0 after its end, dtype kept."""
+    """Values per decision (N, ...) as (E, H, ...): the first H of each episode, 0 after its end, dtype kept."""
     values = np.asarray(values)
-    padded = np.zeros((dataset.episode_count, horizon), dtype=values.dtype)
+    padded = np.zeros((dataset.episode_count, horizon, *values.shape[1:]), dtype=values.dtype)
     episode, step = dataset.episode_index, dataset.steps
     inside = step < horizon
     padded[episode[inside], step[inside]] = values[inside]
@@ -113,6 +114,7 @@ def trajectories_from(
             where="trajectories_from",
             remedy="fit them on this dataset with this horizon",
         )
+    unsupported = None if propensities is not None else unsupported_probabilities(dataset, target_probabilities)
     return Trajectories(
         rewards=np.where(active, pad(dataset, dataset.rewards, horizon), 0.0),
         log_ratios=np.where(active, pad(dataset, log_ratios, horizon), 0.0),
@@ -124,4 +126,5 @@ def trajectories_from(
         markov=markov,
         rest=rest_bounds(dataset, active, discount),
         estimated=estimated,
+        unsupported=None if unsupported is None else pad(dataset, unsupported, horizon),
     )

@@ -23,6 +23,7 @@ from algorithms.ope.overlap import (
     effective_sample_size,
     largest_weight_share,
 )
+from algorithms.ope.support import support_refusal, unsupported_difference
 from algorithms.ope.trajectories import Trajectories
 from algorithms.ope.unseen_rest import REST_AT_WORST, with_least_gain
 from envs.errors import DataError
@@ -86,9 +87,9 @@ def paired_estimate(
 ) -> Estimate:
     """The expected gain of the candidate over the champion, with a two-sided Student-t interval.
 
-    Refuses where the candidate's effective sample size breaks ``overlap``, and where the champion's
-    does (a champion that did not write this log must be reached by it as well). The effective sample
-    size reported is the candidate's. Arguments and errors as :func:`paired_difference`.
+    Refuses where the candidate's effective sample size breaks ``overlap``, where the champion's does (a champion that
+    did not write this log must be reached by it as well), and where the two differ in actions that the log gave no
+    chance. The effective sample size reported is the candidate's. Arguments and errors as :func:`paired_difference`.
     """
     overlap = overlap or (MARGINAL_RULE if marginal else DOUBLY_ROBUST_RULE)
     differences = paired_difference(candidate, champion, units=units, marginal=marginal)
@@ -102,6 +103,7 @@ def paired_estimate(
     refused = overlap.refusal(effective, count)
     if not refused and (reason := overlap.refusal(champion_effective, count)):
         refused = f"champion: {reason}"
+    refused = refused or support_refusal(unsupported_difference(candidate, champion, marginal=marginal))
     shown = force or not refused
     missing = float("nan")
     deviation = float(np.std(differences, ddof=1)) if count > 1 else missing

@@ -28,6 +28,8 @@ class Trajectories:
         at_random: whether the ratios weigh for episodes that were cut, as by chance: every estimate says so.
         estimated: whether the behaviour's probabilities are estimated: every estimate says so, and that a mean weight
             is 1 is nothing to count on.
+        unsupported: (E, H, A), the target's probabilities of actions that the log gave none at that step, else 0;
+            ``None`` where there is none (:mod:`algorithms.ope.support`).
     """
 
     rewards: np.ndarray
@@ -41,6 +43,7 @@ class Trajectories:
     rest: np.ndarray | None = None
     at_random: bool = False
     estimated: bool = False
+    unsupported: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)

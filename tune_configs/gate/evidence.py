@@ -12,6 +12,7 @@ from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import marginal_weights
 from algorithms.ope.padding import censored, pad, trajectories_from
 from algorithms.ope.state_action_models import StateActionModel
+from algorithms.ope.support import support_refusal, unsupported_difference
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import FINAL, Dataset
 from envs.specification import INFORMATIVE
@@ -115,6 +116,10 @@ def gate_request(
     if cut and specification.declared_range is None:
         barred = tuple(reason or _unbounded(cut) for reason in barred or ("",) * len(candidates))
     base = tested.champion[tested.first][0]
+    beyond = [support_refusal(unsupported_difference(each, base, marginal=tested.marginal)) for each in trajectories]
+    if any(beyond):
+        known = barred or ("",) * len(candidates)
+        barred = tuple(reason or unsupported for reason, unsupported in zip(known, beyond, strict=True))
     returns = unit_values(base.returns, tested.units)
     champions = min(tested.reach(base), (float(len(returns)), 0.0))
     reached = [min(tested.reach(each), champions) for each in trajectories]

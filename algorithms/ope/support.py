@@ -1,0 +1,77 @@
+"""Whether a log can tell of all that a policy does: an action that was given no chance leaves no trace in weights.
+
+    u_t(a) = π(a | s_t) where b(a | s_t) = 0, else 0
+    P(the policy ever takes such an action) = Σ_t E_b[w_{0:t-1} Σ_a u_t(a)]
+
+Effective sample sizes are made of the actions that were taken, and do not see what never could be. What such an action
+earns is a model's word, which no weight corrects: the bias is at most that chance times the range of returns. Of a
+difference only what the two policies do not share counts.
+
+References:
+    Precup, Sutton & Singh (2000), Eligibility traces for off-policy policy evaluation (the soft behaviour policy).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.ope.trajectories import Trajectories
+from envs.dataset import Dataset
+
+NEGLIGIBLE = 0.001
+"""Chance up to which a policy is valued as if the log could tell all of it: a thousandth of the range of returns."""
+
+
+def unsupported_probabilities(dataset: Dataset, target_probabilities: np.ndarray) -> np.ndarray | None:
+    """The target's probabilities (N, A) where the log says that the action had none, else 0.
+
+    ``None`` where the target takes no such action. A log of taken actions' propensities alone tells of the others only
+    where the taken one was certain.
+    """
+    certain = dataset.propensities == 1.0
+    hopeless = dataset.action_probabilities == 0.0
+    if certain.any():
+        hopeless[certain] = True
+        hopeless[np.flatnonzero(certain), dataset.actions[certain]] = False
+    found = np.where(hopeless, target_probabilities, 0.0)
+    return found if found.any() else None
+
+
+def unsupported_chance(trajectories: Trajectories, *, marginal: bool = False) -> float:
+    """Chance that the policy takes an action in an episode that the log gave none."""
+    if trajectories.unsupported is None:
+        return 0.0
+    return float((_before(trajectories, marginal) * trajectories.unsupported.sum(axis=2)).sum())
+
+
+def unsupported_difference(candidate: Trajectories, champion: Trajectories, *, marginal: bool = False) -> float:
+    """The same of what two policies do not share."""
+    if candidate.unsupported is None and champion.unsupported is None:
+        return 0.0
+    ours, theirs = (
+        0.0 if each.unsupported is None else _before(each, marginal)[:, :, None] * each.unsupported
+        for each in (candidate, champion)
+    )
+    return float(np.abs(ours - theirs).sum())
+
+
+def support_refusal(chance: float) -> str:
+    """Why a policy with that chance must not be valued from the log, or ``""``."""
+    if chance <= NEGLIGIBLE:
+        return ""
+    share = f"{min(chance, 1.0):.0%}" if chance >= 0.01 else f"{chance:.1%}"
+    return (
+        f"takes actions that the log gave no chance, with a chance of {share} in an episode: explore there, or forbid "
+        "them (allowed_actions)"
+    )
+
+
+def _before(trajectories: Trajectories, marginal: bool) -> np.ndarray:
+    """Weights of coming to each step over the number of episodes, (E, H)."""
+    if marginal and trajectories.state_log_ratios is not None:
+        logs = trajectories.state_log_ratios
+    else:
+        logs = np.cumsum(trajectories.log_ratios, axis=1)
+        logs = np.concatenate([np.zeros((len(logs), 1)), logs[:, :-1]], axis=1)
+    with np.errstate(over="ignore"):  # what overflows is refused for lack of overlap
+        return np.where(trajectories.active, np.exp(logs) / len(logs), 0.0)
