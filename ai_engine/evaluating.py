@@ -10,7 +10,7 @@ import numpy as np
 
 from ai_engine.deploy.references import parse_reference, resolve_reference
 from ai_engine.evaluation_diagnostics import Diagnostics, diagnostics_of
-from ai_engine.provisos import provisos, unsupported
+from ai_engine.provisos import provisos
 from ai_engine.served import Reference, is_function, served
 from ai_engine.taught import TAUGHT, barred, learned_from_select
 from ai_engine.text import interval, number, table
@@ -49,7 +49,6 @@ class EvaluateResult:
         logged: mean return of the log itself with its interval.
         estimates: by every estimator.
         diagnostics: what they hang on; ``None`` where the policy takes no logged action.
-        unsupported: mean probability of the actions that the log gave none where the policy decides.
     """
 
     policy: str
@@ -61,7 +60,6 @@ class EvaluateResult:
     logged: Estimate
     estimates: tuple[Estimate, ...]
     diagnostics: Diagnostics | None = None
-    unsupported: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """One document; figures that are not finite are null."""
@@ -77,7 +75,6 @@ class EvaluateResult:
                 "logged": asdict(self.logged),
                 "estimates": [asdict(estimate) for estimate in self.estimates],
                 "diagnostics": asdict(self.diagnostics) if self.diagnostics else None,
-                "unsupported": self.unsupported,
             }
         )
         return plain
@@ -111,8 +108,7 @@ class EvaluateResult:
             sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
         if self.cut:
             sentence += f" {self.cut:,} episodes were cut before the horizon and count as cut by chance."
-        unreached = {self.policy: self.unsupported}
-        sentence += provisos(self.grade, estimated=self.propensities == "estimated", unreached=unreached)
+        sentence += provisos(self.grade, estimated=self.propensities == "estimated")
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
         hangs_on = [f"- {text}" for text in (self.diagnostics.sentences if self.diagnostics else ())]
         return "\n".join([table(header, rows), *hangs_on, sentence])
@@ -191,7 +187,6 @@ def evaluate(
         diagnostics=diagnostics_of(
             subset, trajectories, units=units, model=model_class, propensities=estimated, estimates=estimates
         ),
-        unsupported=unsupported(subset, probabilities[dataset.rows[of]]),
     )
 
 

@@ -12,7 +12,6 @@ from ai_engine.comparing.evidence import SPLIT, Evidence, gather
 from ai_engine.comparing.result import ComparedPolicy, CompareResult
 from ai_engine.comparing.what_if import with_reward
 from ai_engine.evaluating import every_estimate, logged_return
-from ai_engine.provisos import unsupported
 from ai_engine.runs import list_runs
 from ai_engine.workspace import open_workspace
 from algorithms.ope.disagreement import most_probable_agrees
@@ -124,7 +123,6 @@ def _policies(evidence: Evidence, confidence: float) -> list[ComparedPolicy]:
                 weights=weight_histogram(unit_log_weights(trajectories.log_ratios.sum(axis=1), units)),
                 parameters=parameters[number],
                 curve=curves.get(each.registered),
-                unsupported=unsupported(evidence.judge.subset, decided[number]),
             )
         )
     return found

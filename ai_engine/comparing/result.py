@@ -35,7 +35,6 @@ class ComparedPolicy:
         weights: how its whole-trajectory weights are spread over the units.
         parameters: the hyperparameters that are not the same in all compared policies.
         curve: how its training went, ``None`` where no run of this home knows.
-        unsupported: mean probability of the actions that the log gave none where it decides.
     """
 
     reference: str
@@ -51,7 +50,6 @@ class ComparedPolicy:
     weights: WeightHistogram
     parameters: Mapping[str, Any]
     curve: LearningCurve | None = None
-    unsupported: float = 0.0
 
     @classmethod
     def from_json(cls, data: Data) -> ComparedPolicy:

@@ -51,8 +51,7 @@ def conditions(result: CompareResult) -> str:
 
 
 def _provisos(result: CompareResult) -> str:
-    unreached = {policy.reference: policy.unsupported for policy in result.policies}
-    return provisos(result.grade, estimated=result.propensities == "estimated", unreached=unreached)
+    return provisos(result.grade, estimated=result.propensities == "estimated")
 
 
 def _line(cells: Sequence[str]) -> str:
