@@ -309,3 +309,17 @@ def test_a_narrow_interval_of_a_log_without_chance_does_not_pass_for_proof(compa
     assert CompareResult.from_json(certain.to_json()).grade == "C"
     for shown in (certain.to_text(), certain.to_markdown(), certain.to_html()):
         assert "The log is grade C: no other policy can be proven with this log" in shown
+
+
+def test_what_the_log_gave_no_chance_is_refused(tmp_path: Path) -> None:
+    """Weights are of what was taken: on a log of grade A a policy that does what was never tried may look better."""
+    certain = {"stay": 1.0, "switch": 0.0}
+    rows = [
+        replace(row, propensity=1.0, action_probabilities=certain) if row.observation["service"] == "api" else row
+        for row in routing.records(1200, seed=3)
+        if row.observation["service"] != "api" or row.action == "stay"
+    ]
+    home = routing.make_home(tmp_path / "home", rows)
+    text = compare(routing.under_load, routing.database_only, on=routing.AGENT, home=home).to_text()
+    assert "under_load: takes actions that the log gave no chance" in text
+    assert "database_only: takes" not in text, "the floor goes there too, as the champion's does"

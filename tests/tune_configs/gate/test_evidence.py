@@ -177,6 +177,23 @@ def test_what_was_cut_off_and_has_no_bounds_proves_nothing():
         assert (answer.decision, answer.alpha) == ("refused", 0.0)
 
 
+def test_a_step_to_what_the_log_gave_no_chance_is_barred():
+    """In the first state nothing is explored: overlap is as large as ever, and the step's actions there never came."""
+    world = random_world(1, horizon=3)
+    certain = np.eye(world.action_count)[0]
+    behaviour = explored(np.tile(certain, (world.state_count, 1)), EXPLORE)
+    behaviour[0] = certain
+    log = world.log(behaviour, 600, specification=world.specification(explore=EXPLORE))
+    states = np.clip(np.nan_to_num(log.observations[:, 0]), 0, None).astype(int)
+    step = 0.9 * behaviour + 0.1 / world.action_count
+    kept = step.copy()
+    kept[0] = certain
+    inside, beyond = (asked(log, behaviour[states], policy[states]) for policy in (kept, step))
+    assert not any(inside.barred) and decide(inside).decision != "refused"
+    assert "gave no chance" in beyond.barred[0] and decide(beyond).decision == "refused"
+    assert beyond.effective_sample_sizes[0] > 0.8 * beyond.differences.shape[1]
+
+
 def test_a_guardrail_that_is_lost_from_sight_is_refused_by_name():
     rail = GuardrailSpecification("latency", "latency", "lower", "mean", margin=0.1)
     log, _, _ = losing_sight(0, guardrails=(rail,))
