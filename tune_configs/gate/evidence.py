@@ -134,9 +134,7 @@ def gate_request(
         reference=reference,
         decoupled=decoupled,
         minimum_gain=specification.minimum_gain,
-        bounded=None
-        if any(beyond)
-        else _bounded(tested, champion, candidates, sides),
+        bounded=None if any(beyond) else _bounded(tested, champion, candidates, sides),
         guardrails=guardrails_of(tested, untested, candidates),
         barred=barred,
         cut=cut,
