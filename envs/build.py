@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.build_choices import allowed_rows, at_fault, choices, chosen_actions
+from envs.build_choices import allowed_rows, choices, chosen_actions
 from envs.build_report import BuildReport
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
@@ -137,7 +137,7 @@ def dataset_from_records(
     observations, end_known, conflicts = _observations(specification, episodes, retired)
     actions = chosen_actions(specification, rows)
     stack_history(specification.observation, observations, actions, offsets, end_known)
-    propensities, probabilities = choices(specification, rows)
+    propensities, probabilities = choices(specification, rows, actions)
     measured = measure_guardrails(specification.guardrails, rows)
     allowed, decision_rows = allowed_rows(specification, episodes, offsets)
     roots = root_rows(specification, rows, decision_rows, observations, rule)
@@ -238,7 +238,7 @@ def _observations(
                         end_known[number] = True
                     position += 1
             except RecordError as error:
-                raise at_fault(record, error) from None
+                raise error.of(record.agent, record.event_id) from None
     return out, end_known, conflicts
 
 

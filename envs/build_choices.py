@@ -13,17 +13,6 @@ from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
 
-def _place(record: DecisionRecord) -> str:
-    return f"agent {record.agent}, event {record.event_id}"
-
-
-def at_fault(record: DecisionRecord, error: RecordError) -> RecordError:
-    """The same error, naming the decision."""
-    named = error.at(_place(record))
-    named.event_id = record.event_id
-    return named
-
-
 def chosen_actions(specification: AgentSpecification, rows: list[DecisionRecord]) -> np.ndarray:
     """Indices of the requested actions, int64 (N,)."""
     indices = []
@@ -31,22 +20,24 @@ def chosen_actions(specification: AgentSpecification, rows: list[DecisionRecord]
         try:
             indices.append(specification.action_index(record.action))
         except RecordError as error:
-            raise at_fault(record, error) from None
+            raise error.of(record.agent, record.event_id) from None
     return np.array(indices, dtype=np.int64)
 
 
-def choices(specification: AgentSpecification, rows: list[DecisionRecord]) -> tuple[np.ndarray, np.ndarray]:
-    """Propensities (N,) and the logging policy's probabilities (N, A), NaN where not logged."""
+def choices(
+    specification: AgentSpecification, rows: list[DecisionRecord], actions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Propensities (N,) and the logging policy's probabilities (N, A), NaN where not logged; ``actions`` as chosen."""
     names = {str(action): index for index, action in enumerate(specification.actions)}
     propensities = np.full(len(rows), np.nan)
     probabilities = np.full((len(rows), len(names)), np.nan)
     for index, record in enumerate(rows):
         if record.action_probabilities is not None:
             try:
-                probabilities[index] = distribution(record.action_probabilities, names, _place(record))
+                probabilities[index] = distribution(record.action_probabilities, names, "")
             except RecordError as error:
-                raise at_fault(record, error) from None
-            propensities[index] = probabilities[index, specification.action_index(record.action)]
+                raise error.of(record.agent, record.event_id) from None
+            propensities[index] = probabilities[index, actions[index]]
         if record.propensity is not None:
             propensities[index] = record.propensity
     return propensities, probabilities
@@ -68,7 +59,7 @@ def allowed_rows(
                 try:
                     mask[specification.action_indices(listed)] = True
                 except RecordError as error:
-                    raise at_fault(record, error) from None
+                    raise error.of(record.agent, record.event_id) from None
                 known[listed] = mask
             allowed[row] = known[listed]
     return allowed, rows

@@ -63,6 +63,12 @@ class RecordError(RetrainerError):
         remedy = self.remedy if remedy is None else remedy
         return type(self)(self.complaint, field=field or self.field, where=where, remedy=remedy)
 
+    def of(self, agent: str, event_id: str) -> Self:
+        """The same complaint of a decision, named by agent and event."""
+        named = self.at(f"agent {agent}, event {event_id}")
+        named.event_id = event_id
+        return named
+
 
 class DuplicateRecordError(RecordError):
     """The same ``event_id`` was recorded before with other content."""

@@ -33,6 +33,8 @@ def unsupported_probabilities(dataset: Dataset, target_probabilities: np.ndarray
     if certain.any():
         hopeless[certain] = True
         hopeless[np.flatnonzero(certain), dataset.actions[certain]] = False
+    if not hopeless.any():
+        return None  # as on most logs, for every policy
     found = np.where(hopeless, target_probabilities, 0.0)
     return found if found.any() else None
 

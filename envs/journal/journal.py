@@ -232,9 +232,7 @@ def _insert_new(connection: sqlite3.Connection, rows: Sequence[JournalRow], hash
     if found.conflicts:
         first = found.conflicts[0]
         refused = rows[first.position]
-        error = first.error.at(f"agent {refused.agent}, event {refused.event_id}")
-        error.event_id = refused.event_id
-        raise error
+        raise first.error.of(refused.agent, refused.event_id)
     _insert(connection, [rows[position] for position in found.fresh])
     return len(found.fresh)
 

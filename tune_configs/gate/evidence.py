@@ -113,13 +113,11 @@ def gate_request(
         decoupled = np.concatenate([decoupled, untested.decoupled(others)], axis=1)
     specification = dataset.specification
     cut = int(censored(tested.subset).sum()) if specification.censoring == INFORMATIVE else 0
-    if cut and specification.declared_range is None:
-        barred = tuple(reason or _unbounded(cut) for reason in barred or ("",) * len(candidates))
+    unbounded = _unbounded(cut) if cut and specification.declared_range is None else ""
     base = tested.champion[tested.first][0]
     beyond = [support_refusal(unsupported_difference(each, base, marginal=tested.marginal)) for each in trajectories]
-    if any(beyond):
-        known = barred or ("",) * len(candidates)
-        barred = tuple(reason or unsupported for reason, unsupported in zip(known, beyond, strict=True))
+    known = barred or ("",) * len(candidates)
+    barred = tuple(reason or unbounded or unsupported for reason, unsupported in zip(known, beyond, strict=True))
     returns = unit_values(base.returns, tested.units)
     champions = min(tested.reach(base), (float(len(returns)), 0.0))
     reached = [min(tested.reach(each), champions) for each in trajectories]
