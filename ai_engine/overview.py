@@ -16,13 +16,13 @@ from envs.errors import RegistryError, RetrainerError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.specification import AgentSpecification
+from tune_configs.gate.lifetime import LIFETIME_ALPHA
 
 NEWEST = 5000
 """Positions of the log in which ``status`` looks for values that the declaration does not know."""
 WIDTH = 100
 LEAST = 24
 """Columns of a line of ``status``, and what is left of them at least for the last ledger entry."""
-LIFETIME_ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import math
 from scipy import stats
 
 from envs.errors import DataError
+from tune_configs.gate.lifetime import LIFETIME_ALPHA
 
 
-def alpha_at(look: int, alpha: float = 0.05) -> float:
+def alpha_at(look: int, alpha: float = LIFETIME_ALPHA) -> float:
     """α_j = 6α / (π² j²), the level of the j-th gate (j from 1) of a lifetime budget ``alpha``."""
     if look < 1 or not 0.0 < alpha < 1.0:
         raise DataError(
@@ -21,7 +22,7 @@ def alpha_at(look: int, alpha: float = 0.05) -> float:
     return 6.0 * alpha / (math.pi**2 * look**2)
 
 
-def leg_level(look: int, alpha: float = 0.05) -> float:
+def leg_level(look: int, alpha: float = LIFETIME_ALPHA) -> float:
     """The level of each of the two legs at the j-th gate, α_j / 2."""
     return alpha_at(look, alpha) / 2.0
 

@@ -12,6 +12,7 @@ from envs.errors import DataError
 from tune_configs.gate.asymptotic import DRAWS
 from tune_configs.gate.betting import BoundedDifferences
 from tune_configs.gate.guardrails import Guardrail, GuardrailOutcome
+from tune_configs.gate.lifetime import LIFETIME_ALPHA
 from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.gate.tail import TailEvidence
 
@@ -98,7 +99,7 @@ class GateRequest:
     reference: np.ndarray | None = None
     decoupled: np.ndarray | None = None
     minimum_gain: float = 0.0
-    alpha: float = 0.05
+    alpha: float = LIFETIME_ALPHA
     bounded: BoundedDifferences | None = None
     guardrails: tuple[Guardrail, ...] = ()
     barred: tuple[str, ...] = ()
