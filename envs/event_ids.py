@@ -17,7 +17,7 @@ def new_event_id() -> str:
     No two threads or forks get the same. Names of one moment stand together in the journal's indices: with names
     all over them, each record touches a page of its own, and more so the longer the journal.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{_drawn.getrandbits(80):020x}"
+    return (time.time_ns() // 1_000_000 << 80 | _drawn.getrandbits(80)).to_bytes(16).hex()
 
 
 _register: Callable[..., None] | None = getattr(os, "register_at_fork", None)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from envs import choice, values
@@ -167,7 +168,7 @@ def _made(whole: dict[str, Any]) -> DecisionRecord:
     if whole["metadata"] is None:
         whole["metadata"] = {}
     record = object.__new__(DecisionRecord)
-    vars(record).update(whole)
+    object.__setattr__(record, "__dict__", whole)
     return record
 
 
@@ -211,11 +212,16 @@ def _version(given: Any) -> None:
         raise UnfitValueError(f"{values.shown(given)} is not known", remedy)
 
 
+@lru_cache(maxsize=1024)  # the same few names come with every decision
+def _is_agent_name(text: str) -> bool:
+    return AGENT_NAME.fullmatch(text) is not None
+
+
 def _agent(given: Any, expected: str | None) -> str:
     agent = expected if given is None else given
     if agent is None:
         raise UnfitValueError("is missing", "name the agent")
-    if not isinstance(agent, str) or not AGENT_NAME.fullmatch(agent):
+    if not isinstance(agent, str) or not _is_agent_name(agent):
         remedy = "use 1 to 64 lower-case letters, digits, - and _, beginning with a letter or digit"
         raise UnfitValueError(f"{values.shown(agent)} is not an agent's name", remedy)
     if expected is not None and agent != expected:
@@ -239,7 +245,7 @@ def _mode(value: Any) -> str:
 def _outcome(value: Any) -> dict[str, Any] | None:
     if type(value) is not dict and not isinstance(value, Mapping):
         raise UnfitValueError(f"{values.shown(value)} is not an object", "give named values")
-    return values.plain(value) or None
+    return values.plain_object(value) or None
 
 
 def _metadata(value: Any) -> dict[str, Any]:

@@ -47,7 +47,12 @@ class Validator:
         try:
             if isinstance(record.action_probabilities, list):
                 record = self._named_probabilities(record, record.action_probabilities)
-            self._check_actions(record)
+            self._check_action(record.action, "action")
+            if record.allowed_actions is not None:
+                for action in record.allowed_actions:
+                    self._check_action(action, "allowed_actions")
+            if record.action_probabilities is not None:
+                self._check_probabilities(record.action_probabilities)
             self._check_observation(record.observation, "observation")
             if record.next_observation is not None:
                 self._check_observation(record.next_observation, "next_observation")
@@ -82,14 +87,10 @@ class Validator:
         named = dict(zip(map(str, declared), probabilities, strict=True))
         return DecisionRecord.from_mapping(record.to_mapping() | {"action_probabilities": named})
 
-    def _check_actions(self, record: DecisionRecord) -> None:
-        self._check_action(record.action, "action")
-        if record.allowed_actions is not None:
-            for action in record.allowed_actions:
-                self._check_action(action, "allowed_actions")
+    def _check_probabilities(self, probabilities: dict[str, float] | list[float]) -> None:
         # An object lists every action that could be drawn: a missing one has probability 0.
-        if isinstance(record.action_probabilities, dict) and not self._names.issuperset(record.action_probabilities):
-            name = next(name for name in record.action_probabilities if name not in self._names)
+        if isinstance(probabilities, dict) and not self._names.issuperset(probabilities):
+            name = next(name for name in probabilities if name not in self._names)
             self._refuse_action(name, "action_probabilities")
 
     def _check_action(self, action: Any, field: str) -> None:

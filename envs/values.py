@@ -74,13 +74,14 @@ def plain(value: Any, depth: int = 1) -> Any:
             raise UnfitValueError("is an integer of more than 64 bits", f"{SIXTY_FOUR_BITS}, or a text")
         return value
     if kind is dict:
-        return _plain_object(value, depth)
+        return plain_object(value, depth)
     if kind is list:
         return _plain_list(value, depth)
     return _plain_foreign(value, depth)
 
 
-def _plain_object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+def plain_object(value: Mapping[Any, Any], depth: int = 1) -> dict[str, Any]:
+    """The normal form of an object (see :func:`plain`)."""
     if depth > MAXIMUM_DEPTH:
         raise UnfitValueError(f"is nested deeper than {MAXIMUM_DEPTH} levels", "flatten it")
     out: dict[str, Any] = {}
@@ -88,9 +89,9 @@ def _plain_object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     try:
         for name, item in value.items():
             text = name if type(name) is str and name.isascii() else key(name)
-            # The two commonest cases without a call: this is the hot path of every import.
+            # The commonest cases without a call: this is the hot path of every import.
             kind = type(item)
-            if (kind is float and isfinite(item)) or (kind is str and item.isascii()):
+            if (kind is float and isfinite(item)) or (kind is str and item.isascii()) or kind is bool:
                 out[text] = item
             else:
                 out[text] = plain(item, depth + 1)
@@ -118,7 +119,7 @@ def _plain_foreign(value: Any, depth: int) -> Any:
             raise UnfitValueError(f"has the NumPy type {value.dtype}", "give numbers, texts or booleans")
         return plain(value.item() if value.ndim == 0 else value.tolist(), depth)
     if isinstance(value, Mapping):
-        return _plain_object(value, depth)
+        return plain_object(value, depth)
     if isinstance(value, (tuple, set, frozenset)):
         return _plain_list(sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value, depth)
     if isinstance(value, datetime):
@@ -200,7 +201,7 @@ def integer(value: Any) -> int:
 def observation(value: Any) -> Any:
     """An observation: an integer, an array of numbers, or an object of named values."""
     if type(value) is dict or isinstance(value, Mapping):
-        return _plain_object(value, 1)
+        return plain_object(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from envs.errors import HomeError
 from envs.home import Home
 from envs.validation import Validator
 
-NOTICED = 0.01
+NOTICED = 0.1
 """Seconds after which a buffered pipeline has noticed a changed declaration: to look lets its own thread run, for
 which every record would wait."""
 

@@ -42,7 +42,7 @@ class LearningPipeline:
         durability: ``full``: what was recorded survives a power loss, at the cost of one disk flush a
             call. ``buffered``: written within ``flush_interval`` by a thread, durable after :meth:`flush`;
             a crash loses what was recorded since the last of these flushes. A declaration that changes is
-            in force within .01 seconds.
+            in force within .1 seconds.
         auto_retrain: whether it retrains: ``True`` for every agent once a day, or a schedule.
         flush_interval: seconds for which a buffered record may wait.
         timeout: seconds to wait for other writers of the journal before an error says that it is locked.
@@ -268,11 +268,7 @@ class LearningPipeline:
 
     def _checked(self, mapping: Mapping[str, Any], named: Mapping[str, Any], where: str) -> DecisionRecord:
         """A record of ``mapping``, of which the part ``named`` may have names that are not of a record."""
-        foreign = [] if KNOWN_NAMES.issuperset(named) else unknown_fields(named)
-        try:
-            refuse_misspelt(foreign)
-        except UnfitValueError as problem:
-            raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
+        foreign = [] if KNOWN_NAMES.issuperset(named) else _foreign(named, where)
         record = DecisionRecord.from_mapping(mapping, unknown="metadata", where=where)
         if foreign:
             self.unlearned.update(foreign)
@@ -281,6 +277,15 @@ class LearningPipeline:
     def _conform(self, record: DecisionRecord, where: str = "") -> DecisionRecord:
         validator = self._declarations.validator(record.agent)
         return record if validator is None else validator.conform(record, where=where or f"agent {record.agent}")
+
+
+def _foreign(named: Mapping[str, Any], where: str) -> list[str]:
+    foreign = unknown_fields(named)
+    try:
+        refuse_misspelt(foreign)
+    except UnfitValueError as problem:
+        raise RecordError(problem.problem, field=problem.path, where=where, remedy=problem.remedy) from None
+    return foreign
 
 
 def _wanted(auto_retrain: bool | RetrainSchedule) -> RetrainSchedule | None:

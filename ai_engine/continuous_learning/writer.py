@@ -10,17 +10,19 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from envs.counting import counted
 from envs.errors import RecordError, RetrainerError
 from envs.journal.errors import locked
 from envs.journal.journal import AppendResult, Journal
-from envs.journal.rows import Event, JournalRow, row_of
+from envs.journal.rows import COLUMNS, Event, JournalRow, row_of
 
 INTERVAL = 0.2
 TIMEOUT = 5.0
 CAPACITY = 10_000
 PIECE = 4_096  # rows of one transaction: others who write wait for no more; a whole number of statements
+WIDTH = len(COLUMNS)
 
 
 class JournalWriter:
@@ -58,7 +60,9 @@ class JournalWriter:
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._draining = threading.RLock()
-        self._pending: list[JournalRow] = []
+        # The rows' columns one after another: with a tuple a row, the garbage collector would go through the buffer in
+        # one call of a hundred. Only whole rows are added and taken, in one operation of the list, which needs no lock.
+        self._pending: list[Any] = []
         self._failures: list[RetrainerError] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -74,12 +78,13 @@ class JournalWriter:
             self.journal.append([row])
             self._written(1)
             return
-        if len(self._pending) >= CAPACITY:
+        if len(self._pending) >= CAPACITY * WIDTH:
             self._drain()
-        with self._lock:
-            self._pending.append(row)
-            if self._thread is None:
-                self._start()
+        self._pending.extend(row)
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._start()
 
     def write_many(self, events: Sequence[Event]) -> AppendResult:
         """Append events in one transaction, all or none, after those that wait."""
@@ -135,11 +140,10 @@ class JournalWriter:
         if not self._draining.acquire(timeout=self.journal.timeout):
             raise locked(self.journal.path, self.journal.timeout)
         try:
-            with self._lock:
-                waiting = len(self._pending)
+            waiting = len(self._pending) // WIDTH
             while waiting > 0:
-                with self._lock:
-                    rows = self._pending[: min(PIECE, waiting)]
+                columns = self._pending[: min(PIECE, waiting) * WIDTH]
+                rows = [JournalRow._make(columns[at : at + WIDTH]) for at in range(0, len(columns), WIDTH)]
                 self._write(rows, deadline)
                 waiting -= len(rows)
         finally:
@@ -153,8 +157,7 @@ class JournalWriter:
             for row in rows:  # one refused record must not take the others with it
                 self._write_one(row, deadline)
         else:
-            with self._lock:
-                del self._pending[: len(rows)]
+            del self._pending[: len(rows) * WIDTH]
         self._written(len(rows))
 
     def _write_one(self, row: JournalRow, deadline: float) -> None:
@@ -165,7 +168,7 @@ class JournalWriter:
             refused.append(error)
         with self._lock:
             self._failures += refused
-            del self._pending[0]
+            del self._pending[:WIDTH]
 
 
 _WRITERS: weakref.WeakSet[JournalWriter] = weakref.WeakSet()

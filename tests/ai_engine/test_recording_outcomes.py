@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 import time
@@ -119,6 +120,20 @@ def test_what_waits_is_of_the_version_under_which_it_was_recorded(home: Home) ->
     pipeline.stop()
     dataset, report = build_dataset(home, "scaling")
     assert dataset.rewards.tolist() == [0.75] and report.other_versions == 2
+
+
+def test_what_waits_is_not_looked_through_by_the_garbage_collector(home: Home) -> None:
+    calls, seen = 3 * gc.get_threshold()[0], []
+    with LearningPipeline(home, durability="buffered", flush_interval=60.0) as pipeline:
+        gc.collect()
+        gc.callbacks.append(lambda phase, info: seen.append((phase, info["generation"])))
+        try:
+            for _ in range(calls):
+                pipeline.record_action("scaling", "up", {"load": 0.5}, {"n": 1}, reward=0.25)
+        finally:
+            gc.callbacks.pop()
+    assert len(seen) <= 2, "a record that waits leaves nothing to collect"
+    assert DataCollector(home).count("scaling") == calls
 
 
 def test_the_thread_that_writes_outlives_what_it_meets(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
