@@ -32,7 +32,7 @@ from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.home import Home
 from tune_configs.judge import FOLDS, SELECT_RULE, episodes_in
-from tune_configs.trial import behavior_propensities
+from tune_configs.trial import unlogged_behavior
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ def evaluate(
     model_class, model = next(iter(evaluation_models(dataset, fitted | evaluated).items()))
     q, v = cross_fit(model, dataset, probabilities[None], evaluated=evaluated, always=fitted, folds=FOLDS)
     subset, of = dataset.select_episodes(evaluated), evaluated[dataset.episode_index]
-    propensities = behavior_propensities(dataset)
-    estimated = None if propensities is None else propensities[of]
+    behavior = unlogged_behavior(dataset)
+    propensities = None if behavior is None else behavior[np.arange(len(dataset)), dataset.actions]
     ratios = None
     if dataset.specification.horizon > 1:
         ratios = cross_fit_state_ratios(
@@ -165,10 +165,9 @@ def evaluate(
         probabilities[dataset.rows[of]],
         q=q[0],
         v=v[0],
-        propensities=estimated,
         state_log_ratios=ratios,
         markov=ratios is not None and history_test(dataset.split("train", "select") if own else dataset).shows_states,
-        estimated=propensities is not None,
+        behavior=None if behavior is None else behavior[of],
     )
     units = None if dataset.specification.unit == "episode" else subset.units
     weighed = censoring_weighted(subset, trajectories, censoring_survival(subset))
@@ -180,12 +179,17 @@ def evaluate(
         on=on,
         grade=workspace.card().grade,
         split="select" if own else "all",
-        propensities="logged" if propensities is None else "estimated",
+        propensities="logged" if behavior is None else "estimated",
         cut=int(censored(subset).sum()),
         logged=logged_return(trajectories, units, confidence),
         estimates=estimates,
         diagnostics=diagnostics_of(
-            subset, trajectories, units=units, model=model_class, propensities=estimated, estimates=estimates
+            subset,
+            trajectories,
+            units=units,
+            model=model_class,
+            propensities=None if propensities is None else propensities[of],
+            estimates=estimates,
         ),
     )
 

@@ -23,7 +23,7 @@ from tune_configs.gate.guardrail_evidence import guardrail_refusal
 from tune_configs.gate.request import CANARY, KEEP, REFUSED, GateDecision, GateRequest, Needs, Planning
 from tune_configs.gate.tail import TailEvidence
 from tune_configs.judge import BY_STATES, episodes_in, overlap_rule
-from tune_configs.trial import behavior_propensities
+from tune_configs.trial import unlogged_behavior
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         sides,
         grade=grade,
         look=look,
-        propensities=behavior_propensities(dataset),
+        behavior=unlogged_behavior(dataset),
         planning=planning,
         model_estimate=model,
         barred=_barred(grade, dataset, len(candidates)),

@@ -25,7 +25,7 @@ from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
 from tune_configs.gate.decision import PROMOTABLE
 from tune_configs.gate.placebo import PlaceboOutcome, run_placebo
-from tune_configs.trial import behavior_propensities
+from tune_configs.trial import unlogged_behavior
 
 COPIES = 200
 
@@ -136,7 +136,7 @@ def placebo(
         copies=copies,
         grade=grade,
         look=workspace.registry.looks(name).count + 1,
-        propensities=behavior_propensities(dataset),
+        behavior=unlogged_behavior(dataset),
         seed=seed,
         progress=(lambda done: progress(f"placebo copies {done} of {copies}")) if progress else None,
     )

@@ -83,7 +83,7 @@ class Judge:
         evaluated: bool (E,), episodes that the numbers are taken on.
         fitted: bool (E,), episodes that models are always fitted on.
         folds: cross-fitting folds over the evaluated episodes; 0 fits on ``fitted`` alone.
-        propensities: float64 (N,), estimated ones where the log has none.
+        behavior: float64 (N, A), the estimated behaviour policy where the log has no propensities.
         seed: of folds and cells.
         models: model classes of all rows, where they are there already; fitted on ``fitted`` by default.
         grade: of the log; on grade A-M the weights are marginal ones.
@@ -98,7 +98,7 @@ class Judge:
         evaluated: np.ndarray,
         fitted: np.ndarray,
         folds: int = FOLDS,
-        propensities: np.ndarray | None = None,
+        behavior: np.ndarray | None = None,
         seed: int = 0,
         models: Mapping[str, StateActionModel] | None = None,
         grade: str = "A",
@@ -114,8 +114,8 @@ class Judge:
         self.subset = dataset.select_episodes(evaluated)
         chosen = evaluated[dataset.episode_index]
         self.rows = dataset.rows[chosen]
-        self.propensities_of = propensities
-        self.propensities = None if propensities is None else propensities[chosen]
+        self.behavior = behavior
+        self._behavior = None if behavior is None else behavior[chosen]
         unit_is_episode = dataset.specification.unit == "episode"
         self.units = None if unit_is_episode else self.subset.units
         self.weighs_cuts = dataset.specification.censoring == RANDOM and not self.marginal
@@ -143,10 +143,9 @@ class Judge:
                         each[self.rows],
                         q=q_each,
                         v=v_each,
-                        propensities=self.propensities,
                         state_log_ratios=of_states,
                         markov=self.markov,
-                        estimated=self.propensities is not None,
+                        behavior=self._behavior,
                     )
                 )
                 for each, q_each, v_each, of_states in zip(probabilities, q, v, ratios, strict=True)
@@ -171,7 +170,7 @@ class Judge:
                 evaluated=self.evaluated,
                 always=self.fitted,
                 folds=self.folds,
-                propensities=self.propensities_of,
+                propensities=_of_taken(self.dataset, self.behavior),
                 seed=self.seed,
             )
         )
@@ -246,3 +245,7 @@ class Judge:
 def episodes_in(dataset: Dataset, *names: str) -> np.ndarray:
     """Mask (E,) of the episodes of the named splits."""
     return np.isin(dataset.splits, [SPLIT_NAMES[name] for name in names])
+
+
+def _of_taken(dataset: Dataset, behavior: np.ndarray | None) -> np.ndarray | None:
+    return None if behavior is None else behavior[np.arange(len(dataset)), dataset.actions]

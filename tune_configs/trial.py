@@ -246,22 +246,21 @@ def _shared(
         probabilities,
         evaluated=evaluated,
         fitted=episodes_in(dataset, "train", "select") & ~evaluated,
-        propensities=behavior_propensities(dataset),
+        behavior=unlogged_behavior(dataset),
         seed=seed,
         grade=grade,
     )
     return dataset, champion, judge, smallest_difference(dataset)
 
 
-def behavior_propensities(dataset: Dataset) -> np.ndarray | None:
-    """Estimated propensities (N,) where the log has none or cannot be believed (grade B), else ``None``."""
-    from envs.behavior import estimate_behavior
+def unlogged_behavior(dataset: Dataset) -> np.ndarray | None:
+    """The estimated behaviour policy (N, A) where propensities are lacking or false (grade B), else ``None``."""
     from envs.card.evidence import LARGEST_RESIDUAL
     from envs.card.propensities import contradictions, martingale_residual
+    from envs.untried import behavior_probabilities
 
     logged = np.isfinite(dataset.propensities)
     believed = not (martingale_residual(dataset) >= LARGEST_RESIDUAL or contradictions(dataset))
     if believed and logged.all():
         return None
-    estimated = estimate_behavior(dataset)[np.arange(len(dataset)), dataset.actions]
-    return np.where(logged, dataset.propensities, estimated) if believed else estimated
+    return behavior_probabilities(dataset, believed=believed)

@@ -79,7 +79,7 @@ def compare(
         split=SPLIT,
         reward=evidence.workspace.specification.reward,
         what_if=reward is not None,
-        propensities="logged" if evidence.judge.propensities is None else "estimated",
+        propensities="logged" if evidence.judge.behavior is None else "estimated",
         confidence=confidence,
         tests=differ.tests,
         decisions=len(evidence.judge.rows),

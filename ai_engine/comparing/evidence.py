@@ -19,7 +19,7 @@ from algorithms.ope.trajectories import Trajectories
 from envs.card.history import history_test
 from envs.dataset import Dataset
 from tune_configs.judge import Judge, Judgement, episodes_in
-from tune_configs.trial import behavior_propensities
+from tune_configs.trial import unlogged_behavior
 
 SPLIT = "select"
 OF_REFERENCE = "champion: "
@@ -104,7 +104,7 @@ def gather(workspace: Workspace, candidates: Sequence[Candidate]) -> Evidence:
         probabilities[0],
         evaluated=episodes_in(dataset, SPLIT),
         fitted=episodes_in(dataset, "train"),
-        propensities=behavior_propensities(dataset),
+        behavior=unlogged_behavior(dataset),
         grade=workspace.card().grade,
         markov=history_test(dataset.split("train", SPLIT)).shows_states,
     )

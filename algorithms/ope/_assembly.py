@@ -56,7 +56,8 @@ def assemble(
     effective = effective_sample_size(by_unit)
     refused = refused or overlap.refusal(effective, count)
     if not refused and evidence == "log":
-        refused = support_refusal(unsupported_chance(trajectories, marginal=trajectories.markov))
+        chance = unsupported_chance(trajectories, marginal=trajectories.markov)
+        refused = support_refusal(chance, estimated=trajectories.estimated)
     shown = force or not refused
     missing = float("nan")
     with np.errstate(over="ignore"):

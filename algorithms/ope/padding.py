@@ -56,7 +56,7 @@ def trajectories_from(
     propensities: np.ndarray | None = None,
     state_log_ratios: np.ndarray | None = None,
     markov: bool = False,
-    estimated: bool = False,
+    behavior: np.ndarray | None = None,
 ) -> Trajectories:
     """The dataset's episodes under a target policy.
 
@@ -67,10 +67,11 @@ def trajectories_from(
         discount: γ, the specification's by default.
         q: float64 (E, H), model value of the logged actions (:func:`algorithms.ope.cross_fitting.cross_fit`).
         v: float64 (E, H + 1), model value of the states.
-        propensities: float64 (N,), instead of the logged ones.
+        propensities: float64 (N,), known ones instead of the logged ones.
         state_log_ratios: float64 (E, H) (:func:`algorithms.ope.state_ratios.cross_fit_state_ratios`).
         markov: what the history test says (:attr:`envs.card.history.HistoryTest.shows_states`).
-        estimated: whether ``propensities`` are estimates (grade B).
+        behavior: float64 (N, A), the estimated probabilities of a log that has none
+            (:func:`envs.untried.behavior_probabilities`): grade B.
 
     Raises:
         DataError: a propensity is missing or not in (0, 1], or shapes disagree.
@@ -78,6 +79,8 @@ def trajectories_from(
     specification = dataset.specification
     horizon = specification.horizon if horizon is None else horizon
     discount = specification.discount if discount is None else discount
+    if behavior is not None:
+        propensities = behavior[np.arange(len(dataset)), dataset.actions]
     behaviour = np.asarray(dataset.propensities if propensities is None else propensities, dtype=np.float64)
     if np.shape(target_probabilities) != (len(dataset), len(specification.actions)):
         raise DataError(
@@ -114,7 +117,8 @@ def trajectories_from(
             where="trajectories_from",
             remedy="fit them on this dataset with this horizon",
         )
-    unsupported = None if propensities is not None else unsupported_probabilities(dataset, target_probabilities)
+    told = propensities is None or behavior is not None
+    unsupported = unsupported_probabilities(dataset, target_probabilities, behavior) if told else None
     return Trajectories(
         rewards=np.where(active, pad(dataset, dataset.rewards, horizon), 0.0),
         log_ratios=np.where(active, pad(dataset, log_ratios, horizon), 0.0),
@@ -125,6 +129,6 @@ def trajectories_from(
         state_log_ratios=None if state_log_ratios is None else np.where(active, state_log_ratios, 0.0),
         markov=markov,
         rest=rest_bounds(dataset, active, discount),
-        estimated=estimated,
+        estimated=behavior is not None,
         unsupported=None if unsupported is None else pad(dataset, unsupported, horizon),
     )

@@ -103,7 +103,9 @@ def paired_estimate(
     refused = overlap.refusal(effective, count)
     if not refused and (reason := overlap.refusal(champion_effective, count)):
         refused = f"champion: {reason}"
-    refused = refused or support_refusal(unsupported_difference(candidate, champion, marginal=marginal))
+    if not refused:
+        beyond = unsupported_difference(candidate, champion, marginal=marginal)
+        refused = support_refusal(beyond, estimated=candidate.estimated)
     shown = force or not refused
     missing = float("nan")
     deviation = float(np.std(differences, ddof=1)) if count > 1 else missing

@@ -1,6 +1,6 @@
 """Whether a log can tell of all that a policy does: an action that was given no chance leaves no trace in weights.
 
-    u_t(a) = π(a | s_t) where b(a | s_t) = 0, else 0
+    u_t(a) = π(a | s_t) where b(a | s_t) = 0, else 0 (where b is estimated: where the action is untried in like states)
     P(the policy ever takes such an action) = Σ_t E_b[w_{0:t-1} Σ_a u_t(a)]
 
 Effective sample sizes are made of the actions that were taken, and do not see what never could be. What such an action
@@ -22,15 +22,17 @@ NEGLIGIBLE = 0.001
 """Chance up to which a policy is valued as if the log could tell all of it: a thousandth of the range of returns."""
 
 
-def unsupported_probabilities(dataset: Dataset, target_probabilities: np.ndarray) -> np.ndarray | None:
+def unsupported_probabilities(
+    dataset: Dataset, target_probabilities: np.ndarray, behavior: np.ndarray | None = None
+) -> np.ndarray | None:
     """The target's probabilities (N, A) where the log says that the action had none, else 0.
 
     ``None`` where the target takes no such action. A log of taken actions' propensities alone tells of the others only
-    where the taken one was certain.
+    where the taken one was certain; ``behavior`` (N, A) is the estimate that stands in place of logged ones.
     """
+    hopeless = (dataset.action_probabilities if behavior is None else behavior) == 0.0
     certain = dataset.propensities == 1.0
-    hopeless = dataset.action_probabilities == 0.0
-    if certain.any():
+    if behavior is None and certain.any():
         hopeless[certain] = True
         hopeless[np.flatnonzero(certain), dataset.actions[certain]] = False
     if not hopeless.any():
@@ -57,14 +59,16 @@ def unsupported_difference(candidate: Trajectories, champion: Trajectories, *, m
     return float(np.abs(ours - theirs).sum())
 
 
-def support_refusal(chance: float) -> str:
-    """Why a policy with that chance must not be valued from the log, or ``""``."""
+def support_refusal(chance: float, *, estimated: bool = False) -> str:
+    """Why a policy with that chance must not be valued from the log, or ``""``; of an estimated behaviour or not."""
     if chance <= NEGLIGIBLE:
         return ""
     share = f"{min(chance, 1.0):.0%}" if chance >= 0.01 else f"{chance:.1%}"
+    untried = " (never taken in like states, and no propensity says that they had one)" if estimated else ""
+    remedy = "explore there and log the propensities" if estimated else "explore there"
     return (
-        f"takes actions that the log gave no chance, with a chance of {share} in an episode: explore there, or forbid "
-        "them (allowed_actions)"
+        f"takes actions that the log gave no chance{untried}, with a chance of {share} in an episode: {remedy}, or "
+        "forbid them (allowed_actions)"
     )
 
 

@@ -19,8 +19,8 @@ from benchmarks.trust.estimating import PAIRED, estimates_of
 from benchmarks.trust.request import Piece, Request, sizes_of
 from benchmarks.trust.tally import Tallies, Tally, of_pieces, rows_of, to_piece
 from benchmarks.trust.worlds import Log, World, dataset_of, explored, on_rows, uniform_start_world
-from envs.behavior import estimate_behavior
 from envs.dataset import Dataset
+from envs.untried import behavior_probabilities
 
 FOLDS = 3
 NEAR, FAR = 0.45, 0.16
@@ -87,10 +87,8 @@ def piece(setting: Setting, index: int, logs: int, kind: str = "logged", seed: i
     champion = setting.world.value(setting.behaviour)
     truths = {name: setting.world.value(policy) for name, policy in setting.targets.items()}
     for dataset in datasets(setting, index, logs, seed):
-        propensities = None
-        if kind == "estimated":
-            propensities = estimate_behavior(dataset)[np.arange(len(dataset)), dataset.actions]
-        first, *others = valued(setting, dataset, propensities)
+        behavior = behavior_probabilities(dataset, believed=False) if kind == "estimated" else None
+        first, *others = valued(setting, dataset, behavior)
         for name, path in zip(setting.targets, others, strict=True):
             for estimator, estimate in estimates_of(path, first).items():
                 truth = truths[name] - (champion if estimator == PAIRED else 0.0)
@@ -106,11 +104,12 @@ def datasets(setting: Setting, index: int, logs: int, seed: int = 0) -> Iterator
         yield dataset_of(drawn.select(slice(start, start + setting.episodes)), setting.world)
 
 
-def valued(setting: Setting, dataset: Dataset, propensities: np.ndarray | None = None) -> list[Trajectories]:
+def valued(setting: Setting, dataset: Dataset, behavior: np.ndarray | None = None) -> list[Trajectories]:
     """A log under the behaviour and each target, with cross-fitted values and state ratios."""
     policies = np.stack([setting.behaviour, *setting.targets.values()])
     q, v = tabular_values(dataset, policies)
-    ratios = tabular_ratios(dataset, policies, propensities)
+    taken = None if behavior is None else behavior[np.arange(len(dataset)), dataset.actions]
+    ratios = tabular_ratios(dataset, policies, taken)
     states = dataset.observations[dataset.rows, 0].astype(np.int64)
     return [
         trajectories_from(
@@ -118,10 +117,9 @@ def valued(setting: Setting, dataset: Dataset, propensities: np.ndarray | None =
             policy[states],
             q=q[p],
             v=v[p],
-            propensities=propensities,
             state_log_ratios=ratios[p],
             markov=True,
-            estimated=propensities is not None,
+            behavior=behavior,
         )
         for p, policy in enumerate(policies)
     ]

@@ -17,10 +17,10 @@ from benchmarks.trust.estimating import PAIRED, estimates_of
 from benchmarks.trust.request import Piece, Request, sizes_of
 from benchmarks.trust.tally import Tallies, Tally, of_pieces, rows_of, to_piece
 from benchmarks.trust.testbed_logs import AIMS, behaviour_of, draw_dataset, mixed, step_of_overlap, true_returns
-from envs.behavior import estimate_behavior
 from envs.dataset import TRAIN, Dataset
 from envs.testbeds.rollout import Probabilities, explored
 from envs.testbeds.testbed import EXPLORE, TESTBEDS
+from envs.untried import behavior_probabilities
 
 FITTED = 1_500
 """Episodes that the models are fitted on, apart from the pool."""
@@ -162,8 +162,7 @@ def subset_of(trajectories: Trajectories, chosen: np.ndarray) -> Trajectories:
 def estimates_without_propensities(drawn: Pool, chosen: np.ndarray) -> dict[str, Estimate]:
     """The estimators on one log whose propensities were lost: grade B."""
     dataset = drawn.dataset.select_episodes(chosen)
-    taken = np.arange(len(dataset)), dataset.actions
-    propensities = estimate_behavior(dataset)[taken]
+    behavior = behavior_probabilities(dataset, believed=False)
     index = drawn.dataset.offsets[chosen]
     decisions = np.concatenate([np.arange(a, a + n) for a, n in zip(index, dataset.lengths, strict=True)])
     paths = []
@@ -178,8 +177,7 @@ def estimates_without_propensities(drawn: Pool, chosen: np.ndarray) -> dict[str,
                 probabilities[decisions],
                 q=part.q_values,
                 v=part.v_values,
-                propensities=propensities,
-                estimated=True,
+                behavior=behavior,
             )
         )
     return estimates_of(*paths)

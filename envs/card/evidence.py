@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from envs.behavior import estimate_behavior
 from envs.card.advice import MINIMUM_FRACTION, MINIMUM_UNITS, provable_steps
 from envs.card.carry_over import CarryOver, carry_over
-from envs.card.determinism import predictability
 from envs.card.history import HistoryTest, history_test
 from envs.card.marginal_overlap import measure_marginal_overlap
 from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
 from envs.card.sensitivity import tipping_factor
 from envs.dataset import EMBARGO, Dataset
+from envs.untried import behavior_probabilities
 
 # A propensity above this leaves nothing to chance.
 CERTAIN = 0.999
@@ -132,11 +131,10 @@ def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> 
         propensities = dataset.propensities
         certain = float((propensities >= CERTAIN).mean())
     else:
-        behavior = estimate_behavior(dataset)
+        believed = not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions)
+        behavior = behavior_probabilities(dataset, believed=believed)
         propensities = behavior[np.arange(len(dataset)), dataset.actions]
-        if not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions):
-            propensities = np.where(logged, dataset.propensities, propensities)
-        certain = predictability(dataset, behavior)
+        certain = float((behavior.argmax(axis=1) == dataset.actions).mean())
     estimated = not checked.true_propensities
     checked = replace(checked, estimated=estimated, certain_share=certain)
     if checked.deterministic:

@@ -22,7 +22,7 @@ from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.judged_checkpoint import JudgedCheckpoint
 from tune_configs.strategy import CHECKPOINTS
 from tune_configs.training import LearningCurve, train_component
-from tune_configs.trial import TrialRun, behavior_propensities, run_variant
+from tune_configs.trial import TrialRun, run_variant, unlogged_behavior
 from tune_configs.trial_plan import TrialPlan
 from tune_configs.trial_result import TrialResult
 from tune_configs.variant import VariantSpecification
@@ -158,18 +158,22 @@ def test_select_episodes_of_an_earlier_look_only_help_the_models(log: tuple[Data
 
 def test_propensities_that_cannot_be_believed_are_estimated(log: tuple[Dataset, bytes]) -> None:
     dataset, _ = log
-    assert behavior_propensities(dataset) is None
+    assert unlogged_behavior(dataset) is None
+    taken = np.arange(len(dataset)), dataset.actions
     true = dataset.propensities
     missing = replace(dataset, propensities=np.where(np.arange(len(dataset)) % 3 == 0, np.nan, true))
-    found = behavior_propensities(missing)
+    found = unlogged_behavior(missing)
     assert found is not None
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    found = found[taken]
     kept = np.isfinite(missing.propensities)
     np.testing.assert_array_equal(found[kept], true[kept])
     assert np.abs(np.log(found[~kept] / true[~kept])).mean() < 0.2
     # A confidence that was logged as a propensity: the card says it is not used, and it is not.
     confident = replace(dataset, propensities=np.full(len(dataset), 0.99))
-    found = behavior_propensities(confident)
+    found = unlogged_behavior(confident)
     assert found is not None
+    found = found[taken]
     assert np.abs(np.log(found / true)).mean() < 0.2
 
 

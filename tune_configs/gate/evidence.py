@@ -61,7 +61,7 @@ def gate_request(
     *,
     grade: str,
     look: int,
-    propensities: np.ndarray | None = None,
+    behavior: np.ndarray | None = None,
     planning: Planning | None = None,
     model_estimate: Estimate | None = None,
     barred: tuple[str, ...] = (),
@@ -77,7 +77,7 @@ def gate_request(
         sides: who is tested, and on whom models are fitted.
         grade: of the log.
         look: number of this gate in the agent's life.
-        propensities: float64 (N,), estimated ones where the log has none.
+        behavior: float64 (N, A), the estimated behaviour policy where the log has no propensities.
         planning: the log's rate.
         model_estimate: model-based gain of the recommendation.
         barred: per finalist why it cannot be proven, or empty.
@@ -90,7 +90,7 @@ def gate_request(
         evaluated=sides.tested,
         fitted=sides.fitted,
         folds=0,
-        propensities=propensities,
+        behavior=behavior,
         models=models,
         grade=grade,
     )
@@ -103,7 +103,7 @@ def gate_request(
             evaluated=sides.selected,
             fitted=sides.fitted & ~sides.selected,
             folds=folds,
-            propensities=propensities,
+            behavior=behavior,
             models=models,
             grade=grade,
         )
@@ -115,7 +115,10 @@ def gate_request(
     cut = int(censored(tested.subset).sum()) if specification.censoring == INFORMATIVE else 0
     unbounded = _unbounded(cut) if cut and specification.declared_range is None else ""
     base = tested.champion[tested.first][0]
-    beyond = [support_refusal(unsupported_difference(each, base, marginal=tested.marginal)) for each in trajectories]
+    beyond = [
+        support_refusal(unsupported_difference(each, base, marginal=tested.marginal), estimated=behavior is not None)
+        for each in trajectories
+    ]
     known = barred or ("",) * len(candidates)
     barred = tuple(reason or unbounded or unsupported for reason, unsupported in zip(known, beyond, strict=True))
     returns = unit_values(base.returns, tested.units)
@@ -208,9 +211,9 @@ def _exact_differences(
     assert specification.reward_range is not None
     low, high = specification.reward_range
     subset, of = dataset.select_episodes(chosen), chosen[dataset.episode_index]
-    known = None if judge.propensities_of is None else judge.propensities_of[of]
+    behavior = None if judge.behavior is None else judge.behavior[of]
     ours, theirs = (
-        trajectories_from(subset, probabilities[dataset.rows[of]], propensities=known)
+        trajectories_from(subset, probabilities[dataset.rows[of]], behavior=behavior)
         for probabilities in (candidate, champion)
     )
     if ours.rest is None and censored(subset).any():

@@ -137,7 +137,7 @@ def _on(judge: Judge, values: np.ndarray, missing: np.ndarray) -> Judge:
         evaluated=judge.evaluated,
         fitted=judge.fitted & ~missing,
         folds=judge.folds,
-        propensities=judge.propensities_of,
+        behavior=judge.behavior,
         seed=judge.seed,
         models={judge.first: judge.models[judge.first]},
         grade=judge.grade,

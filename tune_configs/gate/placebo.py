@@ -83,7 +83,7 @@ def run_placebo(
     copies: int,
     grade: str = "A",
     look: int = 1,
-    propensities: np.ndarray | None = None,
+    behavior: np.ndarray | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> PlaceboOutcome:
@@ -96,7 +96,7 @@ def run_placebo(
         copies: how many.
         grade: of the log.
         look: j of the gate that is imitated.
-        propensities: float64 (N,), estimated ones where the log has none.
+        behavior: float64 (N, A), the estimated behaviour policy where the log has no propensities.
         seed: of the permutations.
         progress: told the number of copies done.
 
@@ -121,7 +121,7 @@ def run_placebo(
         copy = permuter.copy(rng)
         variants = learner.variants(copy.rewards)
         judge = Judge(
-            copy, champion, evaluated=select, fitted=train, folds=0, propensities=propensities,
+            copy, champion, evaluated=select, fitted=train, folds=0, behavior=behavior,
             models={"cells": cells}, grade=grade,
         )  # fmt: skip
         theirs = judge.champion["cells"][0]
@@ -132,7 +132,7 @@ def run_placebo(
         chosen = list(finalists(gains))
         if chosen:
             request = gate_request(
-                copy, champion, variants[chosen], sides, grade=grade, look=look, propensities=propensities,
+                copy, champion, variants[chosen], sides, grade=grade, look=look, behavior=behavior,
                 models={"cells": cells}, folds=0, planning=Planning(resamples=0),
             )  # fmt: skip
             decision = decide(request)

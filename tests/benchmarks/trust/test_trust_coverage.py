@@ -42,7 +42,7 @@ def test_ours_cover_and_narrowed_ones_are_caught(setting, monkeypatch) -> None:
 def test_the_value_of_another_policy_is_caught(setting, monkeypatch) -> None:
     other = replace(setting, targets=dict.fromkeys(setting.targets, setting.behaviour))
     valued = tabular_coverage.valued
-    monkeypatch.setattr(tabular_coverage, "valued", lambda _, dataset, propensities: valued(other, dataset))
+    monkeypatch.setattr(tabular_coverage, "valued", lambda _, dataset, behavior: valued(other, dataset))
     rows = {row.metric: row for row in rows_of("s", of_pieces([piece(setting, 0, 40)]))}
     assert not rows["doubly_robust: coverage"].holds and not rows[f"{PAIRED}: coverage"].holds
 
