@@ -59,6 +59,11 @@ def rule(observation: Any) -> str:
     return "up" if state > 3 else "hold"
 
 
+def right_rule(observation: Any) -> str:
+    """A rule that knows which action is right."""
+    return ACTIONS[right(observation["state"] if isinstance(observation, dict) else observation)]
+
+
 def right(state: int) -> int:
     """Index of the right action."""
     return 0 if state < 2 else 2 if state > 3 else 1

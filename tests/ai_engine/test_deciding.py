@@ -189,17 +189,20 @@ def changed(rows: list[DecisionRecord], **fields: Any) -> list[DecisionRecord]:
     return [replace(record, **fields) for record in rows]
 
 
-def test_a_deterministic_log_is_refused(tmp_path: Path, without_ray: list[int]) -> None:
-    declared = homes.specification(explore=0.0)
-    home = homes.make_home(tmp_path / "home", homes.records(declared=declared), explore=0.0)
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_deterministic_log_is_refused(tmp_path: Path, without_ray: list[int], logged: bool) -> None:
+    rows = homes.records(declared=homes.specification(explore=0.0))
+    rows = rows if logged else changed(rows, propensity=None, action_probabilities=None)
+    home = homes.make_home(tmp_path / "home", rows, explore=0.0)
     tuned = ai_engine.tune(AGENT, home=home, trials=3)
-    assert tuned.grade == "C"
+    assert tuned.grade == "C" and tuned.finalists == ()
     unproven = "The log is grade C: no other policy can be proven with this log"
     assert unproven in tuned.to_text().splitlines()[-1]
     assert unproven in ai_engine.evaluate(tuned.recommended, on=AGENT, home=home).to_text().splitlines()[-1]
     result = gate(AGENT, home=home)
     assert (result.decision, result.look, result.alpha) == ("refused", 0, 0.0)
-    assert "grade C: 100.0 % of the decisions had a propensity of 1" in result.reason
+    how = "had a propensity of 1" if logged else "could be foretold from the observation"
+    assert f"grade C: 100.0 % of the decisions {how}" in result.reason
     assert "explore: take a few per cent of the decisions at random" in result.reason
     assert looks(home) == (0, 0.0)
     with pytest.raises(RegistryError):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ai_engine import evaluating
+from ai_engine.comparing import compare
 from ai_engine.deploy.registry import Registry
 from ai_engine.evaluating import EvaluateResult, aligned, evaluate
 from ai_engine.text import ESTIMATED_PROPENSITIES
@@ -241,6 +242,21 @@ def test_a_log_without_propensities_says_so_beside_every_number(tmp_path: Path) 
     found = result.diagnostics
     assert found is not None and found.confounding is not None and found.confounding.tipping >= 1.0
     assert f"- {found.confounding.sentence}" in result.to_text().splitlines()
+
+
+def test_of_a_rule_whose_propensities_were_not_logged_only_the_rule_is_valued(tmp_path: Path) -> None:
+    rows = homes.records(declared=homes.specification(explore=0.0))
+    rows = [replace(row, propensity=None, action_probabilities=None) for row in rows]
+    home = homes.make_home(tmp_path / "home", rows, explore=0.0)
+    other = evaluate(homes.right_rule, on=AGENT, home=home)
+    assert not any(estimate.usable for estimate in other.estimates if estimate.evidence == "log")
+    untried = "gave no chance (never taken in like states"
+    assert untried in other.to_text().splitlines()[-1]
+    own = evaluate(homes.rule, on=AGENT, home=home)
+    usable = [estimate for estimate in own.estimates if estimate.usable and estimate.evidence == "log"]
+    assert usable and all(estimate.value == pytest.approx(own.logged.value) for estimate in usable)
+    (told,) = compare(homes.right_rule, on=AGENT, home=home).policies
+    assert untried in told.gain.estimate.refused
 
 
 def test_what_the_value_hangs_on_stands_beside_it(swept: tuple[Home, TuneResult]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.ope.doubly_robust import doubly_robust
+from algorithms.ope.estimate import Estimate
 from algorithms.ope.importance_sampling import ips
 from algorithms.ope.overlap import NO_RULE
 from algorithms.ope.padding import trajectories_from
@@ -93,6 +94,23 @@ def test_a_certain_action_leaves_none_to_the_others() -> None:
     np.testing.assert_array_equal(found, expected)
     half = replace(alone, propensities=np.full(len(dataset), 0.5))
     assert unsupported_probabilities(half, uniform) is None
+
+
+def test_an_estimated_behaviour_speaks_in_place_of_the_log() -> None:
+    dataset = log()
+    states = dataset.observations[dataset.rows][:, 0].astype(int)
+    everywhere = 0.9 * RULE + 0.1 / ACTIONS
+
+    def valued(policy: np.ndarray, behavior: np.ndarray) -> Estimate:
+        return ips(trajectories_from(dataset, policy[states], behavior=behavior[states]), overlap=NO_RULE)
+
+    untried = "never taken in like states"
+    assert untried in valued(TARGET, RULE).refused and "log the propensities" in valued(TARGET, RULE).refused
+    assert not valued(KEPT, RULE).refused and not valued(TARGET, everywhere).refused
+    own, logged = valued(RULE, RULE), trajectories_from(dataset, RULE[states])
+    assert own.value == pytest.approx(logged.returns.mean()) and "estimated" in " ".join(own.assumptions)
+    known = trajectories_from(dataset, TARGET[states], propensities=dataset.propensities)
+    assert known.unsupported is None and not known.estimated, "known propensities tell of what was taken alone"
 
 
 def test_a_thousandth_is_let_pass() -> None:
