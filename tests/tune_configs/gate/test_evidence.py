@@ -11,6 +11,7 @@ from algorithms.ope.padding import censored
 from benchmarks.trust.worlds import Log, World, dataset_of, on_rows
 from envs.dataset import FINAL, SELECT, TRAIN
 from envs.guardrail import GuardrailSpecification
+from envs.untried import behavior_probabilities
 from tests.worlds import bandit, explored, random_world
 from tune_configs.gate.decision import decide
 from tune_configs.gate.evidence import Sides, fresh_final, gate_request
@@ -183,15 +184,18 @@ def test_a_step_to_what_the_log_gave_no_chance_is_barred():
     certain = np.eye(world.action_count)[0]
     behaviour = explored(np.tile(certain, (world.state_count, 1)), EXPLORE)
     behaviour[0] = certain
-    log = world.log(behaviour, 600, specification=world.specification(explore=EXPLORE))
+    log = world.log(behaviour, 1_000, specification=world.specification(explore=EXPLORE))
     states = np.clip(np.nan_to_num(log.observations[:, 0]), 0, None).astype(int)
     step = 0.9 * behaviour + 0.1 / world.action_count
     kept = step.copy()
     kept[0] = certain
-    inside, beyond = (asked(log, behaviour[states], policy[states]) for policy in (kept, step))
-    assert not any(inside.barred) and decide(inside).decision != "refused"
-    assert "gave no chance" in beyond.barred[0] and decide(beyond).decision == "refused"
-    assert beyond.effective_sample_sizes[0] > 0.8 * beyond.differences.shape[1]
+    lost = replace(log, propensities=log.propensities * np.nan, action_probabilities=log.action_probabilities * np.nan)
+    told = {"behavior": behavior_probabilities(lost, believed=True), "grade": "B"}
+    for known, more in ((log, {}), (lost, told)):
+        inside, beyond = (asked(known, behaviour[states], policy[states], **more) for policy in (kept, step))
+        assert not any(inside.barred) and decide(inside).decision != "refused"
+        assert "gave no chance" in beyond.barred[0] and decide(beyond).decision == "refused"
+        assert beyond.effective_sample_sizes[0] > 0.8 * beyond.differences.shape[1]
 
 
 def test_a_guardrail_that_is_lost_from_sight_is_refused_by_name():
