@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,13 @@ class HingeColumn:
     center: float = 0.0
     scale: float = 1.0
     knots: np.ndarray | None = None
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Numbers less the centre over the scale, within ±4.
+
+        Cut before they are divided: where most values are alike to the last digit, the others are beyond every float.
+        """
+        return np.asarray(np.clip(values - self.center, -LIMIT * self.scale, LIMIT * self.scale) / self.scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +64,9 @@ class HingeFeatures:
                 columns.append(HingeColumn(len(declared.categories)))
                 continue
             values = rows[:, position]
-            center, scale = _scale(values)
+            column = HingeColumn(0, *_scale(values))
             quantiles = np.quantile(values, np.linspace(0, 1, KNOTS + 2)[1:-1])
-            knots = np.unique(np.clip((quantiles - center) / scale, -LIMIT, LIMIT))
-            columns.append(HingeColumn(0, center, scale, knots))
+            columns.append(replace(column, knots=np.unique(column.scaled(quantiles))))
         return cls(tuple(columns))
 
     @property
@@ -93,7 +99,7 @@ class HingeFeatures:
                 stop = start + column.categories
                 out[:, start:stop] = values[:, None] == np.arange(column.categories)
             else:
-                scaled.append(np.clip((values - column.center) / column.scale, -LIMIT, LIMIT))
+                scaled.append(column.scaled(values))
                 stop = start + len(column.knots)
                 np.maximum(scaled[-1][:, None] - column.knots, 0.0, out=out[:, start:stop])
             start = stop

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from algorithms.ope.cross_fitting import cross_fit
@@ -126,6 +126,7 @@ def test_without_a_field_there_are_no_columns_and_many_fields_have_no_products()
 
 
 @settings(max_examples=60, deadline=None)
+@example([[1e12, 0.0]], [[0.0, 1.0]] * 3 + [[481.0, 1.0], [1.6e-306, 1.0]])
 @given(
     st.lists(st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=2), min_size=1, max_size=20),
     st.lists(st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=2), min_size=1, max_size=20),
@@ -133,7 +134,8 @@ def test_without_a_field_there_are_no_columns_and_many_fields_have_no_products()
 def test_features_are_finite_and_bounded_whatever_was_logged(
     rows: list[list[float]], fitted: list[list[float]]
 ) -> None:
-    features = HingeFeatures.fit(np.array(fitted), PLAIN).features(np.array(rows))
+    with np.errstate(over="raise"):
+        features = HingeFeatures.fit(np.array(fitted), PLAIN).features(np.array(rows))
     assert np.isfinite(features).all()
     assert np.abs(features).max() <= LIMIT**2
 
