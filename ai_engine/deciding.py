@@ -66,7 +66,7 @@ def gate(name: str, *, home: Home | str | Path | None = None, least_power: float
             be shown less often than this; 0 spends the look as soon as the overlap allows one.
 
     Raises:
-        DataError: there is no sweep against the present champion.
+        DataError: there is no sweep against the present champion, or nothing can be learned from the log.
         BusyError: the agent is being retrained.
     """
     workspace = open_workspace(name, home)
@@ -136,6 +136,7 @@ def _last_sweep(workspace: Workspace, champion: str) -> tuple[Run, TuneResult]:
     for run in reversed(list_runs(workspace.home, workspace.name)):
         if run.record["kind"] == "tune" and run.status == FINISHED and run.record["champion"] == champion:
             return run, TuneResult.from_json(run.read("result.json"))
+    workspace.learnable()  # what is wrong with a log on which tune would refuse is said first
     raise DataError(
         f"no sweep against the champion {champion}",
         where=f"agent {workspace.name}",

@@ -56,7 +56,7 @@ def assemble(
     effective = effective_sample_size(by_unit)
     refused = refused or overlap.refusal(effective, count)
     if not refused and evidence == "log":
-        chance = unsupported_chance(trajectories, marginal=trajectories.markov)
+        chance = unsupported_chance(trajectories)
         refused = support_refusal(chance, estimated=trajectories.estimated)
     shown = force or not refused
     missing = float("nan")

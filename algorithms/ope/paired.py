@@ -104,7 +104,7 @@ def paired_estimate(
     if not refused and (reason := overlap.refusal(champion_effective, count)):
         refused = f"champion: {reason}"
     if not refused:
-        beyond = unsupported_difference(candidate, champion, marginal=marginal)
+        beyond = unsupported_difference(candidate, champion)
         refused = support_refusal(beyond, estimated=candidate.estimated)
     shown = force or not refused
     missing = float("nan")

@@ -41,19 +41,19 @@ def unsupported_probabilities(
     return found if found.any() else None
 
 
-def unsupported_chance(trajectories: Trajectories, *, marginal: bool = False) -> float:
+def unsupported_chance(trajectories: Trajectories) -> float:
     """Chance that the policy takes an action in an episode that the log gave none."""
     if trajectories.unsupported is None:
         return 0.0
-    return float((_before(trajectories, marginal) * trajectories.unsupported.sum(axis=2)).sum())
+    return float((_before(trajectories) * trajectories.unsupported.sum(axis=2)).sum())
 
 
-def unsupported_difference(candidate: Trajectories, champion: Trajectories, *, marginal: bool = False) -> float:
+def unsupported_difference(candidate: Trajectories, champion: Trajectories) -> float:
     """The same of what two policies do not share."""
     if candidate.unsupported is None and champion.unsupported is None:
         return 0.0
     ours, theirs = (
-        0.0 if each.unsupported is None else _before(each, marginal)[:, :, None] * each.unsupported
+        0.0 if each.unsupported is None else _before(each)[:, :, None] * each.unsupported
         for each in (candidate, champion)
     )
     return float(np.abs(ours - theirs).sum())
@@ -72,9 +72,9 @@ def support_refusal(chance: float, *, estimated: bool = False) -> str:
     )
 
 
-def _before(trajectories: Trajectories, marginal: bool) -> np.ndarray:
-    """Weights of coming to each step over the number of episodes, (E, H)."""
-    if marginal and trajectories.state_log_ratios is not None:
+def _before(trajectories: Trajectories) -> np.ndarray:
+    """Weights of coming to each step over the number of episodes, (E, H): of its state, where that tells all."""
+    if trajectories.markov and trajectories.state_log_ratios is not None:
         logs = trajectories.state_log_ratios
     else:
         logs = np.cumsum(trajectories.log_ratios, axis=1)

@@ -1,4 +1,4 @@
-"""Nothing is trained on a log from which nothing can be learned, and the refusal says why and what to do."""
+"""On a log from which nothing can be learned nothing is trained or gated; the refusal says why and what to do."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def constant(records: list[Any]) -> list[Any]:
         (60, constant, "every decision has the same reward"),
     ],
 )
-@pytest.mark.parametrize("command", [ai_engine.train, ai_engine.tune], ids=["train", "tune"])
-def test_training_on_grade_d_is_refused_with_the_reason(
+@pytest.mark.parametrize("command", [ai_engine.train, ai_engine.tune, ai_engine.gate], ids=["train", "tune", "gate"])
+def test_grade_d_is_refused_with_the_reason(
     tmp_path: Path, command: Callable[..., Any], episodes: int, change: Callable[[list[Any]], list[Any]], reason: str
 ) -> None:
     home: Home = homes.make_home(tmp_path / "home", change(homes.records(episodes)))

@@ -116,8 +116,7 @@ def gate_request(
     unbounded = _unbounded(cut) if cut and specification.declared_range is None else ""
     base = tested.champion[tested.first][0]
     beyond = [
-        support_refusal(unsupported_difference(each, base, marginal=tested.marginal), estimated=behavior is not None)
-        for each in trajectories
+        support_refusal(unsupported_difference(each, base), estimated=behavior is not None) for each in trajectories
     ]
     known = barred or ("",) * len(candidates)
     barred = tuple(reason or unbounded or unsupported for reason, unsupported in zip(known, beyond, strict=True))
