@@ -35,6 +35,8 @@ NEAREST = 5
 MAXIMUM_ROWS = 4000
 """Decisions that trees are grown on and neighbours are sought among; at twice as many likeness is tested."""
 CHUNK = 500
+BY = (False, True)
+"""Likeness that is tried in turn: that of trees, and with neighbours as well."""
 
 
 def behavior_probabilities(dataset: Dataset, *, believed: bool) -> np.ndarray:
@@ -78,17 +80,17 @@ def untried_actions(dataset: Dataset) -> np.ndarray | None:
     tested = every[:: -(-len(dataset) // (2 * MAXIMUM_ROWS))]
     actions = dataset.actions[tested]
     candidates = np.zeros((2, len(tested), len(dataset.specification.actions)), dtype=bool)
-    for own, untried in _by_fold(dataset, tested):
+    for own, untried in _by_fold(dataset, tested, BY):
         candidates[:, own] = untried
         if (candidates[:, np.arange(len(tested)), actions].sum(axis=1) >= CHANCE * len(tested)).all():
             return None  # whatever the other folds say
-    for number, candidate in enumerate(candidates):
+    for near, candidate in zip(BY, candidates, strict=True):
         if _hardly_taken(candidate, actions):
             if len(tested) == len(every):
                 return candidate
             whole = np.zeros((len(every), candidate.shape[1]), dtype=bool)
-            for own, untried in _by_fold(dataset, every):
-                whole[own] = untried[number]
+            for own, (untried,) in _by_fold(dataset, every, (near,)):
+                whole[own] = untried
             return whole
     return None
 
@@ -119,10 +121,10 @@ def _without(dataset: Dataset, chosen: np.ndarray, likes: np.ndarray) -> np.ndar
     return np.asarray(allowed & (likes == 0) & likes.any(axis=1, keepdims=True))
 
 
-def _by_fold(dataset: Dataset, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each fold, positions (n,) of its decisions among the chosen, and what is untried there, bool (2, n, A).
+def _by_fold(dataset: Dataset, chosen: np.ndarray, by: tuple[bool, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each fold, positions (n,) of its decisions among the chosen, and what is untried there, bool (len(by), n, A).
 
-    First by trees, then by trees and neighbours.
+    Each ``by`` trees, or (true) by trees and neighbours.
     """
     fold = unit_folds(dataset.units, FOLDS)[dataset.episode_index]
     rows, allowed = dataset.observations[dataset.rows], dataset.allowed[dataset.rows]
@@ -142,11 +144,10 @@ def _by_fold(dataset: Dataset, chosen: np.ndarray) -> Iterator[tuple[np.ndarray,
             part = fold[fitted] != other
             if part.any():
                 likes += DecisionTree.fit(splits[part], actions[part], choices).leaf_counts(reached)
-        taken = np.eye(choices)[actions]
-        near = np.zeros_like(likes)
-        for start in range(0, len(own), CHUNK):
+        taken, near = np.eye(choices)[actions], np.zeros_like(likes)
+        for start in range(0, len(own) if any(by) else 0, CHUNK):
             near[start : start + CHUNK] = taken[_nearest(here[start : start + CHUNK], features)].sum(axis=1)
-        yield own, np.stack([_without(dataset, asked, likes), _without(dataset, asked, likes + near)])
+        yield own, np.stack([_without(dataset, asked, likes + near if each else likes) for each in by])
 
 
 def _split_by(rows: np.ndarray, allowed: np.ndarray, features: np.ndarray, weights: np.ndarray) -> np.ndarray:

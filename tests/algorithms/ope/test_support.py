@@ -56,6 +56,14 @@ def test_the_chance_is_that_of_the_policy_in_the_world() -> None:
     assert unsupported_chance(under(dataset, KEPT)) == 0.0
 
 
+def test_where_states_tell_all_the_chance_is_by_their_weights() -> None:
+    beyond = replace(under(log(300), TARGET), state_log_ratios=np.full((300, HORIZON), np.log(2.0)))
+    by_state = unsupported_chance(replace(beyond, markov=True))
+    assert beyond.unsupported is not None
+    assert by_state == pytest.approx(2.0 * (beyond.active[:, :, None] * beyond.unsupported).sum() / 300)
+    assert unsupported_chance(beyond) == unsupported_chance(under(log(300), TARGET)) != pytest.approx(by_state)
+
+
 def test_no_number_stands_on_what_was_never_tried() -> None:
     dataset = log()
     beyond, kept = under(dataset, TARGET), under(dataset, KEPT)
