@@ -54,6 +54,7 @@ def behavior_probabilities(dataset: Dataset, *, believed: bool) -> np.ndarray:
     every, taken = np.arange(len(dataset)), dataset.actions
     known = np.flatnonzero(np.isfinite(dataset.propensities) & believed)
     if untried is not None:
+        untried[untried[every, taken]] = True  # likeness errs there, and what was taken is all that is known
         untried[every, taken] = False
         untried[known] = False
         found = np.where(untried, 0.0, found)

@@ -63,6 +63,9 @@ def test_of_a_rule_without_chance_the_other_actions_are_untried(rule) -> None:
     found = behavior_probabilities(dataset, believed=False)
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
     assert (found[certain == 1.0] > 0.0).all(), "what was taken had a chance"
+    astray = untried[certain == 1.0]
+    assert astray.any() or rule is thresholds
+    assert (found[certain == 1.0][astray] == 1.0).all(), "where likeness errs no weight is drawn from it"
     assert (found[certain == 1.0] == 1.0).mean() > (0.7 if rule is round_rule else 0.97)
 
 
