@@ -36,6 +36,8 @@ def test_it_splits_where_the_classes_part() -> None:
 
 
 def test_neighbouring_numbers_are_told_apart() -> None:
-    close = np.array([[1.0], [np.nextafter(1.0, 2.0)], [np.finfo(float).max / 2]])
-    tree = DecisionTree.fit(close, np.array([0, 1, 2]), 3)
-    np.testing.assert_array_equal(tree.leaf_counts(close), np.eye(3))
+    first = np.nextafter(1.0, 2.0)
+    second = np.nextafter(first, 2.0)
+    close = np.array([[1.0], [first], [second], [np.finfo(float).max / 2]])
+    tree = DecisionTree.fit(close, np.arange(4), 4)
+    np.testing.assert_array_equal(tree.leaf_counts(close), np.eye(4))
