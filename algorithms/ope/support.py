@@ -64,7 +64,7 @@ def support_refusal(chance: float, *, estimated: bool = False) -> str:
     if chance <= NEGLIGIBLE:
         return ""
     share = f"{min(chance, 1.0):.0%}" if chance >= 0.01 else f"{chance:.1%}"
-    untried = " (never taken in like states, and no propensity says that they had one)" if estimated else ""
+    untried = " (never taken in like states)" if estimated else ""
     remedy = "explore there and log the propensities" if estimated else "explore there"
     return (
         f"takes actions that the log gave no chance{untried}, with a chance of {share} in an episode: {remedy}, or "
