@@ -12,6 +12,7 @@ from envs.observation import flatten
 from envs.record import DecisionRecord
 from envs.values import shown
 
+MIXED = "an array that is neither of numbers nor of names"
 REMEDY = "correct the row, or declare the agent in retrainer.toml first"
 
 
@@ -59,7 +60,9 @@ class UsualKinds:
             if value is None:
                 continue
             kind = _kind(value)
-            self._odd = self._odd or kind == "an array"
+            self._odd = self._odd or kind == MIXED
+            if value == []:
+                continue  # of numbers or of names alike
             kinds = self._fields.get(name)
             if kinds is None:
                 if len(self._fields) >= MAXIMUM_FIELDS:
@@ -72,8 +75,10 @@ class UsualKinds:
             return None
         for name, value in flatten(observation).items():
             kind = _kind(value)
-            if kind == "an array":
-                return RecordError("is an array", field=f"{field}.{name}", remedy="write its entries as named fields")
+            if kind == MIXED:
+                return RecordError(f"is {kind}", field=f"{field}.{name}", remedy="give numbers only, or names only")
+            if value == []:
+                continue
             usual = self._fields[name].most_common(1)[0][0] if name in self._fields else kind
             if value is not None and kind != usual:
                 problem = f"{shown(value)} is {kind}, most rows have {usual}"
@@ -105,7 +110,10 @@ def _kind(value: Any) -> str:
         return "a number"
     if isinstance(value, str):
         return "a text"
-    return "an array" if isinstance(value, list) else "an object"
+    if not isinstance(value, list):
+        return "an object"
+    kinds = {_kind(item) for item in value}
+    return "an array of numbers" if kinds == {"a number"} else "a list of names" if kinds <= {"a text"} else MIXED
 
 
 def _form(observation: Any) -> str:

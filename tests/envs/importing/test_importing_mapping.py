@@ -198,3 +198,28 @@ def test_fields_of_object_observations_must_be_alike(tmp_path: Path) -> None:
         spoilt[position] = content[position] | {"observation": observation}
         path = jsonl(tmp_path / "log.jsonl", spoilt)
         assert refused(home, path).startswith(f"{path}:{position + 1}: {field}: ")
+
+
+def test_lists_of_numbers_and_of_names_are_read_off_an_undeclared_log(tmp_path: Path) -> None:
+    home = Home.create(tmp_path / "home")
+    content = [
+        row | {"observation": {"pool": {"loads": [0.5, index]}, "tags": ["gpu", "spot"][: index % 3]}}
+        for index, row in enumerate(rows())
+    ]
+    for position, observation, field in (
+        (3, {"pool": {"loads": ["a"]}, "tags": []}, "observation.pool.loads"),
+        (4, {"pool": {"loads": [1, 2]}, "tags": [1]}, "observation.tags"),
+        (5, {"pool": {"loads": [1, [2]]}, "tags": []}, "observation.pool.loads"),
+    ):
+        spoilt = [*content]
+        spoilt[position] = content[position] | {"observation": observation}
+        path = jsonl(tmp_path / "log.jsonl", spoilt)
+        assert refused(home, path).startswith(f"{path}:{position + 1}: {field}: ")
+    assert import_files(home, "scaling", [jsonl(tmp_path / "log.jsonl", content)]).added == 12
+    observation = home.specification("scaling").observation
+    assert [(field.name, field.type) for field in observation.fields] == [
+        ("pool.loads.0", "number"),
+        ("pool.loads.1", "integer"),
+        ("tags", "tags"),
+    ]
+    assert observation.row(content[5]["observation"]).tolist() == [0.5, 5.0, 3.0]
