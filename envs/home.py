@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -285,7 +286,7 @@ def _create_key(data: Path, key: bytes) -> None:
 
 
 def _init(path: object) -> str:
-    return "create one with `retrainer init" + ("`" if str(path) == "." else f" --home {path}`")
+    return "create one with `retrainer init" + ("`" if str(path) == "." else f" --home {shlex.quote(str(path))}`")
 
 
 def _declaration(name: str, table: Any) -> AgentSpecification:

@@ -116,7 +116,7 @@ def _is_there(known: _Known, row: JournalRow, digest: str | None) -> bool:
     if digest == _digest_of(kept[1], row) if kept is not None else short(digest) == sealed:
         return True
     problem = f"{shown(row.event_id)} was recorded before with other content"
-    remedy = "give every decision its own event_id"
+    remedy = "give every decision its own event_id, and record what becomes known of it later by record_outcome"
     if owner != row.agent:
         problem = f"{shown(row.event_id)} was recorded before, for agent {owner}"
         remedy = f"a decision belongs to one agent; import it as {owner}, or into another home"
