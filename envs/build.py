@@ -74,9 +74,12 @@ def build_dataset(
     """
     from envs.log.assembly import assemble
 
-    dataset, report = assemble(home, home.specification(name), rule=rule, until=until, now=now)
+    specification = home.specification(name)
+    dataset, report = assemble(home, specification, rule=rule, until=until, now=now)
     if report.records == 0:
-        raise DataError("has no records", where=f"agent {name}", remedy=f"import a log: retrainer import {name} FILE")
+        of_it = f" of version {specification.version} of its declaration" if report.other_versions else ""
+        remedy = f"import a log: retrainer import {name} FILE"
+        raise DataError(f"has no records{of_it}", where=f"agent {name}", remedy=remedy)
     return dataset, report
 
 

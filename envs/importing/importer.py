@@ -215,10 +215,12 @@ class _Import:
                 raise _refusal(rejected[0], bad, len(groups), fresh + known)
             if self.draft is not None and specification is not None:
                 self.home.declared_text(specification)  # fails before anything is written
+            if self.declared is not None:
+                self.home.keep(self.declared)  # a raised version begins before the rows that are of it
             write(staging, journal, self.name, fresh, self.progress)
             rejected_path = self._write_rejected(staging) if bad else None
-            if specification is not None:
-                (self.home.keep if self.draft is None else self.home.declare)(specification)
+            if self.draft is not None and specification is not None:
+                self.home.declare(specification)
         return ImportReport(
             agent=self.name,
             rows=gathering.rows,

@@ -14,6 +14,7 @@ from ai_engine.continuous_learning import LearningPipeline
 from envs.build import build_dataset
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
+from envs.importing.importer import import_files
 from envs.journal.journal import Journal
 from envs.log import rows
 from envs.log import table as tables
@@ -90,6 +91,25 @@ def test_another_meaning_is_refused_until_the_version_rises(
         dataset, report = build_dataset(home, AGENT)
         assert [unit.split("/")[1] for unit in dataset.units] == ["new"] and report.other_versions == 1
         seal(home)
+
+
+@pytest.mark.parametrize("rows", [3, 3000])
+def test_an_import_begins_the_version_that_is_declared(tmp_path: Path, rows: int) -> None:
+    home = Home.create(tmp_path / "home", split_key=KEY)
+    home.declare(declared(LOAD))
+    write(home, "old", {"load": 1.0})
+    changed = replace(LOAD, type="category", categories=("a",), unit="")
+    Home.create(tmp_path / "other").declare(declared(changed, version=2))
+    home.configuration_path.write_text((tmp_path / "other" / "retrainer.toml").read_text())  # by hand
+    frame = pa.Table.from_pylist(
+        [
+            {"event_id": f"n{index}", "observation": {"load": "a"}, "action": ACTIONS[0], "reward": 1.0}
+            for index in range(rows)
+        ]
+    )
+    assert import_files(home, AGENT, [frame]).added == rows
+    dataset, report = build_dataset(home, AGENT)
+    assert (len(dataset), report.other_versions) == (rows, 1)
 
 
 def test_wider_types_and_drafts_may_be_corrected(tmp_path: Path) -> None:
