@@ -12,6 +12,7 @@ from envs.card.leaks import leaks
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
+from envs.card.unknown_values import unknown_values
 from envs.clock import written
 from envs.counting import counted
 from envs.dataset import Dataset
@@ -40,6 +41,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         *leaks(dataset, believed=evidence.true_propensities),
         *drift(dataset),
         mixed_tenants(dataset),
+        *unknown_values(dataset),
         _untried_actions(dataset),
         *(untried_regions(dataset) if chancy else ()),
         *_left_out(report),

@@ -14,6 +14,7 @@ from envs.build_report import BuildReport
 from envs.card import DataCard, build_card
 from envs.card.evidence import Evidence
 from envs.dataset import Dataset
+from envs.observation import ObservationField, ObservationSpecification
 from envs.record import DecisionRecord
 from tests.envs.samples import ACTIONS, KEY, built, numbered, record, simulated, specification
 
@@ -48,6 +49,26 @@ def test_unknown_ends_are_found_only_where_they_cost_something() -> None:
     assert "unknown_ends" not in cut(terminated=True)
     assert "cut_episodes" in cut(truncated=True, next_observation={"load": 1.0, "queue": {"size": 1.0}})
     assert "cut_episodes" not in cut(terminated=True)
+
+
+def test_a_field_of_undeclared_values_is_named() -> None:
+    fields = (
+        ObservationField("zone", "category", categories=("a", "b")),
+        ObservationField("tags", "tags", categories=("x",)),
+    )
+    observation = ObservationSpecification("object", fields)
+
+    def sentences(zone: str, tags: list[str], often: int) -> list[str]:
+        rows = [
+            record(f"e{index}", terminated=True, observation={"zone": "a" if index % often else zone, "tags": tags})
+            for index in range(60)
+        ]
+        findings = card_of(rows, observation=observation).findings
+        return [finding.sentence for finding in findings if finding.code == "unknown_values"]
+
+    assert sentences("a", ["x"], 1) == sentences("a", [], 1) == sentences("new", ["x"], 20) == []
+    assert sentences("new", ["x"], 5) == ["zone has an undeclared value in 20 % of the decisions"]
+    assert sentences("b", ["x", "new"], 1) == ["tags has an undeclared value in 100 % of the decisions"]
 
 
 def test_untried_actions_are_named() -> None:
