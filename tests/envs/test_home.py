@@ -72,7 +72,7 @@ def test_search_order(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("RETRAINER_HOME", str(variable.path))
     assert Home.find().path == variable.path
     assert Home.find(str(named.path)).path == named.path and Home.find(named) is named
-    with pytest.raises(HomeError, match="retrainer init --home '.*no where'`"):  # to be pasted
+    with pytest.raises(HomeError, match=r"retrainer init --home '.*no where'`"):  # to be pasted
         Home.find(tmp_path / "no where")
     monkeypatch.setenv("RETRAINER_HOME", str(tmp_path / "typo"))
     with pytest.raises(HomeError, match=r"RETRAINER_HOME=.*typo"):
