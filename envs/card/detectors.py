@@ -38,7 +38,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         repeated_episodes(dataset),
         repeated_steps(dataset),
         shuffled_steps(dataset),
-        *leaks(dataset, believed=evidence.true_propensities),
+        *leaks(dataset, evidence.foretelling),
         *drift(dataset),
         mixed_tenants(dataset),
         *unknown_values(dataset),

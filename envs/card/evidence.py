@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from envs.card.advice import MINIMUM_FRACTION, MINIMUM_UNITS, provable_steps
 from envs.card.carry_over import CarryOver, carry_over
 from envs.card.history import HistoryTest, history_test
+from envs.card.leaks import foretelling_fields
 from envs.card.marginal_overlap import measure_marginal_overlap
 from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
@@ -52,6 +54,7 @@ class Evidence:
             be states and whole episodes have too little overlap; else ``None``.
         longest: decisions of the longest episode.
         beyond: decisions behind the horizon, which no return counts.
+        foretelling: fields that know the draw beyond the logged propensities, with the score z of each.
     """
 
     decisions: int
@@ -74,6 +77,7 @@ class Evidence:
     marginal: Overlap | None = None
     longest: int = 0
     beyond: int = 0
+    foretelling: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def true_propensities(self) -> bool:
@@ -94,7 +98,9 @@ def complete_episodes(dataset: Dataset) -> np.ndarray:
     return np.asarray(dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon))
 
 
-def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> Evidence:
+def gather_evidence(
+    dataset: Dataset, *, history: HistoryTest | None = None, foretelling: Mapping[str, float] | None = None
+) -> Evidence:
     """Measures a log.
 
     Where fewer than 99.9 % of the rows have a propensity, or the logged ones cannot be true, the behaviour
@@ -103,6 +109,7 @@ def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> 
     Args:
         dataset: the log.
         history: its history test where that was made; beyond one decision it is the same at every horizon.
+        foretelling: the fields that know the draw, where that was tested; the same at every horizon.
     """
     logged = np.isfinite(dataset.propensities)
     basic = Evidence(
@@ -128,6 +135,7 @@ def gather_evidence(dataset: Dataset, *, history: HistoryTest | None = None) -> 
     )
     modal = modal_actions(dataset)
     if checked.true_propensities:
+        checked = replace(checked, foretelling=foretelling_fields(dataset) if foretelling is None else foretelling)
         propensities = dataset.propensities
         certain = float((propensities >= CERTAIN).mean())
     else:

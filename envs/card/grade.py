@@ -1,8 +1,8 @@
 """The grade of a log: what can be proven with it, to the declared horizon.
 
-- **A**: propensities on 99.9 % of the rows, the smallest at least .003, martingale residual |z| < 3.5,
-  and for the reference policy (½ behaviour + ½ the state's modal logged action) an effective sample size
-  of at least 200 units and 10 %, no unit with more than 5 % of the weight.
+- **A**: propensities on 99.9 % of the rows, the smallest at least .003, martingale residual |z| < 3.5, no
+  field that foretells the draw beyond them, and for the reference policy (½ behaviour + ½ the state's modal
+  logged action) an effective sample size of at least 200 units and 10 %, no unit with more than 5 % of the weight.
 - **A-M**: the same by marginal weights, with 25 % of the units at the step that they reach least, where the
   history test passed and observations are few and distinct. It admits doubly robust estimation with marginal
   weights only. Where observations are numbers there is no such grade: state ratios are then those of cells,
@@ -78,7 +78,8 @@ def _graded(evidence: Evidence, specification: AgentSpecification) -> tuple[str,
     doubts = [*_doubts(evidence, error=True), *_carried_over(evidence, specification)]
     effect = _detectable_effect(evidence, specification)
     hopeless = effect is not None and effect.severity == "error"
-    return ("B" if doubts or hopeless else "A"), doubts + ([effect] if effect else [])
+    # Of a field that knows the draw the findings are told with the other leaks.
+    return ("B" if doubts or hopeless or evidence.foretelling else "A"), doubts + ([effect] if effect else [])
 
 
 def _marginal_overlap(evidence: Evidence) -> Finding:
@@ -264,7 +265,8 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
                 severity,
                 f"actions were taken more or less often than their propensities say (|z| = {evidence.residual:.1f})",
                 "the propensities are not used; the behaviour policy is estimated",
-                "log the probability of the draw, not a confidence, and after masks and limits",
+                "log the probability of the draw, not a confidence, and after masks and limits; and take out of the "
+                "observation what was set after acting",
             )
         )
     if evidence.logged_share < 0.999:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from envs.card.evidence import gather_evidence
 from envs.card.grade import grade_log
+from envs.card.leaks import foretelling_fields
 from envs.dataset import Dataset
 
 
@@ -18,10 +20,12 @@ def grades_by_horizon(dataset: Dataset) -> dict[int, str]:
     """
     declared = dataset.specification.horizon
     horizons = [2**power for power in range(declared.bit_length()) if 2**power < declared]
-    return {horizon: _grade(dataset, horizon) for horizon in [*horizons, declared]}
+    foretelling = foretelling_fields(dataset)
+    return {horizon: _grade(dataset, horizon, foretelling) for horizon in [*horizons, declared]}
 
 
-def _grade(dataset: Dataset, horizon: int) -> str:
+def _grade(dataset: Dataset, horizon: int, foretelling: Mapping[str, float]) -> str:
     inferred = tuple(name for name in dataset.specification.inferred if name != "horizon")  # it is asked for
     specification = replace(dataset.specification, horizon=horizon, inferred=inferred)
-    return grade_log(gather_evidence(replace(dataset, specification=specification)), specification)[0]
+    evidence = gather_evidence(replace(dataset, specification=specification), foretelling=foretelling)
+    return grade_log(evidence, specification)[0]

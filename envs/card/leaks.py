@@ -11,7 +11,7 @@ all else says, although nothing before foretells it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -37,34 +37,52 @@ SHRINKAGE = 20.0
 MOST_DECISIONS = 10_000
 
 
-def leaks(dataset: Dataset, *, believed: bool) -> list[Finding]:
-    """The fields that were set after acting.
+def leaks(dataset: Dataset, foretelling: Mapping[str, float]) -> list[Finding]:
+    """The fields that were set after acting, or may have been.
 
     Args:
         dataset: the log.
-        believed: whether the logged propensities are those of the draws.
+        foretelling: of :func:`foretelling_fields`, where the logged propensities could be true.
     """
-    if len(dataset) < LEAST_UNITS or dataset.specification.observation.kind == "int":
-        return []
-    if len(dataset) > MOST_DECISIONS:
-        dataset = dataset.select_episodes(np.arange(0, dataset.episode_count, -(-len(dataset) // MOST_DECISIONS)))
-    found = _drawn_after(dataset) if believed else {}
-    for name, told in _telling(dataset).items():
-        found.setdefault(name, f"{name} alone tells {100 * told:.0f} % of the reward's variance, whatever the action")
-    return [
+    blind = "a policy that reads it is blind in production, and its value here is false"
+    remedy = "take {} out of the observation, or record it as it was before acting"
+    found = [
         Finding(
             "leaking_field",
-            "warning",
-            sentence,
-            "it was set after the outcome: a policy that reads it is blind in production, and its value here is false",
-            f"take {name} out of the observation, or record it as it was before acting",
+            "error",
+            f"{name} foretells which action was drawn beyond its propensity (z = {score:.1f})",
+            f"it was set after the outcome: {blind}; or it was not, and the propensities are false",
+            f"{remedy.format(name)}; if it was, log the probability of the draw",
         )
-        for name, sentence in found.items()
+        for name, score in foretelling.items()
     ]
+    for name, told in (_telling(_sample(dataset)) if _testable(dataset) else {}).items():
+        if name not in foretelling:
+            sentence = f"{name} alone tells {100 * told:.0f} % of the reward's variance, whatever the action"
+            consequence = f"it was set after the outcome: {blind}"
+            found.append(Finding("leaking_field", "warning", sentence, consequence, remedy.format(name)))
+    return found
 
 
-def _drawn_after(dataset: Dataset) -> dict[str, str]:
-    """Fields that know the draw of the action, the plainest first: it is left out when the others are asked."""
+def _testable(dataset: Dataset) -> bool:
+    return len(dataset) >= LEAST_UNITS and dataset.specification.observation.kind != "int"
+
+
+def _sample(dataset: Dataset) -> Dataset:
+    if len(dataset) <= MOST_DECISIONS:
+        return dataset
+    return dataset.select_episodes(np.arange(0, dataset.episode_count, -(-len(dataset) // MOST_DECISIONS)))
+
+
+def foretelling_fields(dataset: Dataset) -> dict[str, float]:
+    """Fields that know the draw of the action beyond its logged propensity, with the score z of each.
+
+    Such a field was set after the draw, or the propensity is not that of the draw: the same numbers speak for both.
+    The plainest comes first; it is left out when the others are asked.
+    """
+    if not _testable(dataset):
+        return {}
+    dataset = _sample(dataset)
     draws = draw_residuals(dataset)
     if draws is None:
         return {}
@@ -72,7 +90,7 @@ def _drawn_after(dataset: Dataset) -> dict[str, str]:
     bins = [_indicators(_bins(values, FEW_BINS)) for values in rows.T]
     levels = [_level(declared, values, bins[at]) for at, (declared, values) in enumerate(_columns(dataset))]
     fold = unit_folds(dataset.units, FOLDS)[dataset.episode_index]
-    found: dict[str, str] = {}
+    found: dict[str, float] = {}
     read = max(int(draws.any(axis=1).sum()), 1)
     left = [at for at in range(observation.size) if bins[at].shape[1] > 1]
 
@@ -96,8 +114,7 @@ def _drawn_after(dataset: Dataset) -> dict[str, str]:
             min(suspects, key=without.__getitem__)
         ]
         worst = max(cleaning, key=lambda at: _explained(bins[at], dataset.rewards, fold % 2))
-        name = observation.names[worst]
-        found[name] = f"{name} foretells which action was drawn beyond its propensity (z = {highest:.1f})"
+        found[observation.names[worst]] = highest
         left.remove(worst)
     return found
 

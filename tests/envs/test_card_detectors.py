@@ -13,7 +13,8 @@ from envs.card.blocks import find_change
 from envs.card.drift import drift
 from envs.card.evidence import gather_evidence
 from envs.card.findings import Finding
-from envs.card.leaks import leaks
+from envs.card.horizons import grades_by_horizon
+from envs.card.leaks import foretelling_fields, leaks
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
@@ -101,14 +102,18 @@ def test_rows_that_repeat_each_other_are_not_counted_one_by_one() -> None:
 # Leaks.
 
 
+def leaks_of(dataset: Dataset, *, believed: bool = True) -> list[Finding]:
+    return leaks(dataset, foretelling_fields(dataset) if believed else {})
+
+
 @pytest.mark.parametrize("logged", ["probabilities", "propensity", "nothing"])
 def test_a_confidence_set_afterwards_is_found(logged: str) -> None:
     dataset = log(logged=logged)
     believed = gather_evidence(dataset).true_propensities
     noise = 0.3 if logged == "nothing" else 1.0  # the draws betray a much fainter leak
-    (finding,) = leaks(faulty_logs.with_confidence(dataset, noise=noise * 0.5), believed=believed)
+    (finding,) = leaks_of(faulty_logs.with_confidence(dataset, noise=noise * 0.5), believed=believed)
     assert finding.code == "leaking_field" and "confidence" in finding.sentence
-    assert leaks(dataset, believed=believed) == []
+    assert leaks_of(dataset, believed=believed) == []
 
 
 @pytest.mark.parametrize(("actions", "spread", "enough"), [(80, 0.0, True), (80, 0.4, False), (10, 0.4, True)])
@@ -116,10 +121,25 @@ def test_few_draws_of_each_of_many_actions_accuse_no_field(actions: int, spread:
     """Neither by where there is support, nor by which rare draw has come, may the same draws foretell themselves."""
     for seed in range(2):
         dataset = of_many_actions(log(seed, horizon=1, episodes=6_000), actions, spread, seed)
-        assert leaks(dataset, believed=True) == []
+        assert leaks_of(dataset) == []
         if enough:  # draws of an action, to read a leak off
             told = dataset.actions % 7 + np.random.default_rng(seed).normal(size=len(dataset))
-            assert "leaking_field" in codes(leaks(faulty_logs.with_field(dataset, "status", told), believed=True))
+            assert "leaking_field" in codes(leaks_of(faulty_logs.with_field(dataset, "status", told)))
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_propensities_that_are_right_on_average_and_false_in_each_state_prove_nothing(every: bool) -> None:
+    """Logged is how often an action is taken, 1 / 2 or so, where the rule draws by the load."""
+    dataset, report = sound(Kind(episodes=1500, horizon=1), 0)
+    shares = np.bincount(dataset.actions, minlength=len(dataset.specification.actions)) / len(dataset)
+    probabilities = np.full_like(dataset.action_probabilities, np.nan)
+    probabilities[:] = shares if every else np.nan
+    averaged = replace(dataset, propensities=shares[dataset.actions], action_probabilities=probabilities)
+    card = build_card(averaged, report)
+    assert card.grade == "B" and set(grades_by_horizon(averaged).values()) == {"B"}
+    errors = [finding.code for finding in card.findings if finding.severity == "error"]
+    assert errors in (["leaking_field"], ["false_propensities"])
+    assert build_card(dataset, report).grade == "A"
 
 
 def test_where_the_step_tells_the_end_the_remedy_is_the_step() -> None:
@@ -130,17 +150,17 @@ def test_where_the_step_tells_the_end_the_remedy_is_the_step() -> None:
 
 
 def test_a_leak_is_found_where_actions_have_no_effect() -> None:
-    assert codes(leaks(faulty_logs.with_confidence(log(effect=0.0), noise=0.2), believed=True)) == {"leaking_field"}
+    assert codes(leaks_of(faulty_logs.with_confidence(log(effect=0.0), noise=0.2))) == {"leaking_field"}
 
 
 def test_a_backlog_that_was_there_before_is_no_leak_though_it_tells_the_reward() -> None:
-    assert leaks(faulty_logs.with_persistent_cost(log()), believed=True) == []
+    assert leaks_of(faulty_logs.with_persistent_cost(log())) == []
 
 
 def test_a_field_that_is_there_only_after_success_leaks() -> None:
     dataset = log(episodes=1000)
     done = np.where(dataset.rewards > np.median(dataset.rewards), 1.0, np.nan)
-    assert "leaking_field" in codes(leaks(faulty_logs.with_field(dataset, "finished", done), believed=True))
+    assert "leaking_field" in codes(leaks_of(faulty_logs.with_field(dataset, "finished", done)))
 
 
 # Regions.
