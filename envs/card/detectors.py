@@ -9,6 +9,7 @@ from envs.card.drift import drift
 from envs.card.evidence import Evidence, complete_episodes
 from envs.card.findings import Finding
 from envs.card.leaks import leaks
+from envs.card.lone_return import lone_return
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
@@ -38,6 +39,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         repeated_episodes(dataset),
         repeated_steps(dataset),
         shuffled_steps(dataset),
+        lone_return(dataset),
         *leaks(dataset, evidence.foretelling),
         *drift(dataset),
         mixed_tenants(dataset),

@@ -167,6 +167,16 @@ def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Fi
                 "check the reward expression and the recorded outcomes",
             )
         )
+    if evidence.overlap is not None and not math.isfinite(evidence.overlap.deviation):
+        found.append(
+            Finding(
+                "boundless_rewards",
+                "error",
+                "rewards are so large that their squares are no numbers any more",
+                learn,
+                "correct them, exclude such decisions (retrainer log exclude), or declare a reward in another unit",
+            )
+        )
     if evidence.episodes and not evidence.complete_episodes:
         found.append(
             Finding(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from envs.build import dataset_from_records
@@ -77,6 +78,22 @@ def test_untried_actions_are_named() -> None:
     dataset, report = dataset_from_records(declared, numbered(records), KEY)
     finding = next(finding for finding in build_card(dataset, report).findings if finding.code == "untried_actions")
     assert finding.sentence.endswith("never taken: restart")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("reward", "found"), [(1.0, False), (-999_999.0, True), (1e9, True), (1e300, True)])
+def test_an_episode_that_outweighs_all_others_is_named_with_its_place(reward: float, found: bool) -> None:
+    _, records = simulated(episodes=100)
+    marked = [replace(each, reward=reward) if index == 7 else each for index, each in enumerate(records)]
+    dataset, report = dataset_from_records(specification(), numbered(marked), KEY)
+    card = build_card(dataset, report)
+    lone = [finding for finding in card.findings if finding.code == "lone_return"]
+    assert bool(lone) == found
+    if found:
+        episode = int(np.abs(dataset.rewards).argmax())
+        position = dataset.sequences[dataset.episode_index[episode]]
+        assert f"--from {position} --to {position + 1};" in lone[0].remedy
+    assert (card.grade == "D" and "boundless_rewards" in codes(card)) == (reward == 1e300)
 
 
 @pytest.mark.parametrize(
