@@ -123,9 +123,10 @@ def _values(field: ObservationField, group: FormColumns) -> np.ndarray | float:
         if not field.optional:
             raise OddRowError(int(group.rows[0]))
         return math.nan
-    if field.type in ("category", "tags") or (field.type == "time" and kind == "s"):
-        return _categories(field, group, kind)
-    if kind in "sj":
+    # Of kind j are lists, and integers that float64 does not hold.
+    if kind == "j" or field.type in ("category", "tags") or (field.type == "time" and kind == "s"):
+        return _encoded(field, group, kind)
+    if kind == "s":
         raise OddRowError(int(group.rows[0]))
     return _numbers(group.number(field.name), kind, field, group)
 
@@ -148,7 +149,7 @@ def _numbers(values: np.ndarray, kind: str, field: ObservationField, group: Form
     return values
 
 
-def _categories(field: ObservationField, group: FormColumns, kind: str) -> np.ndarray:
+def _encoded(field: ObservationField, group: FormColumns, kind: str) -> np.ndarray:
     if kind == "s" and field.type == "category":
         found = pc.index_in(group.text(field.name), pa.array(field.categories, pa.string()))
         return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.float64)
