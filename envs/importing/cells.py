@@ -31,6 +31,7 @@ TEXTS = frozenset(
     }
 )
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+COMMA = re.compile(r"-?(0|[1-9]\d*),\d+([eE][+-]?\d+)?", re.ASCII)
 LONGEST_INTEGER = 20
 TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 NOT_FINITE = {text: float(text) for text in ("NaN", "nan", "inf", "-inf", "Infinity", "-Infinity")}
@@ -100,9 +101,14 @@ def _arrays(paths: Sequence[tuple[str, ...]]) -> dict[str, int]:
     return found
 
 
-def reading_of(name: str) -> Callable[[str], Any]:
-    """How the texts of a column are read: those of names as they are, all others as :func:`value_of`."""
-    return _text if name in TEXTS else value_of
+def reading_of(name: str, decimal: str = "") -> Callable[[str], Any]:
+    """How the texts of a column are read: those of names as they are, all others as :func:`value_of`.
+
+    Args:
+        name: of the column.
+        decimal: what stands before the decimals of a number; a number with a comma is refused where it is not said.
+    """
+    return _text if name in TEXTS else {"": _undecided, ",": _with_comma}.get(decimal, value_of)
 
 
 def value_of(text: str) -> Any:
@@ -123,6 +129,20 @@ def value_of(text: str) -> Any:
     if text[0] in "[{":
         return _structure(text)
     return NOT_FINITE.get(text, text)
+
+
+def _undecided(text: str) -> Any:
+    if "," in text and COMMA.fullmatch(text):
+        remedy = 'set the option decimal to "," where it is a number, to "." where it is a text'
+        raise UnfitValueError(f"{text!r} is a number with a decimal comma, or a text", remedy)
+    return value_of(text)
+
+
+def _with_comma(text: str) -> Any:
+    # What has a point could be a number that groups its thousands by points.
+    if NUMBER.fullmatch(text) and "." in text:
+        return text
+    return float(text.replace(",", ".")) if COMMA.fullmatch(text) else value_of(text)
 
 
 def _structure(text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from envs.errors import DataError
@@ -16,6 +16,7 @@ from envs.values import UnfitValueError
 BATCH = 4096
 BATCH_BYTES = 8 * 1024 * 1024
 DELIMITERS = ",;\t|"
+OPTIONS = ("delimiter", "decimal")
 QUOTES = "write the file with a CSV writer, which quotes what needs it"
 UTF_8 = "save the file as UTF-8 text"
 NUL = "\0"
@@ -31,24 +32,28 @@ class CsvReader:
     Args:
         file: the file.
         delimiter: between two cells; found out from the first line by default.
+        decimal: what stands before the decimals of a number, ``.`` or ``,``; a number that JSON does not write so
+            is refused where it is not said.
 
     Raises:
-        DataError: the delimiter is not one character.
+        DataError: the delimiter is not one character, or the decimal none of the two.
     """
 
     preset: Mapping[str, Any] = {}
 
-    def __init__(self, file: SourceFile, delimiter: str = "") -> None:
+    def __init__(self, file: SourceFile, delimiter: str = "", decimal: str = "") -> None:
         if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise DataError(f"{delimiter!r} cannot separate cells", where=file.name, remedy="give one character")
+        if decimal not in ("", ".", ","):
+            raise DataError(f"decimal = {decimal!r} is not known", where=file.name, remedy='give "." or ","')
         self._file = file
         self.source = file.name
         self.size = file.size
-        self._delimiter = delimiter
+        self._delimiter, self._decimal = delimiter, decimal
 
     def identity(self) -> str:
-        """Size and time of modification."""
-        return self._file.identity
+        """Size and time of modification, and how it is read."""
+        return self._file.identity and f"{self._file.identity}{self._delimiter}{self._decimal}"
 
     def batches(self, after: str = "") -> Iterator[RowBatch]:
         """The rows behind a position (byte and line, with a colon between)."""
@@ -64,7 +69,7 @@ class CsvReader:
             if after:
                 lines.go(*(int(part) for part in after.split(":")))
             columns, delimiter = heading
-            readings = [reading_of(name) for name in columns.names]
+            readings = [reading_of(name, self._decimal) for name in columns.names]
             begun = lines.offset
             while (row := self._next(lines, columns, readings, delimiter)) is not None:
                 rows.append(row)
@@ -82,7 +87,9 @@ class CsvReader:
             if names is None:
                 return None
             names[0] = names[0].removeprefix("\ufeff")
-            return Columns([name.strip() for name in names]), delimiter
+            stripped = (name.strip() for name in names)
+            # Such as the index of a frame, which then can be named in a mapping.
+            return Columns([name or f"unnamed_{place}" for place, name in enumerate(stripped, start=1)]), delimiter
         except UnfitValueError as problem:
             rejected = row.reject("row", problem.problem, problem.remedy)
         except csv.Error as error:
@@ -101,7 +108,7 @@ class CsvReader:
                 return None
             if len(cells) != len(columns.names):
                 raise UnfitValueError(f"has {len(cells)} cells, the first line {len(columns.names)}", QUOTES)
-            content = columns.row([read(cell) for read, cell in zip(readings, cells, strict=True)])
+            content = columns.row(_values(cells, columns, readings))
             return SourceRow(self.source, number + 1, content)
         except UnfitValueError as problem:
             field, text, remedy = problem.path or "row", problem.problem, problem.remedy
@@ -120,12 +127,26 @@ class CsvReader:
 
 
 def open_reader(source: str, options: Mapping[str, Any]) -> CsvReader:
-    """The reader of a file; its option is ``delimiter``.
+    """The reader of a file; with the options ``delimiter`` and ``decimal``.
 
     Raises:
-        DataError: the file is not there or cannot be read, or the delimiter is none.
+        DataError: the file is not there or cannot be read, or an option is wrong.
     """
-    return CsvReader(source_file(source), str(options.get("delimiter", "")))
+    if wrong := next(iter(options.keys() - OPTIONS), None):
+        raise DataError(f"{wrong!r} is no option of CSV files", where=source, remedy=f"it has {', '.join(OPTIONS)}")
+    return CsvReader(source_file(source), *(str(options.get(name, "")) for name in OPTIONS))
+
+
+def _values(cells: list[str], columns: Columns, readings: list[Callable[[str], Any]]) -> list[Any]:
+    try:
+        return [read(cell) for read, cell in zip(readings, cells, strict=True)]
+    except UnfitValueError:
+        for name, read, cell in zip(columns.names, readings, cells, strict=True):
+            try:
+                read(cell)
+            except UnfitValueError as problem:
+                raise UnfitValueError(problem.problem, problem.remedy, name) from None
+        raise
 
 
 class _UnreadableError(Exception):

@@ -81,6 +81,33 @@ def test_csv_cells_are_what_json_says_they_are(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_decimal_comma_is_a_number_or_a_text_as_one_says(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    head = "event_id;observation.0;observation.1;action;reward;metadata.note\n"
+    path.write_text(head + "".join(f"e{n};{n},5;-{n};up;-0,25;{n}.5\n" for n in range(3)))
+    complaint = f"{path}:2: observation.0: '0,5' is a number with a decimal comma, or a text; set the option decimal"
+    assert refused(home, path).startswith(complaint)
+    report = import_files(home, "scaling", [path], options={"decimal": "."}, dry_run=True)
+    assert report.added == 0 and {row.field for row in report.rejected} == {"observation[0]"}, "a text is no number"
+    assert import_files(home, "scaling", [path], options={"decimal": ","}).added == 3
+    assert [(each.observation, each.reward, each.metadata) for each in stored(home)] == [
+        ([0.5, 0], -0.25, {"note": "0.5"}),
+        ([1.5, -1], -0.25, {"note": "1.5"}),
+        ([2.5, -2], -0.25, {"note": "2.5"}),
+    ]
+    for options, told in (({"decimal": "x"}, "decimal = 'x'"), ({"delimeter": ";"}, "it has delimiter, decimal")):
+        with pytest.raises(DataError, match=told):
+            import_files(home, "scaling", [path], options=options)
+
+
+def test_a_column_without_a_name_can_be_named_in_a_mapping(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(pd.DataFrame(flat(rows())).to_csv())
+    assert 'metadata = ["unnamed_1"]' in import_files(home, "scaling", [path], dry_run=True).proposed_mapping
+    assert import_files(home, "scaling", [path], unknown="metadata").added == 12
+    assert [each.metadata for each in stored(home)] == [{"unnamed_1": index} for index in range(12)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.text('a",\n;é\r', max_size=4), st.text("xy", min_size=1, max_size=3)), min_size=1, max_size=9)
