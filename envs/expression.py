@@ -12,6 +12,7 @@ import hashlib
 import math
 import operator
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -49,7 +50,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {  # function, few
     "exp": (math.exp, 1, 1),
     "sqrt": (math.sqrt, 1, 1),
 }
-TEXT_FUNCTIONS: dict[str, Callable[[str], Value]] = {"lower": str.lower, "seconds": lambda text: _seconds(text)}
+TEXT_FUNCTIONS: dict[str, Callable[[str], Value]] = {
+    "lower": str.lower,
+    "seconds": lambda text: _seconds(text),
+    "utc": lambda text: _utc(text),
+}
 CONSTANTS = {"true": 1.0, "false": 0.0}
 
 
@@ -58,8 +63,9 @@ class Expression:
 
     Numbers, field names (nested ones joined by dots), ``true`` and ``false`` (1 and 0), texts in
     quotes (for ``==`` and ``!=`` only), ``+ - * / // % **``, comparisons, ``and or not``,
-    ``a if condition else b`` and the functions abs, min, max, log, exp and sqrt; of a text ``lower`` and
-    ``seconds`` (since 1970, of an RFC 3339 moment); ``field("any name")`` for a name that is no word.
+    ``a if condition else b`` and the functions abs, min, max, log, exp and sqrt; of a text ``lower``,
+    ``seconds`` (since 1970, of an RFC 3339 moment) and ``utc`` (the same, also of one without a zone);
+    ``field("any name")`` for a name that is no word.
     Comparisons and boolean operators give 1 or 0.
 
     Args:
@@ -258,6 +264,15 @@ def _names(row: Mapping[str, Any]) -> str:
 def _seconds(text: str) -> float:
     """Seconds since 1970 of an RFC 3339 moment; a ValueError says what is wrong with it."""
     return datetime.fromisoformat(timestamp(text)).timestamp()
+
+
+def _utc(text: str) -> float:
+    try:
+        return _seconds(text)
+    except ValueError as error:
+        with suppress(ValueError):
+            return _seconds(f"{text}Z")
+        raise error
 
 
 def _dotted(node: ast.expr) -> str:

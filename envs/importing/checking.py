@@ -18,6 +18,7 @@ from envs.specification import AgentSpecification
 from envs.validation import Validator
 
 MAXIMUM_NAMES = 10_000
+MOMENTS = ', or map it: timestamp = "= utc(NAME)" where the zone is UTC, or "= NAME / 1000" of milliseconds'
 """Fields of one row, nested ones counted."""
 
 _FIELDS = frozenset(FIELD_NAMES)
@@ -86,7 +87,12 @@ class Checker:
         anonymous, naming = content.get("event_id") is None, ""
         if anonymous:
             content["event_id"] = PLACEHOLDER
-        record = DecisionRecord.from_mapping(content, unknown=self._unknown, agent=self._name)
+        try:
+            record = DecisionRecord.from_mapping(content, unknown=self._unknown, agent=self._name)
+        except RecordError as error:
+            if error.field != "timestamp":
+                raise
+            raise error.at(error.where, remedy=f"{error.remedy}{MOMENTS}") from None
         if anonymous:
             record, naming = identifier.identified(record, content, row)
         return record if self._validator is None else self._validator.conform(record), naming

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from envs.errors import SpecificationError
@@ -136,6 +138,11 @@ def _read(ours: str, content: Mapping[str, Any], source: Source) -> Any:
             return bool(value)
         if ours in WHOLE and value.is_integer():
             return int(value)
+        if ours in NAMES and value.is_integer():
+            return str(int(value))
+        if ours == "timestamp":
+            with suppress(ValueError, OverflowError, OSError):  # a moment that cannot be written stays a number
+                return datetime.fromtimestamp(value, UTC).isoformat()
     return value
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from envs.errors import RecordError
-from envs.expression import CONSTANTS, Expression
+from envs.expression import CONSTANTS, TEXT_FUNCTIONS, Expression
 from envs.log.forms import FormColumns, by_form
 
 Columns = dict[str, np.ndarray]
@@ -46,6 +46,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": lambda *values: np.minimum.reduce(values),
     "max": lambda *values: np.maximum.reduce(values),
     "log": np.log,
+    "exp": np.exp,
     "sqrt": np.sqrt,
 }
 
@@ -57,7 +58,7 @@ class ColumnExpression:
     Attributes:
         expression: the expression.
         tree: its syntax tree.
-        numeric: whether it names no text.
+        numeric: whether it names no text, and no function of one.
     """
 
     expression: Expression
@@ -68,7 +69,9 @@ class ColumnExpression:
     def of(cls, text: str) -> ColumnExpression:
         """The expression that a declaration writes."""
         tree = ast.parse(text.strip(), mode="eval").body
-        texts = any(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in ast.walk(tree))
+        nodes = list(ast.walk(tree))
+        texts = any(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in nodes)
+        texts |= any(isinstance(node, ast.Name) and node.id in TEXT_FUNCTIONS for node in nodes)
         return cls(Expression(text), tree, not texts)
 
     def evaluate(self, batch: pa.RecordBatch) -> Evaluated:
@@ -162,7 +165,7 @@ def _value(node: ast.expr, columns: Columns, count: int) -> Evaluated:
             name = ast.unparse(function)
             values = FUNCTIONS[name](*(value for value, _ in evaluated))
             valid = np.logical_and.reduce([known for _, known in evaluated])
-            return values, valid & np.isfinite(values) if name in ("log", "sqrt") else valid
+            return values, valid & np.isfinite(values)
     raise AssertionError(ast.dump(node))  # Expression has accepted nothing else
 
 

@@ -143,6 +143,30 @@ def test_a_wrong_mapping_is_named(home: Home, tmp_path: Path, line: str) -> None
     assert f"agent scaling: mapping.{key}: " in refused(home, jsonl(tmp_path / "log.jsonl", rows()))
 
 
+@pytest.mark.parametrize(
+    ("line", "moment", "found"),
+    [
+        ('"= moment / 1000"', 1780308000250, "2026-06-01T10:00:00.250000Z"),
+        ('"= utc(moment)"', "2026-06-01 10:00:00", "2026-06-01T10:00:00Z"),
+        ('"= utc(moment)"', "2026-06-01T12:00:00+02:00", "2026-06-01T10:00:00Z"),
+        ('"= moment"', 1780308000250, None),  # milliseconds as seconds: no year that can be written
+        ('"= utc(moment)"', "10 o'clock", None),
+        ('"moment"', 1780308000, None),  # what a plain number counts is not known
+    ],
+)
+def test_a_moment_may_be_computed(tmp_path: Path, line: str, moment: Any, found: str | None) -> None:
+    home = Home.create(tmp_path / "home")
+    mapping = f'timestamp = {line}\nepisode_id = "= load // 2"\nstep = "= load % 2"\nobservation = ["load"]\n'
+    home.configuration_path.write_text(f"[agents.one.mapping]\n{mapping}")
+    path = jsonl(tmp_path / "log.jsonl", [{"load": n, "action": "a", "moment": moment} for n in range(3)])
+    if found is None:
+        assert import_files(home, "one", [path], dry_run=True).rejected_count == 3
+    else:
+        assert import_files(home, "one", [path]).added == 3
+        assert {each.timestamp for each in stored(home, "one")} == {found}
+        assert [(each.episode_id, each.step) for each in stored(home, "one")] == [("0", 0), ("0", 1), ("1", 0)]
+
+
 @given(st.dictionaries(st.sampled_from("abc"), st.integers()))
 def test_an_empty_mapping_changes_nothing(content: dict[str, Any]) -> None:
     assert apply_mapping(content, {}) == content

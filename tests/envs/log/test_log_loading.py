@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envs import episodes
+from envs import episodes, expression
 from envs.build import build_dataset
 from envs.build_report import BuildReport
 from envs.dataset import Dataset
@@ -26,6 +26,7 @@ from envs.home import Home
 from envs.journal import arrivals
 from envs.journal.journal import Journal
 from envs.journal.rows import Event
+from envs.log import arithmetic
 from envs.log.arithmetic import ColumnExpression
 from envs.log.exclusions import exclude
 from envs.log.outcome import join
@@ -113,7 +114,8 @@ EXPRESSIONS = (
     "gain", "-gain + 2 * lost", "gain / lost", "gain // lost", "gain % lost", "gain ** lost", "lost > 1",
     "0 < lost <= 2 < gain", "gain if lost else errors", "lost and errors", "lost or 1 / lost", "not lost",
     "max(gain, lost, 0.5)", "log(lost)", "sqrt(gain)", "abs(gain) - min(1, lost)", "late == 'very'",
-    "output.status != 'up'", "big - 1", "true + lost", "3.5", "lost == 1 or late == 'not'",
+    "output.status != 'up'", "big - 1", "true + lost", "3.5", "lost == 1 or late == 'not'", "exp(-lost)", "exp(gain)",
+    "seconds(gain)", "utc(late)", "lower(lost)",
 )  # fmt: skip
 
 
@@ -133,6 +135,10 @@ def test_an_expression_over_columns_is_the_expression(outcomes: list[dict[str, A
             assert not valid[index], (text, value)
         else:
             assert valid[index] and values[index] == pytest.approx(expected, rel=1e-12), (text, value)
+
+
+def test_columns_know_every_function_of_an_expression() -> None:
+    assert arithmetic.FUNCTIONS.keys() == expression.FUNCTIONS.keys()
 
 
 def sealed(path: Path, *events: Event, **changes: Any) -> Home:
