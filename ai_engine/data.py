@@ -105,7 +105,7 @@ def import_log(
         return import_files(
             place,
             name,
-            [sources] if isinstance(sources, (str, Path)) or hasattr(sources, "columns") else sources,
+            [sources] if isinstance(sources, (str, Path)) or hasattr(sources, "columns") else list(sources),
             dry_run=dry_run,
             keep_good=keep_good,
             unknown=unknown,

@@ -191,8 +191,8 @@ class Expression:
             else:
                 for part in path:
                     value = value.get(part) if isinstance(value, Mapping) else None
-            if isinstance(value, str):
-                return value
+            if isinstance(value, (str, datetime)):  # a frame has moments as such
+                return str(value)
             if value is None:
                 raise RecordError(
                     "is missing",

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,6 +229,7 @@ class _Column:
     numbers: int = 0
     integers: int = 0
     texts: int = 0
+    moments: int = 0
     lists: int = 0
     counted: Counter[str] = field(default_factory=Counter)
 
@@ -247,6 +249,7 @@ class _Column:
                 self._count(tag)
         else:
             self.texts += 1
+            self.moments += self.moments + 1 == self.texts and _is_moment(value)  # one that is none tells enough
             self._count(str(value))
             return
         # Once texts are among them, they are a category's values; until then they are kept in mind, some of them.
@@ -271,6 +274,8 @@ class _Column:
             # A vector is "numbers" to whoever wrote it: [0, 1.5] and [0.0, 1.5] are the same observation.
             whole = kind == "object" and self.integers + self.booleans == self.present
             return ObservationField(name, "integer" if whole and self.present else "number", optional=optional)
+        if self.present and self.moments == self.present:
+            return ObservationField(name, "time", optional=optional)
         tags = self.lists > 0 and self.lists == self.present
         most = MOST_TAGS if tags else MAXIMUM_CATEGORIES
         kept = sorted(self.counted, key=lambda text: (-self.counted[text], text))[:most]
@@ -289,6 +294,13 @@ def _kind(observation: Any) -> str:
 
 def _is_integer(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_number(value: Any) -> bool:

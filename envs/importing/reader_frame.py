@@ -18,6 +18,7 @@ class FrameReader:
     """The rows of a frame, which is read where it is; nothing of it is copied but one batch.
 
     A null and a NaN that pandas writes for one are absent. Dotted column names are nested as those of a CSV are.
+    Levels of a pandas index that have a name are columns; without one it may only number the rows.
 
     Args:
         frame: a pandas or Polars frame, a pyarrow table, or an object with ``__arrow_c_stream__``.
@@ -40,7 +41,9 @@ class FrameReader:
         self._frame = frame
         self._pandas = type(frame).__module__.startswith("pandas")
         self._arrow = pyarrow
-        names = [str(column) for column in getattr(frame, "columns", ())]
+        self._levels = _named_levels(frame, name) if self._pandas else []
+        levels = [str(frame.index.names[level]) for level in self._levels]
+        names = [*levels, *(str(column) for column in getattr(frame, "columns", ()))]
         if isinstance(frame, pyarrow.Table):
             names = frame.column_names
         if not names or not hasattr(frame, "__arrow_c_stream__"):
@@ -67,7 +70,8 @@ class FrameReader:
         if self._pandas:
             # Column by column: a column of mixed objects has no Arrow type, and is fine all the same.
             part = self._frame.iloc[start:end]
-            columns = [_pandas_values(part.iloc[:, index]) for index in range(len(self._columns.names))]
+            columns = [_pandas_values(part.index.get_level_values(level).to_series()) for level in self._levels]
+            columns += [_pandas_values(part.iloc[:, index]) for index in range(part.shape[1])]
         else:
             table = self._frame if isinstance(self._frame, self._arrow.Table) else None
             table = table.slice(start, end - start) if table is not None else self._converted(start, end)
@@ -86,6 +90,16 @@ class FrameReader:
         except UnfitValueError as problem:
             row = SourceRow(self.source, number, "")
             return SourceRow(self.source, number, "", row.reject(problem.path, problem.problem, problem.remedy))
+
+
+def _named_levels(frame: Any, name: str) -> list[int]:
+    """The levels of a pandas index that are columns of their own."""
+    index = getattr(frame, "index", None)
+    named = [level for level, label in enumerate(getattr(index, "names", ())) if label is not None]
+    if not named and index is not None and (index.nlevels > 1 or index.dtype.kind not in "iu") and len(index):
+        problem = "its index has no name, and is no numbers of rows"
+        raise DataError(problem, where=name, remedy="name it as a field (rename_axis), or reset_index(drop=True)")
+    return named
 
 
 def _pandas_values(column: Any) -> list[Any]:

@@ -69,6 +69,22 @@ def test_an_object_has_typed_fields_nested_ones_with_dots() -> None:
     assert draft.observation.rows(rows).shape == (3, 7)
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["2026-06-01T10:00:00Z", "2026-06-01T12:00:00.5+02:00"], "time"),
+        (["2026-06-01T10:00:00Z", "none"], "category"),
+        (["2026-06-01", "2026-06-02"], "category"),
+        (["2026-06-31T10:00:00Z"], "category"),
+    ],
+)
+def test_moments_with_a_zone_are_times_and_no_names(values: list[str], kind: str) -> None:
+    observation = infer_specification("a", [single(observation={"since": value}) for value in values]).observation
+    assert observation.fields[0].type == kind
+    for value in values:
+        observation.row({"since": value})
+
+
 def test_identifiers_do_not_become_a_thousand_categories() -> None:
     names = [f"request-{index}" for index in range(500)] + ["often"] * 3
     draft = infer_specification("a", [single(observation={"id": name}) for name in names])

@@ -200,6 +200,28 @@ def test_frames_give_the_same_records(home: Home, tmp_path: Path, kind: str) -> 
     assert ai_engine.import_log("scaling", [frame], home=home).added == 0
 
 
+def test_a_named_index_of_pandas_is_a_column_and_another_only_numbers_rows(home: Home, tmp_path: Path) -> None:
+    frame = pd.DataFrame(flat(rows()))
+    with pytest.raises(DataError, match=r"its index has no name.*rename_axis"):
+        import_files(home, "scaling", [frame.set_index(frame["event_id"].rename(None))])
+    with pytest.raises(DataError, match="'step' is there twice"):
+        import_files(home, "scaling", [frame.set_index("step", drop=False)])
+    shuffled = frame.set_index(["event_id", "timestamp"]).sample(frac=1.0, random_state=0)
+    assert import_files(home, "scaling", [shuffled, frame.iloc[::2], frame.set_index("step")]).added == 12
+    by_name = {each.event_id: each for each in reference(tmp_path)}
+    assert {each.event_id: each for each in stored(home)} == by_name
+
+
+@pytest.mark.parametrize("kind", ["pandas", "arrow"])
+def test_moments_of_a_frame_without_a_zone_can_be_said_to_be_utc(home: Home, tmp_path: Path, kind: str) -> None:
+    with open(home.configuration_path, "a") as file:
+        file.write('[agents.scaling.mapping]\ntimestamp = "= utc(timestamp)"\n')
+    frame = pd.DataFrame(flat(rows()))
+    frame["timestamp"] = pd.to_datetime(frame["timestamp"]).dt.tz_convert("UTC").dt.tz_localize(None)
+    assert import_files(home, "scaling", [frame if kind == "pandas" else pa.Table.from_pandas(frame)]).added == 12
+    assert stored(home) == reference(tmp_path)
+
+
 def test_bad_rows_of_a_frame_are_named(home: Home) -> None:
     frame = pl.DataFrame(rows(propensity=0.0))
     with pytest.raises(Exception, match="frame:1: propensity: 0 is not a probability"):
