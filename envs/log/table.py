@@ -128,7 +128,7 @@ class SealedTable:
 
     def append(self, rows: pa.Table, journal: str, through: int) -> SealedTable:
         """Add rows in one commit that says how far the journal is sealed; durable when it returns."""
-        before = set(self.delta.file_uris())
+        before = set(self.files())
         commit = CommitProperties(app_transactions=[Transaction(journal, through)])
         with self.changing():
             write_delta(
@@ -141,7 +141,7 @@ class SealedTable:
                 post_commithook_properties=HOOKS,
             )
         after = SealedTable.open(self.uri)
-        after.synchronise(sorted(set(after.delta.file_uris()) - before))
+        after.synchronise(sorted(set(after.files()) - before))
         return after
 
     def agents(self) -> list[str]:

@@ -34,6 +34,17 @@ def episodes(first: int, count: int, tenant: str = "default", **changes: Any) ->
     ]  # fmt: skip
 
 
+def test_a_home_may_lie_anywhere(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "hö me" / "100% a+b#c?d", **PLAIN)
+    journal = Journal(home.journal_path)
+    for first in (0, 10):
+        journal.append([*episodes(first, 10), *episodes(first, 10, "acme")])
+        seal(home)
+    compact(home, older_than_hours=1e-9)
+    forget(home, "acme")
+    assert len(build_dataset(home, AGENT)[0]) == 40
+
+
 @pytest.mark.parametrize("sealed", [False, True])
 def test_an_exclusion_takes_whole_episodes_and_can_be_taken_back(tmp_path: Path, sealed: bool) -> None:
     home = home_at(tmp_path, **PLAIN)
