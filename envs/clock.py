@@ -9,7 +9,7 @@ from typing import Any
 # To write a whole date takes a tenth of what it takes to record a decision, and many decisions share a second.
 _second: tuple[int, str] = (-1, "")
 """The last one's seconds since the epoch, and its text: ``2026-01-31T09:30:00``."""
-_last = ""
+_last: str | None = None  # an empty text would be the very one that others write
 WHOLE = ".000000Z"
 DAY = 86_400.0
 LAST_SECOND = 253_402_300_799  # of the year 9999: no later moment can be written

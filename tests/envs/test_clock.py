@@ -1,5 +1,6 @@
 """The present time is written as every other moment is, and what only looks like it is looked at as a whole."""
 
+import runpy
 from datetime import UTC, datetime
 
 import pytest
@@ -39,3 +40,8 @@ def test_what_looks_like_the_present_is_put_into_normal_form_or_refused(monkeypa
     for end in (".2500٠0Z", ".250000", ".-25000Z", ". 25000Z", ".250000ZZ", "x250000Z", ".²50000Z", "Z.250000"):
         with pytest.raises(UnfitValueError):
             values.timestamp(second + end)
+
+
+def test_before_a_first_moment_no_text_is_the_last_one() -> None:
+    fresh = runpy.run_path(str(clock.__file__))
+    assert not any(fresh["is_last_present"](text) for text in ("", "Z"))
