@@ -226,6 +226,7 @@ class _Column:
 
     present: int = 0
     booleans: int = 0
+    bits: int = 0  # numbers that are 0 or 1
     numbers: int = 0
     integers: int = 0
     texts: int = 0
@@ -241,6 +242,7 @@ class _Column:
             self.booleans += 1
         elif isinstance(value, (int, float, np.integer, np.floating)):
             self.numbers += 1
+            self.bits += value in (0, 1)
             if isinstance(value, (int, np.integer)):
                 self.integers += 1
         elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
@@ -268,7 +270,7 @@ class _Column:
 
     def declared(self, name: str, kind: str, observations: int) -> ObservationField:
         optional = self.present < observations
-        if self.present and self.booleans == self.present:
+        if self.booleans and self.booleans + self.bits == self.present:
             return ObservationField(name, "boolean", optional=optional)
         if self.numbers + self.booleans == self.present:
             # A vector is "numbers" to whoever wrote it: [0, 1.5] and [0.0, 1.5] are the same observation.

@@ -85,6 +85,13 @@ def test_moments_with_a_zone_are_times_and_no_names(values: list[str], kind: str
         observation.row({"since": value})
 
 
+def test_truth_values_that_are_also_written_as_bits_are_booleans() -> None:
+    seen = [True, 1, 0.0, False]
+    observation = infer_specification("a", [single(observation={"on": value}) for value in seen]).observation
+    assert observation.fields[0].type == "boolean"
+    assert [observation.row({"on": value})[0] for value in seen] == [1.0, 1.0, 0.0, 0.0]
+
+
 def test_identifiers_do_not_become_a_thousand_categories() -> None:
     names = [f"request-{index}" for index in range(500)] + ["often"] * 3
     draft = infer_specification("a", [single(observation={"id": name}) for name in names])
