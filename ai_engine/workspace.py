@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,23 +115,24 @@ def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspac
     return Workspace(found, specification, dataset, report, rule, Registry(found))
 
 
-_KEPT: dict[tuple[object, ...], tuple[object, Dataset, BuildReport]] = {}
-"""The last datasets built by this process; a command looks at one log several times."""
+_KEPT: dict[tuple[object, ...], tuple[object, float, Dataset, BuildReport]] = {}
+"""The last datasets built by this process, and until when they are; a command looks at one log several times."""
 MOST_KEPT = 4
 
 
 def _built(
     home: Home, specification: AgentSpecification, rule: Callable[..., Any] | None
 ) -> tuple[Dataset, BuildReport]:
-    """The dataset of a log, which is the same as long as its last record is: records are only ever added."""
+    """The dataset of a log. Records are only ever added: without new ones it changes where some wait for their time."""
     name = specification.name
     key = (home.path, specification_hash(specification), home.split_key, Journal(home.journal_path).last_sequence(name))
-    if key not in _KEPT or _KEPT[key][0] is not rule:
+    if key not in _KEPT or _KEPT[key][0] is not rule or time.time() >= _KEPT[key][1]:
         _KEPT.pop(key, None)
         while len(_KEPT) >= MOST_KEPT:
             _KEPT.pop(next(iter(_KEPT)))
-        _KEPT[key] = (rule, *build_dataset(home, name, rule=rule))
-    return _KEPT[key][1:]
+        dataset, report = build_dataset(home, name, rule=rule)
+        _KEPT[key] = (rule, report.matures if report.immature_episodes else math.inf, dataset, report)
+    return _KEPT[key][2:]
 
 
 def estimated_behavior(dataset: Dataset, shell: Policy, scratch: Path) -> Policy:
