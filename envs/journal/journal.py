@@ -155,6 +155,17 @@ class Journal:
 
         return self.file.run(last)
 
+    def has_events_above(self, position: int, agent: str) -> bool:
+        """Whether decisions or outcomes of an agent were recorded behind a position."""
+
+        def last(connection: sqlite3.Connection) -> int:
+            found = [sealed_state(connection).last.get(agent, 0)]
+            for select in ("MAX(sequence) FROM events", "MAX(last) FROM segments"):
+                found.append(connection.execute(f"SELECT {select} WHERE agent = ?", (agent,)).fetchone()[0] or 0)
+            return max(found)
+
+        return self.file.run(last) > position
+
     def sealed(self) -> SealedState:
         """What has left for the table."""
         return self.file.run(sealed_state)

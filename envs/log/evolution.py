@@ -3,7 +3,7 @@
 A field may be added (old records lack it: declare it optional) and retired (old records still have it:
 it is left out). A field that keeps its name and gets another type or unit would make one column of two
 things: that is refused until the declaration's ``version`` rises, and then only what was recorded since
-is used.
+is used. What was recorded under a later version has that one's meaning: an earlier one cannot be taken up again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def retired_fields(data: Path, specification: AgentSpecification) -> frozenset[s
 
 
 def begin_version(data: Path, journal: Journal, specification: AgentSpecification) -> None:
-    """Note where in the log a raised version of a declaration begins, once."""
+    """Note where in the log a raised version of a declaration begins, once.
+
+    Raises:
+        SpecificationError: a later version has begun, and something was recorded under it.
+    """
+    _check_newest(data, journal, specification)
     if _is_first(data, specification) or version_start(journal, specification) is not None:
         return
     content = {"version": specification.version}
@@ -64,7 +69,12 @@ def begin_version(data: Path, journal: Journal, specification: AgentSpecificatio
 
 
 def first_position(data: Path, journal: Journal, specification: AgentSpecification) -> int | None:
-    """The position above which records are of this version; ``None`` where nothing was recorded under it yet."""
+    """The position above which records are of this version; ``None`` where nothing was recorded under it yet.
+
+    Raises:
+        SpecificationError: a later version has begun, and something was recorded under it.
+    """
+    _check_newest(data, journal, specification)
     return 0 if _is_first(data, specification) else version_start(journal, specification)
 
 
@@ -95,6 +105,17 @@ def _read(folder: Path, names: tuple[str, ...]) -> Iterator[AgentSpecification]:
             yield from_table(folder.name, json.loads((folder / name).read_text(encoding="utf-8")))
         except (OSError, ValueError, SpecificationError):
             continue
+
+
+def _check_newest(data: Path, journal: Journal, specification: AgentSpecification) -> None:
+    version, name = specification.version, specification.name
+    later = {item.version: item for item in kept(data, name) if item.version > version}
+    begun = {number: start for number, item in later.items() if (start := version_start(journal, item)) is not None}
+    if begun and journal.has_events_above(min(begun.values()), name):
+        newest = max(begun)
+        problem = f"version: is {version}, but version {newest} has been recorded under"
+        remedy = f"declare version {newest} again, or version = {newest + 1}, which begins anew"
+        raise SpecificationError(problem, where=f"agent {name}", remedy=remedy)
 
 
 def _is_first(data: Path, specification: AgentSpecification) -> bool:

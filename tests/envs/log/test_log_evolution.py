@@ -93,6 +93,28 @@ def test_another_meaning_is_refused_until_the_version_rises(
         seal(home)
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_an_earlier_version_is_not_taken_up_again_behind_a_later_one(tmp_path: Path, sealed: bool) -> None:
+    home = Home.create(tmp_path, split_key=KEY)
+    home.declare(declared(LOAD))
+    write(home, "old", {"load": 1.0})
+    first = home.configuration_path.read_text()
+    home.declare(declared(replace(LOAD, unit="requests/min"), version=2))
+    home.configuration_path.write_text(first)
+    assert len(build_dataset(home, AGENT)[0]) == 1, "nothing was recorded under the later one"
+    home.declare(declared(replace(LOAD, unit="requests/min"), version=2))
+    write(home, "new", {"load": 60.0})
+    if sealed:
+        seal(home)
+    home.configuration_path.write_text(first)  # such as an older commit
+    for act in (lambda: build_dataset(home, AGENT), lambda: write(home, "third", {"load": 1.0})):
+        with pytest.raises(SpecificationError, match="version: is 1, but version 2 has been recorded under; declare"):
+            act()
+    home.declare(declared(LOAD, version=3))
+    write(home, "third", {"load": 1.0})
+    assert build_dataset(home, AGENT)[1].other_versions == 2
+
+
 @pytest.mark.parametrize("rows", [3, 3000])
 def test_an_import_begins_the_version_that_is_declared(tmp_path: Path, rows: int) -> None:
     home = Home.create(tmp_path / "home", split_key=KEY)
