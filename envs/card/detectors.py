@@ -11,7 +11,7 @@ from envs.card.findings import Finding
 from envs.card.leaks import leaks
 from envs.card.lone_return import lone_return
 from envs.card.regions import untried_regions
-from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
+from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps, without_copies
 from envs.card.tenants import mixed_tenants
 from envs.card.unknown_values import unknown_values
 from envs.clock import written
@@ -31,6 +31,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         report: what its building left out.
         evidence: the log's figures.
     """
+    once = without_copies(dataset)  # a copy agrees with what it was copied from, and that is no chance
     chancy = evidence.actions_tried > 1 and not evidence.deterministic
     found = [
         _static_observations(dataset),
@@ -40,9 +41,9 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         repeated_steps(dataset),
         shuffled_steps(dataset),
         lone_return(dataset),
-        *leaks(dataset, evidence.foretelling),
-        *drift(dataset),
-        mixed_tenants(dataset),
+        *leaks(once, evidence.foretelling),
+        *drift(once),
+        mixed_tenants(once),
         *unknown_values(dataset),
         _untried_actions(dataset),
         *(untried_regions(dataset) if chancy else ()),

@@ -15,6 +15,7 @@ from envs.card.leaks import foretelling_fields
 from envs.card.marginal_overlap import measure_marginal_overlap
 from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
+from envs.card.repeats import without_copies
 from envs.card.sensitivity import tipping_factor
 from envs.dataset import EMBARGO, Dataset
 from envs.untried import behavior_probabilities
@@ -135,14 +136,17 @@ def gather_evidence(
     )
     modal = modal_actions(dataset)
     if checked.true_propensities:
-        checked = replace(checked, foretelling=foretelling_fields(dataset) if foretelling is None else foretelling)
+        fields = foretelling_fields(without_copies(dataset)) if foretelling is None else foretelling
+        checked = replace(checked, foretelling=fields)
         propensities = dataset.propensities
         certain = float((propensities >= CERTAIN).mean())
     else:
         believed = not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions)
         behavior = behavior_probabilities(dataset, believed=believed)
         propensities = behavior[np.arange(len(dataset)), dataset.actions]
-        certain = float((behavior.argmax(axis=1) == dataset.actions).mean())
+        once = without_copies(dataset)  # a copy foretells what it was copied from
+        foretold = behavior if once is dataset else behavior_probabilities(once, believed=believed)
+        certain = float((foretold.argmax(axis=1) == once.actions).mean())
     estimated = not checked.true_propensities
     checked = replace(checked, estimated=estimated, certain_share=certain)
     if checked.deterministic:

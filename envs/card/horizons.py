@@ -8,6 +8,7 @@ from dataclasses import replace
 from envs.card.evidence import gather_evidence
 from envs.card.grade import grade_log
 from envs.card.leaks import foretelling_fields
+from envs.card.repeats import without_copies
 from envs.dataset import Dataset
 
 
@@ -20,7 +21,7 @@ def grades_by_horizon(dataset: Dataset) -> dict[int, str]:
     """
     declared = dataset.specification.horizon
     horizons = [2**power for power in range(declared.bit_length()) if 2**power < declared]
-    foretelling = foretelling_fields(dataset)
+    foretelling = foretelling_fields(without_copies(dataset))
     return {horizon: _grade(dataset, horizon, foretelling) for horizon in [*horizons, declared]}
 
 

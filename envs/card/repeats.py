@@ -19,19 +19,8 @@ def repeated_episodes(dataset: Dataset) -> Finding | None:
 
     Where observations are few and no clock was read equal episodes are no wonder, and nothing is said.
     """
-    few = dataset.specification.observation.kind == "int" and not _clocked(dataset)
-    if few or not dataset.episode_count:
-        return None
-    moments = np.nan_to_num(dataset.timestamps)
-    seen = dataset.observations[dataset.rows]
-    content = _hashed(np.column_stack([moments, seen, dataset.actions, dataset.rewards]))
-    situation = _hashed(np.column_stack([moments, seen]))
-    copies = dataset.episode_count - len(np.unique(_of_episodes(dataset, content)))
-    if copies < max(LEAST_EPISODES, LEAST_SHARE * dataset.episode_count):
-        return None
-    kept = dataset.select_episodes(np.sort(np.unique(_of_episodes(dataset, content), return_index=True)[1]))
-    alone = len(np.unique(situation)) / max(len(kept), 1)
-    if alone < DISTINCT:
+    copies = dataset.episode_count - without_copies(dataset).episode_count
+    if not copies:
         return None
     return Finding(
         "repeated_episodes",
@@ -40,6 +29,24 @@ def repeated_episodes(dataset: Dataset) -> Finding | None:
         "they count as evidence twice, and a copy of what was trained on may judge it",
         "exclude the second import (retrainer log exclude), and give records an event_id",
     )
+
+
+def without_copies(dataset: Dataset) -> Dataset:
+    """The first of each of the episodes that are copies of each other; the log itself where none are."""
+    few = dataset.specification.observation.kind == "int" and not _clocked(dataset)
+    if few or not dataset.episode_count:
+        return dataset
+    moments = np.nan_to_num(dataset.timestamps)
+    seen = dataset.observations[dataset.rows]
+    content = _hashed(np.column_stack([moments, seen, dataset.actions, dataset.rewards]))
+    situation = _hashed(np.column_stack([moments, seen]))
+    firsts = np.unique(_of_episodes(dataset, content), return_index=True)[1]
+    copies = dataset.episode_count - len(firsts)
+    if copies < max(LEAST_EPISODES, LEAST_SHARE * dataset.episode_count):
+        return dataset
+    kept = dataset.select_episodes(np.sort(firsts))
+    alone = len(np.unique(situation)) / max(len(kept), 1)
+    return dataset if alone < DISTINCT else kept
 
 
 def repeated_steps(dataset: Dataset) -> Finding | None:

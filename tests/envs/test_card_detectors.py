@@ -262,3 +262,12 @@ def test_the_card_names_the_defect_and_no_other(make: Callable[[Dataset], Datase
     dataset, report = sound(Kind(episodes=800, horizon=2), 3)
     found = codes(build_card(make(dataset), report).findings) - FACTS
     assert found == {code}
+
+
+@pytest.mark.parametrize("logged", ["probabilities", "nothing"])
+def test_copies_make_no_rule_and_hide_no_drift(logged: str) -> None:
+    """A copy foretells what it was copied from, and resembles it."""
+    dataset, report = sound(Kind(episodes=1500, horizon=1, logged=logged), 3)
+    assert codes(build_card(faulty_logs.imported_twice(dataset), report).findings) - FACTS == {"repeated_episodes"}
+    both = faulty_logs.imported_twice(faulty_logs.with_new_traffic(dataset))
+    assert codes(build_card(both, report).findings) - FACTS == {"repeated_episodes", "traffic_drift"}
