@@ -18,8 +18,8 @@ from envs.specification import AgentSpecification
 from envs.validation import Validator
 
 MAXIMUM_NAMES = 10_000
-MOMENTS = ', or map it: timestamp = "= utc(NAME)" where the zone is UTC, or "= NAME / 1000" of milliseconds'
 """Fields of one row, nested ones counted."""
+MOMENTS = ', or map it: timestamp = "= utc(NAME)" where the zone is UTC, or "= NAME / 1000" of milliseconds'
 
 _FIELDS = frozenset(FIELD_NAMES)
 _FIELDS_OF_OUTCOMES = frozenset(OutcomeEvent.__dataclass_fields__)
