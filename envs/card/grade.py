@@ -119,7 +119,7 @@ def _aliased_states(evidence: Evidence) -> list[Finding]:
         return []
     put = "put what was before into the observation (the last observation, action and reward)"
     if history.target == "end":  # such as of an episode that always ends at its fifth decision
-        put += " or, where it tells the end, the number of the step"
+        put += " or, where it tells the end, the number of the step, or record what only its length ends as truncated"
     return [
         Finding(
             "aliased_states",

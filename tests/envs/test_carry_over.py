@@ -78,9 +78,9 @@ def test_a_decision_that_costs_the_later_ones_is_found_and_graded() -> None:
 
 @pytest.mark.parametrize("kind", CLEAN)
 def test_no_alarm_without_it(kind: str) -> None:
-    chances = np.array([carry_over(CLEAN[kind](seed)).p_value for seed in range(50)])
+    chances = np.array([carry_over(CLEAN[kind](seed)).p_value for seed in range(30)])
     assert (chances >= LEVEL).all()
-    assert stats.binomtest(int((chances < 0.1).sum()), 50, 0.1, alternative="greater").pvalue > 0.01
+    assert stats.binomtest(int((chances < 0.1).sum()), 30, 0.1, alternative="greater").pvalue > 0.01
 
 
 def test_an_effect_too_small_to_matter_is_no_finding() -> None:

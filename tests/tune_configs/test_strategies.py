@@ -121,6 +121,7 @@ def test_a_population_does_not_wait_for_a_member_that_failed(plan: TrialPlan, fa
     assert done.missing() == [failing]
 
 
+@pytest.mark.full
 def test_a_tree_search_goes_on_where_it_was_interrupted(plan: TrialPlan) -> None:
     domains = {
         "learning_rate": LogUniform(1e-4, 0.1),

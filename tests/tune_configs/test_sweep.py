@@ -94,6 +94,7 @@ def test_a_trial_that_died_before_it_began_is_one_of_those_without_a_result(plan
     assert causes_of([dead], [finished]) == {}  # type: ignore[list-item]
 
 
+@pytest.mark.full
 def test_the_plans_of_one_experiment_fail_apart(ray: None, plan: TrialPlan) -> None:
     folder = plan.directory.parent / "other"
     folder.mkdir()
