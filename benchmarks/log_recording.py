@@ -15,6 +15,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import cycle
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
@@ -22,10 +23,11 @@ from statistics import median
 import numpy as np
 
 from ai_engine.continuous_learning import LearningPipeline
+from ai_engine.continuous_learning.writer import CAPACITY
 from benchmarks.rows import Row
 from envs.home import Home
 from envs.observation import ObservationField, ObservationSpecification
-from envs.record import DecisionRecord
+from envs.record import DecisionRecord, stored_text
 from envs.specification import AgentSpecification
 
 FIELDS = tuple(f"f{index}" for index in range(6))
@@ -197,8 +199,9 @@ def _against_json_writer(base: Path, writers: int, rounds: int) -> Row:
 def _buffered(base: Path, calls: int) -> list[Row]:
     """``record_action`` while a thread empties the buffer; beside it a loop of the interpreter that takes as long.
 
-    The loop allocates nothing and touches nothing: what its slowest turns take more than its usual ones is
-    the machine's doing.
+    The loop only writes as much as a record leaves in the buffer, into memory that it had written before: what
+    its slowest turns take more than its usual ones is the machine's doing. On a machine that is watched page by page
+    from outside, nothing shows in a loop that writes nothing.
     """
     observation = {name: index / 7 for index, name in enumerate(FIELDS)}
     pipeline = LearningPipeline(new_home(base / "buffered"), durability="buffered")
@@ -207,14 +210,20 @@ def _buffered(base: Path, calls: int) -> list[Row]:
     def record() -> None:
         pipeline.record_action("scaling", "up", observation, {"n": 1}, True, 0.5, 0.9, propensity=0.5, reward=-1.0)
 
-    def idle(turns: int) -> None:
+    slowest, usual = _slowest_and_usual(record, calls)
+    pipeline.stop()
+    text = stored_text(_record("0")).encode()
+    places = cycle(range(0, len(text) * CAPACITY, len(text)))
+    memory = bytearray(text * CAPACITY)
+
+    def write(turns: int) -> None:
+        place = next(places)
+        memory[place : place + len(text)] = text
         for _ in range(turns):
             pass
 
-    slowest, usual = _slowest_and_usual(record, calls)
-    pipeline.stop()
-    turn = _slowest_and_usual(lambda: idle(1_000), calls // 10)[1] / 1_000
-    noise = _slowest_and_usual(lambda: idle(round(usual / turn)), calls)[0]
+    turn = _slowest_and_usual(lambda: write(1_000), calls // 10)[1] / 1_000
+    noise = _slowest_and_usual(lambda: write(round(usual / turn)), calls)[0]
     goal = "record_action buffered: 99 % of calls within 50 us"
     return [
         Row(
@@ -228,7 +237,7 @@ def _buffered(base: Path, calls: int) -> list[Row]:
             slowest <= LIMIT_MICROSECONDS,
         ),
         Row("buffered", "p50 of record_action", "us", usual, "limit", LIMIT_MICROSECONDS, "shown beside it", True),
-        Row("buffered", "p99 of an empty loop", "us", noise, "its p50", usual, "shown beside it: noise", True),
+        Row("buffered", "p99 of a loop that writes as much", "us", noise, "its p50", usual, "shown beside it", True),
     ]
 
 
