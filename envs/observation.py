@@ -74,7 +74,10 @@ class ObservationField:
             value = _seconds(value, where)
         if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise RecordError(f"{value!r} is not a number", field=where, remedy=f"give a {self.type}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         if not math.isfinite(number):
             raise RecordError(f"{number} is not finite", field=where, remedy="give a finite number")
         if self.type == "integer" and number != math.floor(number):

@@ -14,7 +14,14 @@ from typing import Any
 
 from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy.champion import ChampionHolder
-from ai_engine.deploy.decisions import AgentDecision, event_identifier, frozen_observation, moment_text, record_of
+from ai_engine.deploy.decisions import (
+    AgentDecision,
+    event_identifier,
+    frozen_observation,
+    moment_text,
+    place_names,
+    record_of,
+)
 from ai_engine.deploy.declaring import DEFAULT_VERSION, declared_specification, new_specification
 from ai_engine.deploy.episodes import RunningEpisodes
 from ai_engine.deploy.limits import Limits
@@ -124,13 +131,15 @@ class Agent:
                 episode, or a buffer has not written its last decisions.
 
         Raises:
-            RecordError: the observation, an action, the step or the timestamp does not fit; or no action is left.
+            RecordError: the observation, an action, the episode, its step, the tenant or the timestamp does not fit;
+                or no action is left.
             JournalError: the log of an episode that is not known cannot be read.
         """
         if step is not None and (episode_id is None or type(step) is not int or step < 0):
             raise RecordError(
                 f"{step!r} is no step of an episode", field="step", remedy="give episode_id and 0, 1, 2, …"
             )
+        tenant, episode_id = place_names(tenant, episode_id)
         if self._specification is None:
             self._declare(observation)
         elif time.monotonic() >= self._next_check:
@@ -166,6 +175,7 @@ class Agent:
             propensity=probabilities[position],
             probabilities=dict(zip(actions, probabilities, strict=True)),
             policy_version=champion.record_version,
+            agent=self.name,
             event_id=event_identifier(self.name, tenant, episode_id, step, self._seed),
             observation=seen,
             tenant=tenant,
@@ -292,6 +302,6 @@ class Agent:
     def _check_champion(self) -> None:
         try:
             self.refresh()
-        except RetrainerError as error:
+        except (RetrainerError, OSError) as error:
             # A production agent goes on by the policy it has; the next start, or refresh(), raises.
             warnings.warn(f"agent {self.name} stays with its policy: {error}", RetrainerWarning, stacklevel=3)

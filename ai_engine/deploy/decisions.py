@@ -21,6 +21,7 @@ class AgentDecision(Decision):
     """What an agent decided, and what its record will need.
 
     Attributes:
+        agent: who decided.
         event_id: of the record.
         observation: a copy of what was given.
         tenant: whose decision.
@@ -31,6 +32,7 @@ class AgentDecision(Decision):
         root_probabilities: the bare rule's, in action order; ``None`` where the agent has no rule.
     """
 
+    agent: str
     event_id: str
     observation: Any
     tenant: str
@@ -57,6 +59,10 @@ def record_of(
     Raises:
         RecordError: a value breaks the record contract; names the field.
     """
+    if not isinstance(decision, AgentDecision) or decision.agent != agent:
+        whose = f"of agent {decision.agent}" if isinstance(decision, AgentDecision) else f"a {type(decision).__name__}"
+        remedy = "give what decide() of this agent returned"
+        raise RecordError(f"is {whose}", field="decision", where=f"agent {agent}", remedy=remedy)
     # The bare rule's own probabilities travel along, so that nobody has to call the rule again.
     roots = {
         "root_probabilities": decision.root_probabilities,
@@ -92,6 +98,21 @@ def event_identifier(agent: str, tenant: str, episode_id: str | None, step: int,
         return new_event_id()
     text = "\0".join((agent, tenant, episode_id, str(step), str(seed)))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def place_names(tenant: str | None, episode_id: str | None) -> tuple[str, str | None]:
+    """The tenant and the episode as a record takes them: refused before the action is taken, not when it is recorded.
+
+    Raises:
+        RecordError: one of them is no name.
+    """
+    field = "tenant"
+    try:
+        tenant = "default" if tenant is None else values.name(tenant)
+        field = "episode_id"
+        return tenant, None if episode_id is None else values.name(episode_id)
+    except values.UnfitValueError as problem:
+        raise RecordError(problem.problem, field=field, remedy=problem.remedy) from None
 
 
 def moment_text(value: str | datetime) -> str:

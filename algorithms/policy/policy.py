@@ -12,7 +12,7 @@ policy iteration, Kakade & Langford 2002).
 from __future__ import annotations
 
 import random as standard_random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,7 @@ from algorithms.policy.rule import Rule, distribution, rule_probabilities
 from envs.errors import ArtefactError, RecordError
 from envs.observation import ObservationSpecification
 from envs.specification import Action
+from envs.values import shown
 
 # The operating system's source: forked workers never repeat each other's draws.
 SYSTEM_RANDOM = standard_random.SystemRandom()
@@ -225,25 +226,34 @@ class Policy:
         """The mask (A,) of the allowed actions.
 
         Raises:
-            RecordError: an action that is not declared, or none at all.
+            RecordError: an action that is not declared, none at all, or something that is not a list of actions.
         """
         if allowed_actions is None:
             return None
+        # An object {action: false} would allow what it forbids, and True is equal to the action 1.
+        if isinstance(allowed_actions, (str, Mapping)) or not isinstance(allowed_actions, Iterable):
+            raise self._not_allowed(f"{shown(allowed_actions)} is not a list of actions")
         mask = [False] * len(self.actions)
         for action in allowed_actions:
-            position = self.action_positions.get(action)
+            try:
+                position = None if isinstance(action, (bool, np.bool_)) else self.action_positions.get(action)
+            except TypeError:  # a list, say
+                position = None
             if position is None:
-                shown = ", ".join(map(str, self.actions[:8]))
-                raise RecordError(
-                    f"{action!r} is not a declared action",
-                    field="allowed_actions",
-                    where=f"agent {self.agent}",
-                    remedy=f"declared are {shown}",
-                )
+                raise self._not_allowed(f"{shown(action)} is not a declared action")
             mask[position] = True
         if True not in mask:
             raise no_action_left()
         return mask
+
+    def _not_allowed(self, problem: str) -> RecordError:
+        listed = ", ".join(map(str, self.actions[:8]))
+        return RecordError(
+            problem,
+            field="allowed_actions",
+            where=f"agent {self.agent}",
+            remedy=f"list those that are allowed now; declared are {listed}",
+        )
 
     def to_bytes(self) -> bytes:
         """The artefact file's content (:mod:`algorithms.policy.artefact`)."""

@@ -30,9 +30,12 @@ def distribution(answer: Any, actions: Sequence[Any], index: Mapping[Any, int] |
     out = [0.0] * len(actions)
     if isinstance(answer, Mapping):
         for action, probability in answer.items():
-            number = float(probability)
+            try:
+                number = float(probability)
+            except (TypeError, ValueError):
+                number = math.nan
             if not 0.0 <= number <= 1.0:
-                raise _error(f"the rule gave {action!r} the probability {number}", actions)
+                raise _error(f"the rule gave {action!r} the probability {probability!r}", actions)
             out[_position(action, positions, actions)] += number
         total = math.fsum(out)
         if abs(total - 1.0) > SUM_TOLERANCE:
