@@ -16,7 +16,7 @@ from typing import Any
 from ai_engine.deploy.ledger import Draft, LedgerEntry, LedgerState
 from ai_engine.deploy.registry_view import RegistryView
 from algorithms.policy import Policy
-from envs.errors import RegistryError
+from envs.errors import ArtefactError, RegistryError
 
 
 class Registry(RegistryView):
@@ -118,16 +118,17 @@ class Registry(RegistryView):
                     remedy="run the gate again",
                 )
             spent = {"look": look, "alpha": alpha, "final_sequence": final_sequence}
-            facts = {"decision": decision, "candidate": candidate, "champion": champion, **spent}
+            facts = {"decision": decision, "candidate": candidate, "champion": champion, "artefact": judged, **spent}
             return Draft("gate", state.champion, reason, {**(details or {}), **facts})
 
-        self.resolve(agent, candidate)
+        judged = self._versions.digest(agent, self.resolve(agent, candidate))
         return self._move(agent, decide)
 
     def promote(self, agent: str, version: str, *, gate_entry: LedgerEntry | int, reason: str = "") -> LedgerEntry:
         """Make a version champion because a gate passed it.
 
         Raises:
+            ArtefactError: its file is damaged, or not the one that the gate judged.
             RegistryError: no such gate entry, it judged something else or did not pass, the champion changed
                 since, the version is barred, or automation is held.
         """
@@ -149,12 +150,19 @@ class Registry(RegistryView):
                 problem, remedy = "automation is held", f"run retrainer release {agent} --reason TEXT"
             if problem:
                 raise RegistryError(f"{version} is not promoted: {problem}", where=f"agent {agent}", remedy=remedy)
-            return self._appoint(state, agent, "promote", version, reason, gate=number)
+            assert entry is not None
+            judged = entry.details.get("artefact")
+            return self._appoint(state, agent, "promote", version, reason, judged=judged, gate=number)
 
         return self._move(agent, decide)
 
     def override(self, agent: str, reference: str, reason: str) -> LedgerEntry:
-        """Make a version champion because a person says so; the ledger keeps the reason."""
+        """Make a version champion because a person says so; the ledger keeps the reason.
+
+        Raises:
+            RegistryError: no such version, or no reason.
+            ArtefactError: its file is damaged.
+        """
         self._need_reason(agent, reason)
         version = self.resolve(agent, reference)
         return self._move(agent, lambda state: self._appoint(state, agent, "override", version, reason))
@@ -166,6 +174,7 @@ class Registry(RegistryView):
 
         Raises:
             RegistryError: there is nothing to go back to, or the target is barred or already champion.
+            ArtefactError: the target's file is damaged; the champion stays.
         """
         target = self.resolve(agent, to) if to is not None else None
 
@@ -185,7 +194,11 @@ class Registry(RegistryView):
                 remedy = f"see retrainer history {agent}" if at_rule else f"go back to {agent}@rule, or override"
                 raise RegistryError(problem, where=f"agent {agent}", remedy=remedy)
             barred = sorted({state.champion} - state.rules)
-            return self._appoint(state, agent, "rollback", version, reason, barred=barred)
+            try:
+                return self._appoint(state, agent, "rollback", version, reason, barred=barred)
+            except ArtefactError as error:
+                way_out = f"{error.remedy}, or go back to another with --to, such as {agent}@rule"
+                raise ArtefactError(error.problem, where=error.where, remedy=way_out) from None
 
         return self._move(agent, decide)
 
@@ -199,8 +212,17 @@ class Registry(RegistryView):
         return self._move(agent, lambda state: Draft("release", state.champion, reason))
 
     def _appoint(
-        self, state: LedgerState, agent: str, kind: str, version: str, reason: str = "", **details: Any
+        self,
+        state: LedgerState,
+        agent: str,
+        kind: str,
+        version: str,
+        reason: str = "",
+        judged: str | None = None,
+        **details: Any,
     ) -> Draft:
+        # Whatever becomes champion is whole, and the file that was judged: no agent could act by another.
+        self._versions.load(agent, version, state.artefacts.get(version, judged))
         digest = self._versions.digest(agent, version)
         return Draft(kind, version, reason, {**details, "artefact": digest, "from": state.champion})
 

@@ -40,8 +40,9 @@ class RegistryView:
         self._versions = Versions(storage)
         self._ledger = Ledger(storage)
         for agent in self._ledger.agents():
-            # A damaged ledger keeps no other agent from its work: whatever reads its own agent says so.
-            with suppress(RegistryError):
+            # A damaged ledger keeps no other agent from its work, and a copy that cannot be written no reader:
+            # whatever reads its own agent says so.
+            with suppress(RegistryError, OSError):
                 self._publish(agent)
 
     def agents(self) -> list[str]:
@@ -75,7 +76,7 @@ class RegistryView:
                 "has no previous champion", where=f"agent {agent}", remedy=f"see the history of {agent}"
             )
         known = self.versions(agent)
-        if version not in known:
+        if version not in known and version not in state.artefacts:  # one that was champion and is lost is named so
             raise RegistryError(
                 f"{reference!r} names no version",
                 where=f"agent {agent}",

@@ -61,9 +61,7 @@ class Versions:
             raise ArtefactError("is missing", where=where, remedy="restore it from a copy") from None
         policy = Policy.from_bytes(content, where=where)
         if (policy.agent, policy.version) != (agent, version) or digest not in (None, sha256(content)):
-            raise ArtefactError(
-                "is not the file that the ledger appointed", where=where, remedy="restore it from a copy"
-            )
+            raise ArtefactError("is not the file that the ledger names", where=where, remedy="restore it from a copy")
         return policy
 
     def publish(self, agent: str, version: str, digest: str) -> None:

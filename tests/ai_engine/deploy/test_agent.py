@@ -194,6 +194,14 @@ def test_a_running_agent_survives_a_champion_that_it_cannot_use(home: Home) -> N
         agent.decide(CALM)
 
 
+def test_a_ledger_that_cannot_be_read_stops_no_running_agent(home: Home) -> None:
+    agent = Agent("scaling", policy=rule, home=home)
+    (home.models_path / "ledger" / "scaling" / "00000002.json").mkdir()  # any error of the system; a permission, say
+    agent._next_check = 0.0
+    with pytest.warns(RuntimeWarning, match=r"stays with its policy: .*00000002"):
+        assert agent.decide(CALM).policy_version == "rule-1"
+
+
 def test_a_champion_of_another_declaration_is_refused(home: Home) -> None:
     Agent("scaling", policy=rule, home=home)
     override(home, improved())

@@ -175,10 +175,10 @@ def test_an_exchanged_artefact_is_noticed(registry: Registry, tmp_path: Path) ->
     path, copy = registry.path("scaling", version), tmp_path / "scaling_model.json"
     intact = path.read_bytes()
     path.write_bytes(registry.path("scaling", other).read_bytes())
-    with pytest.raises(ArtefactError, match="not the file that the ledger appointed"):
+    with pytest.raises(ArtefactError, match="not the file that the ledger names"):
         registry.verify("scaling")
     path.write_bytes(replace(improved(seed=3), version=version).to_bytes())
-    with pytest.raises(ArtefactError, match="not the file that the ledger appointed"):
+    with pytest.raises(ArtefactError, match="not the file that the ledger names"):
         registry.version("scaling", version)
     opened(tmp_path)
     assert path.read_bytes() == intact == copy.read_bytes(), "restored from the intact copy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,30 @@ def test_a_damaged_ledger_keeps_no_other_agent_from_its_work(registry: Registry,
     for read in (found.champion, found.history, found.version, found.verify, found.looks):
         with pytest.raises(RegistryError, match=r"healing/00000001\.json: the ledger entry was altered"):
             read("healing")
+
+
+@pytest.mark.parametrize("damage", ["cut", "lost", "exchanged"])
+def test_a_damaged_version_never_becomes_champion(registry: Registry, tmp_path: Path, damage: str) -> None:
+    promoted(registry)
+    promoted(registry, seed=1)
+    candidate = registry.add_version(improved(seed=2))
+    gate = passed(registry, candidate)
+    for version in ("1", candidate):
+        path = registry.path("scaling", version)
+        if damage == "exchanged":  # whole, but not what was judged
+            path.write_bytes(replace(improved(seed=9), version=version).to_bytes())
+        elif damage == "cut":
+            path.write_bytes(path.read_bytes()[:-5])
+        else:
+            path.unlink()
+    with pytest.raises(ArtefactError, match=rf"scaling/{candidate}\.json: is "):
+        registry.promote("scaling", candidate, gate_entry=gate)
+    for target in (None, "previous", "1"):
+        with pytest.raises(ArtefactError, match=r"scaling/1\.json: is .*or go back to .* scaling@rule"):
+            registry.rollback("scaling", target)
+    if damage != "exchanged":  # a person's word is about the file that is there
+        with pytest.raises((ArtefactError, RegistryError)):
+            registry.override("scaling", candidate, "by hand")
+    assert opened(tmp_path).version("scaling").version == "2", "the champion stays"
+    registry.rollback("scaling", "rule")
+    assert opened(tmp_path).version("scaling").version == "0"
