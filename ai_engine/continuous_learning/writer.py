@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from envs.counting import counted
 from envs.errors import RecordError, RetrainerError
+from envs.forking import reset_after_fork
 from envs.journal.errors import locked
 from envs.journal.journal import AppendResult, Journal
 from envs.journal.rows import COLUMNS, Event, JournalRow, row_of
@@ -54,10 +54,11 @@ class JournalWriter:
         self.buffered = buffered
         self._interval = interval
         self._written = written
-        self._reset()
-        _WRITERS.add(self)
+        self.reset()
+        reset_after_fork(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Begin anew with an empty buffer and no thread: in a forked child what waited is the parent's to write."""
         self._lock = threading.RLock()
         self._draining = threading.RLock()
         # The rows' columns one after another: with a tuple a row, the garbage collector would go through the buffer in
@@ -171,15 +172,6 @@ class JournalWriter:
             del self._pending[:WIDTH]
 
 
-_WRITERS: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
-
-
-def _forget_after_fork() -> None:
-    # The parent writes what waited in it; the child begins with an empty buffer and no thread.
-    for writer in list(_WRITERS):
-        writer._reset()
-
-
 def _at_end_of_child(writer: JournalWriter) -> None:
     """Children of ``multiprocessing`` end without the interpreter's exit handlers."""
     utilities = sys.modules.get("multiprocessing.util")
@@ -193,8 +185,3 @@ def _at_end_of_child(writer: JournalWriter) -> None:
                 alive.close()
 
         utilities.Finalize(None, finish, exitpriority=100)
-
-
-_register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
-if _register is not None:
-    _register(after_in_child=_forget_after_fork)

@@ -30,6 +30,7 @@ from algorithms.policy.mixing import UniformSource
 from algorithms.policy.policy import SYSTEM_RANDOM
 from algorithms.policy.rule import Rule, distribution
 from envs.errors import RecordError, RetrainerError, RetrainerWarning, SpecificationError
+from envs.forking import reset_after_fork
 from envs.home import Home
 from envs.record import DecisionRecord
 from envs.specification import Action, AgentSpecification
@@ -76,11 +77,12 @@ class Agent:
         self._arguments = (actions, explore, version, horizon)
         self._seed = seed
         self._random: UniformSource = SYSTEM_RANDOM if seed is None else random.Random(seed)
-        self._lock = threading.RLock()
         self._episodes = RunningEpisodes(self.home, name)
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
+        self.reset()
+        reset_after_fork(self)
         specification = declared_specification(self.home, name, actions, explore, version, horizon)
         self._rule = policy if policy is not None or specification is None else self.home.rule(name)
         if specification is None and (not actions or policy is None):
@@ -265,6 +267,10 @@ class Agent:
         self.specification  # noqa: B018
         self._next_check = time.monotonic() + REFRESH_SECONDS
         return self._champion.refresh()
+
+    def reset(self) -> None:
+        """Take a new lock: what a forked child does first."""
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         """Write what is not written yet."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from envs.encoding.stacking import RunningHistory
 from envs.errors import RecordError
+from envs.forking import reset_after_fork
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.journal.reading import last_decisions
@@ -42,8 +43,13 @@ class RunningEpisodes:
     def __init__(self, home: Home, agent: str) -> None:
         self._journal = Journal(home.journal_path)
         self._agent = agent
-        self._lock = threading.Lock()
         self._episodes: dict[tuple[str, str], RunningEpisode] = {}
+        self.reset()
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Take a new lock; the episodes stay."""
+        self._lock = threading.Lock()
 
     def get(self, tenant: str, episode_id: str, specification: AgentSpecification, step: int | None) -> RunningEpisode:
         """The episode; looked up in the log where it is not known.

@@ -18,6 +18,7 @@ from typing import Any
 from algorithms.policy.provenance import plain_json
 from envs.declaration import NAME
 from envs.errors import RegistryError
+from envs.forking import reset_after_fork
 from envs.storage import Storage, place
 
 KINDS = ("version0", "gate", "promote", "override", "rollback", "hold", "release")
@@ -156,6 +157,11 @@ class Ledger:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self.reset()
+        reset_after_fork(self)
+
+    def reset(self) -> None:
+        """Forget what was read; it is read again."""
         self._lock = threading.RLock()
         self._states: dict[str, LedgerState] = {}
         self._hashes: dict[str, str] = {}

@@ -167,9 +167,22 @@ def _identity(path: str, *, state: bool) -> tuple[int, ...] | None:
 _OPEN: weakref.WeakSet[JournalFile] = weakref.WeakSet()
 # A connection must not be used, nor even closed, by a child of the process that opened it.
 _INHERITED: list[sqlite3.Connection | None] = []
+_FORKING = threading.local()
+
+
+def _wait_before_fork() -> None:
+    # SQLite has locks of its own. A child of a fork in the middle of another thread's call would wait for them forever.
+    _FORKING.held = [lock for file in list(_OPEN) if (lock := file.lock).acquire(timeout=file.timeout)]
+
+
+def _go_on_after_fork() -> None:
+    for lock in _FORKING.held:
+        lock.release()
+    _FORKING.held = []
 
 
 def _forget_after_fork() -> None:
+    _FORKING.held = []
     for file in list(_OPEN):
         _INHERITED.append(file._connection)
         file._guard.close()  # or the child would keep the lock of a parent that is killed
@@ -178,4 +191,4 @@ def _forget_after_fork() -> None:
 
 _register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
 if _register is not None:
-    _register(after_in_child=_forget_after_fork)
+    _register(before=_wait_before_fork, after_in_parent=_go_on_after_fork, after_in_child=_forget_after_fork)

@@ -5,15 +5,14 @@ Whoever gets the journal's lock writes what all have queued up by then; the othe
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from envs.errors import RetrainerError
+from envs.forking import reset_after_fork
 from envs.journal.rows import JournalRow
 
 MOST_ROWS = 20_000  # of one transaction: others wait for its flush
@@ -49,10 +48,10 @@ class CommitQueue:
     def __init__(self, commit: Callable[[list[Request], float], None]) -> None:
         self._commit = commit
         self.reset()
-        _QUEUES.add(self)
+        reset_after_fork(self)
 
     def reset(self) -> None:
-        """Begin anew, with nothing that waits."""
+        """Begin anew, with nothing that waits: in a forked child that is the parent's to write."""
         self._guard = threading.Lock()
         self._waiting: list[Request] = []
 
@@ -105,20 +104,6 @@ class CommitQueue:
             with self._guard:
                 self._waiting[:0] = [request for request in group if not request.done]
             raise
-
-
-_QUEUES: weakref.WeakSet[CommitQueue] = weakref.WeakSet()
-
-
-def _forget_after_fork() -> None:
-    # What waits is the parent's to write, and the lock may be held by a thread that the child does not have.
-    for queue in list(_QUEUES):
-        queue.reset()
-
-
-_register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
-if _register is not None:
-    _register(after_in_child=_forget_after_fork)
 
 
 def _own(error: Exception) -> Exception:

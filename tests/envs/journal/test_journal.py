@@ -163,6 +163,31 @@ def test_an_open_journal_survives_a_fork(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_fork_waits_for_calls_of_sqlite_to_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    journal.open()
+    within, left = threading.Event(), threading.Event()
+
+    def call(_: object) -> None:
+        within.set()
+        threading.Event().wait(0.2)  # the fork comes meanwhile
+        left.set()
+
+    def child() -> None:  # whose SQLite would wait for a thread that it does not have
+        raise SystemExit(0 if left.is_set() and journal.counts() == {} else 3)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    thread = threading.Thread(target=journal.file.run, args=(call,))
+    thread.start()
+    within.wait(30)
+    process.start()
+    thread.join()
+    process.join(30)
+    assert process.exitcode == 0
+    assert journal.counts() == {}, "the parent goes on"
+    journal.close()
+
+
 def test_threads_share_one_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
         threads = [
