@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from envs import values
 from envs.declared import Table
 from envs.errors import SpecificationError
 from envs.expression import Expression
@@ -86,7 +87,7 @@ def from_table(name: str, table: Mapping[str, Any]) -> AgentSpecification:
         explore=reader.number("explore", 0.0, low=0.0, high=1.0),
         minimum_units=reader.integer("minimum_units", 40, low=1),
         rule=rule,
-        rule_version=reader.text("rule_version", "rule-1", empty=False),
+        rule_version=_rule_version(reader),
         version=reader.integer("version", 1, low=1),
         inferred=_inferred(reader),
     )
@@ -151,6 +152,14 @@ def _inferred(reader: Table) -> tuple[str, ...]:
         if not isinstance(attribute, str) or attribute.split(".")[0] not in ATTRIBUTES:
             raise reader.error("inferred", f"{attribute!r} is not an attribute", "remove it from the list")
     return inferred
+
+
+def _rule_version(reader: Table) -> str:
+    version = reader.text("rule_version", "rule-1", empty=False)
+    try:
+        return values.name(version)  # every record carries it
+    except values.UnfitValueError as problem:
+        raise reader.error("rule_version", problem.problem, problem.remedy) from None
 
 
 def _expression(reader: Table, key: str) -> str:

@@ -22,7 +22,7 @@ from ai_engine.deploy.decisions import (
     place_names,
     record_of,
 )
-from ai_engine.deploy.declaring import DEFAULT_VERSION, declared_specification, new_specification
+from ai_engine.deploy.declaring import DEFAULT_VERSION, check_new, declared_specification, new_specification
 from ai_engine.deploy.episodes import RunningEpisodes
 from ai_engine.deploy.limits import Limits
 from algorithms.policy import Policy
@@ -85,13 +85,8 @@ class Agent:
         reset_after_fork(self)
         specification = declared_specification(self.home, name, actions, explore, version, horizon)
         self._rule = policy if policy is not None or specification is None else self.home.rule(name)
-        if specification is None and (not actions or policy is None):
-            missing = "actions" if not actions else "policy"
-            raise SpecificationError(
-                f"is not declared, and {missing} is not given",
-                where=f"agent {name}",
-                remedy=f"give {missing}=..., or declare [agents.{name}] in {self.home.configuration_path}",
-            )
+        if specification is None:
+            check_new(self.home, name, policy, actions, explore, version, horizon)
         known = specification.actions if specification is not None else tuple(actions or ())
         self._limits = Limits(limits, known, f"agent {name}") if limits else None
         if specification is not None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from algorithms.policy.rule import Rule
+from envs.declaration import from_table
 from envs.errors import SpecificationError
 from envs.home import Home
 from envs.infer import infer_specification
@@ -46,6 +48,31 @@ def declared_specification(
     return specification
 
 
+def check_new(
+    home: Home,
+    name: str,
+    policy: Rule | None,
+    actions: Sequence[Action] | None,
+    explore: float,
+    version: str,
+    horizon: int | None,
+) -> None:
+    """What an undeclared agent was told must be a declaration; its first decision would be late to say it is none.
+
+    Raises:
+        SpecificationError: an argument is missing or cannot be declared; names it.
+    """
+    if policy is None or actions is None or not len(actions):
+        missing = "policy" if actions is not None and len(actions) else "actions"
+        raise SpecificationError(
+            f"is not declared, and {missing} is not given",
+            where=f"agent {name}",
+            remedy=f"give {missing}=..., or declare [agents.{name}] in {home.configuration_path}",
+        )
+    told = {"actions": list(actions), "explore": explore, "rule_version": version, "observation": {"kind": "int"}}
+    from_table(name, told if horizon is None else {**told, "horizon": horizon})
+
+
 def new_specification(
     name: str, observation: Any, actions: Sequence[Action], explore: float, version: str, horizon: int | None = None
 ) -> AgentSpecification:
@@ -65,8 +92,8 @@ def new_specification(
         actions=tuple(actions),
         explore=explore,
         rule_version=version,
-        horizon=horizon or 1,
-        inferred=("observation", *(() if horizon else ("horizon",)), "unit"),
+        horizon=1 if horizon is None else horizon,
+        inferred=("observation", *(("horizon",) if horizon is None else ()), "unit"),
     )
 
 

@@ -10,8 +10,10 @@ from algorithms.policy.mixing import no_action_left
 from envs.errors import RecordError, SpecificationError
 from envs.expression import Expression
 from envs.observation import ObservationSpecification, flatten
+from envs.values import shown
 
 KEYS = ("cooldown", "forbidden_when")
+EXAMPLE = "give {action: {'cooldown': seconds, 'forbidden_when': expression}}"
 
 
 class Limits:
@@ -35,11 +37,15 @@ class Limits:
         self._cooldowns: dict[int, float] = {}
         self._conditions: dict[int, Expression] = {}
         self._taken: dict[tuple[str, int], float] = {}
+        if not isinstance(limits, Mapping):
+            raise SpecificationError(f"limits: {shown(limits)} is not an object", where=where, remedy=EXAMPLE)
         for action, declared in limits.items():
             if action not in actions:
                 raise self._error(
                     action, "is not a declared action", f"declared are {', '.join(map(str, actions[:8]))}"
                 )
+            if not isinstance(declared, Mapping):
+                raise self._error(action, f"{shown(declared)} is not an object", EXAMPLE)
             position = actions.index(action)
             for key, value in declared.items():
                 self._read(action, position, key, value)

@@ -10,7 +10,7 @@ import pytest
 from agents import rule, specification
 
 from ai_engine.deploy import Agent
-from envs.errors import RecordError
+from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 
 CALM = {"load": 0.4, "queue": 3.0}
@@ -74,3 +74,14 @@ def test_a_decision_is_recorded_by_the_agent_that_took_it(home: Home) -> None:
         with pytest.raises(RecordError, match=rf"agent scaling: decision: {problem}; give what decide\(\)"):
             agent.record(decision, reward=1.0)
     assert not home.journal_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"horizon": 0}, "horizon: 0"), ({"explore": "0.1"}, "explore: '0.1'"), ({"version": "a\nb"}, "rule_version: "),
+     ({"limits": {"up": 5}}, "limits.up: 5 .*give {action: {'cooldown'"), ({"actions": [0.5]}, "actions: 0.5"),
+     ({"limits": ["up"]}, "limits: .*give {action: {'cooldown'")],
+)  # fmt: skip
+def test_what_cannot_be_declared_is_said_at_once(home: Home, given: Any, named: str) -> None:
+    with pytest.raises(SpecificationError, match=named):
+        Agent("new", **{"policy": rule, "actions": ["hold", "up"], "home": home, **given})
