@@ -82,7 +82,7 @@ class Workspace:
         declared = BaseReference(self.specification.rule_version)
         if champion.version in self.registry.rules(self.name) and champion.base not in (None, declared):
             reason = f"the rule is {self.specification.rule_version!r}"
-            self.registry.renew_rule(self._version_zero(), reason)
+            self.registry.renew_rule(bare_rule(self.specification), reason)
             champion = self.registry.version(self.name, "champion")
         return champion
 

@@ -37,7 +37,8 @@ def probabilities_on(dataset: Dataset, policy: Policy, *, floor: bool = True) ->
         raise DataError(
             f"the rule below policy {policy.version} is unknown at {int(missing.sum())} of {len(dataset)} decisions",
             where=f"agent {dataset.specification.name}",
-            remedy='declare rule = "module:function" in retrainer.toml, or record through Agent',
+            remedy='declare rule = "module:function" in retrainer.toml; or record through Agent, and leave out what an'
+            f" earlier version of the rule decided: retrainer log exclude {dataset.specification.name} --to MOMENT",
         )
     found = np.full((len(known), len(policy.actions)), np.nan)
     found[known] = policy.probabilities(

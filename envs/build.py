@@ -17,6 +17,7 @@ from envs.build_choices import allowed_rows, choices, chosen_actions
 from envs.build_report import BuildReport
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
+from envs.earlier_rules import forget_earlier_rules
 from envs.encoding.stacking import stack_history
 from envs.episodes import LoggedEpisode, gather_episodes
 from envs.errors import DataError, RecordError
@@ -80,6 +81,8 @@ def build_dataset(
         of_it = f" of version {specification.version} of its declaration" if report.other_versions else ""
         remedy = f"import a log: retrainer import {name} FILE"
         raise DataError(f"has no records{of_it}", where=f"agent {name}", remedy=remedy)
+    if rule is None:
+        forget_earlier_rules(dataset, home.journal_path.parent)
     return dataset, report
 
 
