@@ -189,11 +189,17 @@ class Home:
 
         Raises:
             SpecificationError: a field means something else than it did, and the version did not rise.
+            HomeError: the file cannot be written.
         """
         check_meaning(self.data_path, specification, self.place(specification.name))
-        with self._locked():
-            LocalStorage(self.path).replace(CONFIGURATION, self.declared_text(specification).encode())
-        self.keep(specification)
+        try:
+            with self._locked():
+                LocalStorage(self.path).replace(CONFIGURATION, self.declared_text(specification).encode())
+            self.keep(specification)
+        except OSError as error:
+            problem = f"{specification.name} cannot be declared ({error.strerror or error})"
+            remedy = "check the permissions of the home and the disk"
+            raise HomeError(problem, where=str(self.configuration_path), remedy=remedy) from error
 
     def declared_text(self, specification: AgentSpecification) -> str:
         """The text of ``retrainer.toml`` with this declaration in it, comments and all the rest kept.

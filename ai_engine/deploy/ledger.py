@@ -189,6 +189,8 @@ class Ledger:
                     content = self._storage.read(key)
                 except FileNotFoundError:
                     return state
+                except OSError as error:
+                    raise _refused("cannot be read", error, place(self._storage, key)) from error
                 state.apply(self._checked(content, key, agent, state))
                 self._hashes[agent] = hashlib.sha256(content).hexdigest()
 
@@ -216,7 +218,12 @@ class Ledger:
                     details=plain_json(draft.details),
                     previous=self._hashes[agent],
                 )
-                if self._storage.create_if_absent(entry_key(agent, entry.number), entry.to_bytes()):
+                key = entry_key(agent, entry.number)
+                try:
+                    created = self._storage.create_if_absent(key, entry.to_bytes())
+                except OSError as error:
+                    raise _refused("cannot be written", error, place(self._storage, key)) from error
+                if created:
                     self.state(agent)
                     return entry
         raise RegistryError("other writers were faster every time", where=f"ledger of {agent}", remedy="try again")
@@ -245,6 +252,11 @@ class Ledger:
 def entry_key(agent: str, number: int) -> str:
     """The storage key of an entry."""
     return f"ledger/{agent}/{number:08d}.json"
+
+
+def _refused(problem: str, error: OSError, where: str) -> RegistryError:
+    reason = error.strerror or type(error).__name__
+    return RegistryError(f"{problem} ({reason})", where=where, remedy="check the disk and its permissions")
 
 
 def _canonical(value: dict[str, Any]) -> str:

@@ -59,6 +59,9 @@ class Versions:
             content = self._storage.read(key)
         except FileNotFoundError:
             raise ArtefactError("is missing", where=where, remedy="restore it from a copy") from None
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or type(error).__name__})"
+            raise ArtefactError(problem, where=where, remedy="check the disk and its permissions") from error
         policy = Policy.from_bytes(content, where=where)
         if (policy.agent, policy.version) != (agent, version) or digest not in (None, sha256(content)):
             raise ArtefactError("is not the file that the ledger names", where=where, remedy="restore it from a copy")

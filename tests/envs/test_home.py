@@ -192,3 +192,10 @@ def test_a_rule_that_cannot_be_imported(tmp_path: Path, rule: str, problem: str)
         home.rule("scaling")
     home.declare(SPECIFICATION)
     assert home.rule("scaling") is None
+
+
+def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    home = Home.create(tmp_path)
+    (home.data_path / ".configuration.lock").mkdir()  # any refusal of the system; a permission, say
+    with pytest.raises(HomeError, match=r"retrainer\.toml: scaling cannot be declared \(.*\); check the permissions"):
+        home.declare(SPECIFICATION)

@@ -17,7 +17,7 @@ from agents import ACTIONS, OBSERVATION, improved, rule, specification, version_
 from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy import Agent, Policy, Registry
 from envs.build import build_dataset
-from envs.errors import ArtefactError, HomeError, SpecificationError
+from envs.errors import ArtefactError, HomeError, RegistryError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.record import DecisionRecord
@@ -198,8 +198,10 @@ def test_a_ledger_that_cannot_be_read_stops_no_running_agent(home: Home) -> None
     agent = Agent("scaling", policy=rule, home=home)
     (home.models_path / "ledger" / "scaling" / "00000002.json").mkdir()  # any error of the system; a permission, say
     agent._next_check = 0.0
-    with pytest.warns(RuntimeWarning, match=r"stays with its policy: .*00000002"):
+    with pytest.warns(RuntimeWarning, match=r"stays with its policy: .*2\.json: cannot be read .*; check the disk"):
         assert agent.decide(CALM).policy_version == "rule-1"
+    with pytest.raises(RegistryError, match="check the disk and its permissions"):
+        Agent("scaling", policy=rule, home=home)
 
 
 def test_a_champion_of_another_declaration_is_refused(home: Home) -> None:
