@@ -5,6 +5,7 @@ from __future__ import annotations
 from ai_engine.runs import Run
 from ai_engine.tune_request import TuneRequest
 from ai_engine.workspace import Workspace
+from algorithms.on_log import probabilities_on
 from envs.columns import save_columns
 from envs.dataset import SELECT
 from envs.storage import LocalStorage
@@ -20,9 +21,13 @@ def prepare(workspace: Workspace, run: Run) -> None:
     """Write what the trials read: train and select (never final), and last, as a sign of it, the champion.
 
     A run that was prepared before is judged on the same episodes again, whatever gates there were in between.
+
+    Raises:
+        DataError: the champion's probabilities are not known everywhere.
     """
     champion = workspace.champion()
     dataset = workspace.dataset.split("train", "select")
+    probabilities_on(dataset, champion)  # every trial would end so, once the workers have started
     since = workspace.registry.looks(workspace.name).final_sequence
     fresh = (dataset.splits == SELECT) & (dataset.sequences > since)
     save_columns(dataset, run.path / DATASET)

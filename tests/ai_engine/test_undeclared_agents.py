@@ -63,16 +63,3 @@ def test_a_horizon_that_nobody_declared_grades_no_longer_episodes(tmp_path: Path
         told = [finding for finding in card.findings if finding.code == "undeclared_horizon"]
         assert [card.grade == "D", bool(told)] == [horizon is None] * 2
     assert "horizon" not in home.specification("scaling").inferred
-
-
-@pytest.mark.parametrize(
-    ("wrong", "problem"),
-    [
-        ({"actions": ["hold", "up"], "explore": 2}, "explore: 2 is out of range"),
-        ({"actions": ["hold", "hold"]}, "'hold' is declared twice"),
-    ],
-)
-def test_wrong_arguments_of_an_agent_are_named(tmp_path: Path, wrong: dict[str, object], problem: str) -> None:
-    agent = Agent("fresh", policy=lambda observation: "hold", home=Home.create(tmp_path), **wrong)  # type: ignore[arg-type]
-    with pytest.raises(SpecificationError, match=problem):
-        agent.decide({"load": 0.5})

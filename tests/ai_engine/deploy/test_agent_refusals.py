@@ -80,7 +80,8 @@ def test_a_decision_is_recorded_by_the_agent_that_took_it(home: Home) -> None:
     ("given", "named"),
     [({"horizon": 0}, "horizon: 0"), ({"explore": "0.1"}, "explore: '0.1'"), ({"version": "a\nb"}, "rule_version: "),
      ({"limits": {"up": 5}}, "limits.up: 5 .*give {action: {'cooldown'"), ({"actions": [0.5]}, "actions: 0.5"),
-     ({"limits": ["up"]}, "limits: .*give {action: {'cooldown'")],
+     ({"limits": ["up"]}, "limits: .*give {action: {'cooldown'"), ({"explore": 2}, "explore: 2 is out of range"),
+     ({"actions": ["up", "up"]}, "'up' is declared twice")],
 )  # fmt: skip
 def test_what_cannot_be_declared_is_said_at_once(home: Home, given: Any, named: str) -> None:
     with pytest.raises(SpecificationError, match=named):

@@ -9,6 +9,8 @@ import pytest
 from agents import improved, rule, specification, version_zero
 
 from ai_engine.deploy import Agent, Registry
+from ai_engine.runs import Run
+from ai_engine.sweep_plan import prepare
 from ai_engine.workspace import open_workspace
 from algorithms.on_log import probabilities_on
 from algorithms.policy.rule import Rule
@@ -65,5 +67,8 @@ def test_the_present_rule_is_not_valued_by_what_an_earlier_one_did(home: Home) -
     assert champion.base is not None and champion.base.version == "rule-2"
     with pytest.raises(DataError, match=r"is unknown at 20 of 40 decisions.*declare rule = .*log exclude scaling --to"):
         probabilities_on(workspace.dataset, champion)
+    run = Run.create(home, "scaling", "tune", {})
+    with pytest.raises(DataError, match="is unknown at"):  # before anything is trained
+        prepare(workspace, run)
     asked, _ = build_dataset(home, "scaling", rule=always_down)
     assert (asked.root_probabilities[asked.rows] == [1.0, 0.0, 0.0]).all(), "a rule that is at hand is asked"
