@@ -40,6 +40,7 @@ from envs.values import shown
 
 # The operating system's source: forked workers never repeat each other's draws.
 SYSTEM_RANDOM = standard_random.SystemRandom()
+LISTS, BOOLEANS = (list, tuple), (bool, np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,12 +232,14 @@ class Policy:
         if allowed_actions is None:
             return None
         # An object {action: false} would allow what it forbids, and True is equal to the action 1.
-        if isinstance(allowed_actions, (str, Mapping)) or not isinstance(allowed_actions, Iterable):
+        if type(allowed_actions) not in LISTS and (
+            isinstance(allowed_actions, (str, Mapping)) or not isinstance(allowed_actions, Iterable)
+        ):
             raise self._not_allowed(f"{shown(allowed_actions)} is not a list of actions")
-        mask = [False] * len(self.actions)
+        mask, positions = [False] * len(self.actions), self.action_positions
         for action in allowed_actions:
             try:
-                position = None if isinstance(action, (bool, np.bool_)) else self.action_positions.get(action)
+                position = None if type(action) in BOOLEANS else positions.get(action)
             except TypeError:  # a list, say
                 position = None
             if position is None:

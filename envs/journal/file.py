@@ -172,7 +172,11 @@ _FORKING = threading.local()
 
 def _wait_before_fork() -> None:
     # SQLite has locks of its own. A child of a fork in the middle of another thread's call would wait for them forever.
-    _FORKING.held = [lock for file in list(_OPEN) if (lock := file.lock).acquire(timeout=file.timeout)]
+    _FORKING.held = []  # first: what comes next may fail, and the fork goes on
+    for file in list(_OPEN):
+        lock = file.lock
+        if lock.acquire(timeout=file.timeout):
+            _FORKING.held.append(lock)
 
 
 def _go_on_after_fork() -> None:
