@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeVar
+
+Owner = TypeVar("Owner")
 
 
-class Resettable(Protocol):
-    """What can begin anew."""
+def reset_after_fork(owner: Owner, reset: Callable[[Owner], None]) -> None:
+    """Have ``reset(owner)`` called in every child that is forked as long as the owner lives.
 
-    def reset(self) -> None:
-        """Take new locks; the threads that held the old ones are not in the child."""
+    Args:
+        owner: what has locks.
+        reset: takes new ones; the threads that held the old ones are not in the child. A function of the class, not
+            a method of the owner, which would keep it alive.
+    """
+    _RESETS[owner] = reset
 
 
-def reset_after_fork(item: Resettable) -> None:
-    """Have ``item.reset()`` called in every child that is forked as long as the item lives."""
-    _ITEMS.add(item)
-
-
-_ITEMS: weakref.WeakSet[Resettable] = weakref.WeakSet()
+_RESETS: weakref.WeakKeyDictionary[object, Callable[..., None]] = weakref.WeakKeyDictionary()
 
 
 def _reset_all() -> None:
-    for item in list(_ITEMS):
-        item.reset()
+    for owner, reset in list(_RESETS.items()):
+        reset(owner)
 
 
 _register: Callable[..., None] | None = getattr(os, "register_at_fork", None)

@@ -54,10 +54,10 @@ class JournalWriter:
         self.buffered = buffered
         self._interval = interval
         self._written = written
-        self.reset()
-        reset_after_fork(self)
+        self._reset()
+        reset_after_fork(self, JournalWriter._reset)
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """Begin anew with an empty buffer and no thread: in a forked child what waited is the parent's to write."""
         self._lock = threading.RLock()
         self._draining = threading.RLock()

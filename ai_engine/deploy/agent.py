@@ -81,8 +81,8 @@ class Agent:
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
-        self.reset()
-        reset_after_fork(self)
+        self._reset()
+        reset_after_fork(self, Agent._reset)
         specification = declared_specification(self.home, name, actions, explore, version, horizon)
         self._rule = policy if policy is not None or specification is None else self.home.rule(name)
         if specification is None:
@@ -263,10 +263,6 @@ class Agent:
         self._next_check = time.monotonic() + REFRESH_SECONDS
         return self._champion.refresh()
 
-    def reset(self) -> None:
-        """Take a new lock: what a forked child does first."""
-        self._lock = threading.RLock()
-
     def close(self) -> None:
         """Write what is not written yet."""
         self._episodes.close()
@@ -280,6 +276,9 @@ class Agent:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
 
     def _settle(self, specification: AgentSpecification) -> None:
         if self._limits is not None:

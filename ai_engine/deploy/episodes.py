@@ -44,10 +44,10 @@ class RunningEpisodes:
         self._journal = Journal(home.journal_path)
         self._agent = agent
         self._episodes: dict[tuple[str, str], RunningEpisode] = {}
-        self.reset()
-        reset_after_fork(self)
+        self._reset()
+        reset_after_fork(self, RunningEpisodes._reset)
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """Take a new lock; the episodes stay."""
         self._lock = threading.Lock()
 

@@ -157,10 +157,10 @@ class Ledger:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.reset()
-        reset_after_fork(self)
+        self._reset()
+        reset_after_fork(self, Ledger._reset)
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """Forget what was read; it is read again."""
         self._lock = threading.RLock()
         self._states: dict[str, LedgerState] = {}

@@ -48,7 +48,7 @@ class CommitQueue:
     def __init__(self, commit: Callable[[list[Request], float], None]) -> None:
         self._commit = commit
         self.reset()
-        reset_after_fork(self)
+        reset_after_fork(self, CommitQueue.reset)
 
     def reset(self) -> None:
         """Begin anew, with nothing that waits: in a forked child that is the parent's to write."""
