@@ -10,6 +10,7 @@ The last ledger entry that appoints a champion is the truth. Layout below ``mode
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -51,10 +52,16 @@ class Registry(RegistryView):
         Allowed only while the champion is a bare rule: a promoted policy stands on the rule it was proven with.
 
         Raises:
-            RegistryError: the champion was promoted; names the remedy.
+            RegistryError: the champion was promoted, or the rule's version is the number of a policy; names the remedy.
         """
         agent = policy.agent
-        version = self._versions.add(policy)
+        if policy.record_version in self.versions(agent):
+            raise RegistryError(
+                f"the rule's version {policy.record_version!r} is the number of a policy, and records name both alike",
+                where=f"agent {agent}",
+                remedy=f"call it otherwise, such as 'rule-{policy.record_version}'",
+            )
+        version = self._versions.add(policy, {*self._rule_names(agent), policy.record_version})
 
         def decide(state: LedgerState) -> Draft:
             if state.champion not in state.rules:
@@ -70,8 +77,7 @@ class Registry(RegistryView):
 
     def add_version(self, policy: Policy) -> str:
         """Keep a policy as the agent's next version; it becomes nobody's champion by that."""
-        self._state(policy.agent)
-        return self._versions.add(policy)
+        return self._versions.add(policy, self._rule_names(policy.agent))
 
     def record_gate(
         self,
@@ -232,6 +238,14 @@ class Registry(RegistryView):
         self._publish(agent)
         assert entry is not None
         return entry
+
+    def _rule_names(self, agent: str) -> set[str]:
+        """What records call the agent's own rules: a rule of version "2" is not to be taken for policy 2."""
+        names = set()
+        for version in self._state(agent).rules:
+            with suppress(ArtefactError):  # a damaged one is named by whoever needs it
+                names.add(self._versions.load(agent, version, None).record_version)
+        return names
 
     def _is_stored(self, policy: Policy, version: str) -> bool:
         stored = self._versions.load(policy.agent, version, None)

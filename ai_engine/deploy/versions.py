@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +26,11 @@ class Versions:
         matches = (KEY.fullmatch(key) for key in self._storage.list(f"versions/{agent}/"))
         return [str(number) for number in sorted(int(match[1]) for match in matches if match)]
 
-    def add(self, policy: Policy) -> str:
-        """Keep a policy under the next free number, which it is stamped with."""
+    def add(self, policy: Policy, taken: Collection[str] = ()) -> str:
+        """Keep a policy under the next free number that is not ``taken``; it is stamped with it."""
         known = self.names(policy.agent)
         number = int(known[-1]) + 1 if known else 0
-        while not self.keep(policy, str(number)):
+        while str(number) in taken or not self.keep(policy, str(number)):
             number += 1
         return str(number)
 

@@ -228,3 +228,13 @@ def test_a_damaged_version_never_becomes_champion(registry: Registry, tmp_path: 
     assert opened(tmp_path).version("scaling").version == "2", "the champion stays"
     registry.rollback("scaling", "rule")
     assert opened(tmp_path).version("scaling").version == "0"
+
+
+def test_no_policy_has_the_name_of_a_rule(tmp_path: Path) -> None:
+    registry = opened(tmp_path)
+    registry.initialise(version_zero(version="2"))  # what records call it
+    assert [registry.add_version(improved(seed=seed)) for seed in range(3)] == ["1", "3", "4"]
+    with pytest.raises(RegistryError, match=r"version '3' is the number of a policy.*such as 'rule-3'"):
+        registry.renew_rule(version_zero(version="3"), "faster")
+    assert registry.renew_rule(version_zero(version="6"), "faster") == "5"
+    assert registry.add_version(improved()) == "7"
