@@ -77,7 +77,7 @@ class Agent:
         self._arguments = (actions, explore, version, horizon)
         self._seed = seed
         self._random: UniformSource = SYSTEM_RANDOM if seed is None else random.Random(seed)
-        self._episodes = RunningEpisodes(self.home, name)
+        self._episodes = RunningEpisodes(self.home, name, repeatable=seed is not None)
         self._pipeline: LearningPipeline | None = None
         self._specification: AgentSpecification | None = None
         self._next_check = 0.0
@@ -129,7 +129,7 @@ class Agent:
 
         Raises:
             RecordError: the observation, an action, the episode, its step, the tenant or the timestamp does not fit;
-                or no action is left.
+                the episode has ended in the log; or no action is left.
             JournalError: the log of an episode that is not known cannot be read.
         """
         if step is not None and (episode_id is None or type(step) is not int or step < 0):

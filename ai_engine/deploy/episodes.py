@@ -32,15 +32,18 @@ class RunningEpisode:
 class RunningEpisodes:
     """Episodes by tenant and name. One that is not known goes on where the log says that it was.
 
-    So an agent that was restarted within an episode numbers on. An episode whose last decision in the log ends it
-    begins anew, as it does in an agent that recorded that end itself.
+    So an agent that was restarted within an episode numbers on. An episode that ended in the log has no more decisions:
+    none of them could be recorded. Only a seeded agent begins it anew, because a run that is repeated writes the same
+    records.
 
     Args:
         home: the home.
         agent: the agent's name.
+        repeatable: whether it is seeded.
     """
 
-    def __init__(self, home: Home, agent: str) -> None:
+    def __init__(self, home: Home, agent: str, *, repeatable: bool) -> None:
+        self._repeatable = repeatable
         self._journal = Journal(home.journal_path)
         self._agent = agent
         self._episodes: dict[tuple[str, str], RunningEpisode] = {}
@@ -61,6 +64,7 @@ class RunningEpisodes:
             step: of the decision to come, where that is known.
 
         Raises:
+            RecordError: it has ended.
             JournalError, DataError, MissingExtraError: the log cannot be read.
         """
         episode = self._episodes.get((tenant, episode_id))
@@ -95,7 +99,15 @@ class RunningEpisodes:
         if step == 0 or (step is not None and history is None):
             return RunningEpisode(step, history)
         records = last_decisions(self._journal, self._agent, tenant, episode_id, max(observation.history, 1))
-        if not records or records[-1].terminated or records[-1].truncated:
+        ended = bool(records) and (records[-1].terminated or records[-1].truncated)
+        if ended and not self._repeatable:
+            raise RecordError(
+                f"{episode_id!r} ended at step {records[-1].step}",
+                field="episode_id",
+                where=f"agent {self._agent}",
+                remedy="give what comes after its end an episode_id of its own",
+            )
+        if ended or not records:
             return RunningEpisode(0, history)
         if history is not None:
             positions = {action: position for position, action in enumerate(specification.actions)}

@@ -14,7 +14,7 @@ from ai_engine.deploy import Agent
 from ai_engine.deploy.episodes import last_decisions
 from algorithms.policy import Policy
 from envs.build import build_dataset
-from envs.errors import DuplicateRecordError, RecordError
+from envs.errors import RecordError
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.log.sealing import seal
@@ -56,8 +56,10 @@ def test_what_was_sealed_counts(home: Home, keep: int) -> None:
         decided(agent)
     seal(home, keep=keep)
     again = Agent("scaling", policy=rule, home=home)
-    steps = [again.decide(CALM, episode_id=episode, tenant="t").step for episode in ("e", "another", "ended", "new")]
-    assert steps == [4, 1, 0, 0]
+    steps = [again.decide(CALM, episode_id=episode, tenant="t").step for episode in ("e", "another", "new")]
+    assert steps == [4, 1, 0]
+    with pytest.raises(RecordError, match="'ended' ended at step 0"):
+        again.decide(CALM, episode_id="ended", tenant="t")
     found = last_decisions(Journal(home.journal_path), "scaling", "t", "e", 3)
     assert [record.step for record in found] == [1, 2, 3], "of the table and of the journal"
 
@@ -66,8 +68,18 @@ def test_an_episode_that_has_ended_does_not_go_on(home: Home) -> None:
     with Agent("scaling", policy=rule, home=home) as agent:
         decided(agent)
         decided(agent, terminated=True)
-    with Agent("scaling", policy=rule, home=home) as agent, pytest.raises(DuplicateRecordError):
+        with pytest.raises(RecordError, match="agent scaling: episode_id: 'e' ended at step 1; give what comes after"):
+            agent.decide(CALM, episode_id="e", tenant="t")  # before the action: it could not be recorded
+    with Agent("scaling", policy=rule, home=home) as agent, pytest.raises(RecordError, match="ended at step 1"):
         decided(agent)
+
+
+def test_a_seeded_run_is_repeated(home: Home) -> None:
+    for _ in range(2):
+        with Agent("scaling", policy=rule, home=home, seed=1) as agent:
+            decision = agent.decide(CALM, episode_id="e", timestamp="2026-01-01T00:00:00Z")
+            agent.record(decision, reward=0.0, terminated=True)
+    assert Journal(home.journal_path).counts() == {"scaling": 1}
 
 
 def test_a_buffered_log_counts_once_it_is_written(home: Home) -> None:
