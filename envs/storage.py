@@ -135,9 +135,13 @@ def make_directory(directory: Path) -> None:
 
 def synchronise_directory(directory: Path) -> None:
     """Make a new name in ``directory`` survive a power loss (where the platform can)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
+    if os.name != "nt":
+        synchronise_file(directory)
+
+
+def synchronise_file(path: Path) -> None:
+    """Make what was written to a file survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

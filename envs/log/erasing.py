@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,17 +20,23 @@ from envs.log.datasets import list_datasets
 from envs.log.place import resolved
 from envs.log.recounting import state_of
 from envs.log.rows import PARTITIONS, SCHEMA
-from envs.log.table import SealedTable
+from envs.log.table import DataFile, SealedTable
 
 ATTEMPTS = 100
+ROWS = 100_000  # of partitions that are written anew in one commit: they are in memory
 DATASET = re.compile(r'"dataset[a-z_]*"\s*:\s*"([0-9a-f]{64})"')
 
 
-def holding(journal: Path, state: SealedState, events: Collection[str]) -> list[str]:
-    """Files of the table's present version that hold some of the events."""
+def holding(journal: Path, state: SealedState, events: Mapping[str, int]) -> list[str]:
+    """Files of the table's present version that hold some of the events, given with their positions."""
     table = SealedTable.open(resolved(journal, state.table))
-    wanted = pa.array(sorted(events), pa.string())
-    return [uri for uri in table.files() if _holds(table, uri, wanted)]
+    wanted, positions = pa.array(sorted(events), pa.string()), np.sort(list(events.values()))
+    near = [
+        file.uri
+        for file in table.data_files()
+        if np.searchsorted(positions, file.lowest) < np.searchsorted(positions, file.highest, "right")
+    ]
+    return [uri for uri in near if _holds(table, uri, wanted)]
 
 
 def erase(
@@ -36,20 +44,15 @@ def erase(
 ) -> SealedState:
     """Delete events from the table and its history; what the journal must know of the rest.
 
-    Each partition with one of the files is written anew: a deletion by name would leave the names in the
+    Partitions with one of the files are written anew: a deletion by name would leave the names in the
     table's own log. Then every file that only old versions use is removed; versions that a run or the
     ledger names stay readable where they use none of the files.
     """
     table = SealedTable.open(resolved(journal.path, state.table))
     unwanted = pa.array(sorted(events), pa.string())
-    columns = [name for name in SCHEMA.names if name not in PARTITIONS]
-    for agent, day in sorted({(file.agent, file.date) for file in table.data_files() if file.uri in files}):
-        there = [file.uri for file in table.data_files(agent) if file.date == day]
-        rows = pa.Table.from_batches(list(table.batches(agent, columns, files=there)))
-        rows = rows.filter(pc.invert(pc.is_in(rows["event_id"], unwanted)))
-        rows = rows.append_column("agent", pa.array([agent] * rows.num_rows, pa.string()))
-        rows = rows.append_column("date", pa.array([day] * rows.num_rows, pa.date32()))
-        table = table.replace_partition(rows.select(SCHEMA.names), agent, day)
+    for group in _groups(table, {*files}):
+        kept_rows = [_kept(table, file, unwanted) for file in group]
+        table = table.replace_partitions(pa.concat_tables(kept_rows), group[0].agent, {file.date for file in group})
     stored = table.stored_files()
     versions = {version: {*table.at(version).files()} for version in named_versions(home, journal)}
     kept = [version for version, used in versions.items() if used <= stored - {*files}]
@@ -60,6 +63,36 @@ def erase(
         time.sleep(0.01)
     problem = "files with the events cannot be removed"
     raise DataError(problem, where=table.uri, remedy="check the permissions, and forget the tenant again")
+
+
+def _groups(table: SealedTable, files: Collection[str]) -> Iterator[list[DataFile]]:
+    """The files of whole partitions with one of the files, of one agent and of about :data:`ROWS` rows together.
+
+    One commit for each partition would read the table's list of files as often as it has partitions.
+    """
+    there = table.data_files()
+    partitions = {(file.agent, file.date) for file in there if file.uri in files}
+    affected = sorted(
+        (file for file in there if (file.agent, file.date) in partitions), key=lambda file: (file.agent, file.date)
+    )
+    group: list[DataFile] = []
+    for _, partition in groupby(affected, key=lambda file: (file.agent, file.date)):
+        added = list(partition)
+        if group and (group[0].agent != added[0].agent or sum(file.rows for file in [*group, *added]) > ROWS):
+            yield group
+            group = []
+        group += added
+    if group:
+        yield group
+
+
+def _kept(table: SealedTable, file: DataFile, unwanted: pa.Array) -> pa.Table:
+    columns = [name for name in SCHEMA.names if name not in PARTITIONS]
+    rows = pa.Table.from_batches(list(table.batches(file.agent, columns, files=[file.uri])))
+    rows = rows.filter(pc.invert(pc.is_in(rows["event_id"], unwanted)))
+    rows = rows.append_column("agent", pa.array([file.agent] * rows.num_rows, pa.string()))
+    rows = rows.append_column("date", pa.array([file.date] * rows.num_rows, pa.date32()))
+    return rows.select(SCHEMA.names)
 
 
 def named_versions(home: Home, journal: Journal) -> list[int]:

@@ -116,7 +116,7 @@ def _forget(home: Home, journal: Journal, before: _Plan, dry_run: bool) -> Forge
     if dry_run:
         used = journal.file.run(partial(_used, first=first))
         return ForgetReport(tenant, dict(counts), tuple(sorted({*used})), (), True)
-    told = [row.event_id for _, row in sealed]
+    told = {row.event_id: sequence for sequence, row in sealed}
     keys = [key.hex() for _, row in sealed for key, _ in row_keys(row, event_in(row).content_hash)]
     files = import_module("envs.log.erasing").holding(journal.path, state, told) if told else []
     found = before.joined(_Plan(tenant, keys, files))

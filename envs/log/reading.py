@@ -76,11 +76,11 @@ def version(journal: Path, state: SealedState) -> int:
 
 def told_rows(table: SealedTable, agent: str | None) -> Iterator[dict[str, Any]]:
     """Position, event, decision and text of the outcomes that are rows of their own."""
-    for uri in table.files(agent):
-        named = table.batches(None, ("decision_id",), files=[uri])
+    for files in table.file_groups(agent):
+        named = table.batches(None, ("decision_id",), files=files)
         if all(batch["decision_id"].null_count == batch.num_rows for batch in named):
             continue  # a column without values costs nothing to look at, the texts do
-        for batch in table.batches(None, ("sequence", "event_id", "decision_id", "content"), files=[uri]):
+        for batch in table.batches(None, ("sequence", "event_id", "decision_id", "content"), files=files):
             yield from batch.filter(pc.is_valid(batch["decision_id"])).to_pylist()
 
 
@@ -98,14 +98,16 @@ def tenant_rows(
     """
     table = SealedTable.open(resolved(journal, state.table))
     found: list[tuple[int, JournalRow]] = []
+    apart = False  # whether there are outcomes that are rows of their own
     for batch in table.batches(None, (*DECISION, "tenant")):
+        apart |= batch["decision_id"].null_count < batch.num_rows
         own = batch.filter(pc.fill_null(pc.equal(batch["tenant"], tenant), False))
         for row in own.to_pylist():
             found.append((row["sequence"], row_of(trusted(row["content"]))))
             places = zip(row["outcome_places"] or (), row["outcomes"] or (), strict=True)
             found += [(place, row_of(outcome_in(text))) for place, text in places]
     mine = {*decided, *(row.event_id for _, row in found if row.decision_id is None)}
-    for row in told_rows(table, None):
+    for row in told_rows(table, None) if apart else ():
         if row["decision_id"] in mine or event_key(row["event_id"]).hex() in keys:
             found.append((row["sequence"], row_of(outcome_in(row["content"]))))
     return found

@@ -21,15 +21,13 @@ def state_of(table: SealedTable, place: str, through: int) -> SealedState:
     outcomes: Counter[str] = Counter()
     last: dict[str, int] = {}
     for agent in table.agents():
-        for batch in table.batches(agent, ("sequence", "decision_id")):
-            told = batch.num_rows - batch["decision_id"].null_count
-            outcomes[agent] += told
+        for batch in table.batches(agent, ("sequence", "decision_id", "outcome_places")):
+            told, places = batch.num_rows - batch["decision_id"].null_count, batch["outcome_places"].flatten()
+            outcomes[agent] += told + len(places)
             decisions[agent] += batch.num_rows - told
-            last[agent] = max(last.get(agent, 0), pc.max(batch["sequence"]).as_py() or 0)
-        for batch in table.batches(agent, ("outcome_places",)):
-            places = batch["outcome_places"].flatten()
-            outcomes[agent] += len(places)
-            last[agent] = max(last[agent], pc.max(places).as_py() or 0)
+            last[agent] = max(
+                last.get(agent, 0), *(pc.max(found).as_py() or 0 for found in (batch["sequence"], places))
+            )
     return SealedState(through, place, dict(decisions), {name: n for name, n in outcomes.items() if n}, last)
 
 

@@ -196,11 +196,11 @@ def _incomplete(
         return
     wanted = pa.array(sorted(names), pa.string())
     columns = ("sequence", "event_id", "decision_id", "outcome_delay", "content", "outcomes", "outcome_places")
-    for uri in table.files(agent):
+    for files in table.file_groups(agent):
         keys = ("event_id", "decision_id", "outcome_delay")
-        if not any(_changed(batch, wanted, maturation).any() for batch in table.batches(agent, keys, files=[uri])):
+        if not any(_changed(batch, wanted, maturation).any() for batch in table.batches(agent, keys, files=files)):
             continue
-        for batch in table.batches(agent, columns, files=[uri]):
+        for batch in table.batches(agent, columns, files=files):
             for row in batch.filter(pa.array(_changed(batch, wanted, maturation))).to_pylist():
                 if between[0] < row["sequence"] <= between[1]:
                     yield row

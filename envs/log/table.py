@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -24,7 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from envs.errors import DataError
 from envs.log.rows import PARTITIONS, SCHEMA
 from envs.log.store import local_folder, local_path, open_file, parquet_files
-from envs.storage import synchronise_directory
+from envs.storage import synchronise_directory, synchronise_file
 
 # Statistics are kept of what is searched by. Of no text: what is forgotten must not stay in the table's own log.
 CONFIGURATION = {
@@ -36,6 +37,9 @@ WRITING = WriterProperties(compression="ZSTD", max_row_group_size=262_144)
 # Nothing of the log is cleaned up in passing: log compact does it, and keeps the versions that are named.
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 BATCH = 65_536
+MOST_BYTES = 32 << 20  # of small files that are read as one batch
+SMALL = 4_096  # rows of a file of which one thread reads all columns sooner than several
+FLUSHING = 16  # threads
 OWNER = "sealed from journal "
 
 
@@ -170,6 +174,19 @@ class SealedTable:
         ]
         return sorted(found, key=lambda file: (file.lowest, file.uri))
 
+    def file_groups(self, agent: str | None = None) -> Iterator[list[str]]:
+        """URIs of its data files in their order, so many together as make a batch."""
+        group: list[str] = []
+        rows = 0
+        for file in self.data_files(agent):
+            if group and rows + file.rows > BATCH:
+                yield group
+                group, rows = [], 0
+            group.append(file.uri)
+            rows += file.rows
+        if group:
+            yield group
+
     def at(self, version: int) -> SealedTable:
         """Another of its versions."""
         return SealedTable.open(self.uri, version)
@@ -184,8 +201,13 @@ class SealedTable:
         """The columns of an agent's rows, file by file in a fixed order, rows as they were written.
 
         A column that a file of an earlier version lacks is null. ``agent`` and ``date`` are no columns of a
-        file but its folder.
+        file but its folder. Small files come many in one batch: a log of one decision a day has thousands.
         """
+        return joined(self._file_batches(agent, columns, files, size), size)
+
+    def _file_batches(
+        self, agent: str | None, columns: Sequence[str], files: Iterable[str] | None, size: int
+    ) -> Iterator[pa.RecordBatch]:
         wanted = list(columns)
         for uri in self.files(agent) if files is None else files:
             try:
@@ -193,7 +215,7 @@ class SealedTable:
                     file = pq.ParquetFile(source)
                     known = set(file.schema_arrow.names)
                     present = [name for name in wanted if name in known]
-                    for batch in file.iter_batches(size, columns=present, use_threads=True):
+                    for batch in file.iter_batches(size, columns=present, use_threads=file.metadata.num_rows > SMALL):
                         yield completed(batch, wanted)
             except FileNotFoundError:
                 raise
@@ -201,8 +223,9 @@ class SealedTable:
                 reason = " ".join(str(error).split())[:200]
                 raise DataError(f"is damaged ({reason})", where=uri, remedy="restore the file from a copy") from None
 
-    def replace_partition(self, rows: pa.Table, agent: str, day: date) -> SealedTable:
-        """Other rows in the place of all those of an agent and a date, in one commit."""
+    def replace_partitions(self, rows: pa.Table, agent: str, days: Collection[date]) -> SealedTable:
+        """Other rows in the place of all those of an agent and some dates, in one commit."""
+        dates = ", ".join(f"'{day.isoformat()}'" for day in sorted(days))
         before = set(self.files())
         with self.changing():
             write_delta(
@@ -210,7 +233,7 @@ class SealedTable:
                 rows,
                 mode="overwrite",
                 schema_mode="merge",  # see append
-                predicate=f"agent = '{agent}' AND date = '{day.isoformat()}'",  # neither can hold a quote
+                predicate=f"agent = '{agent}' AND date IN ({dates})",  # neither can hold a quote
                 writer_properties=WRITING,
                 post_commithook_properties=HOOKS,
             )
@@ -264,16 +287,25 @@ class SealedTable:
         log = root / "_delta_log"
         commits = sorted(log.glob("*.json"))[-2:] + sorted(log.glob("*.parquet"))[-1:]
         paths = [*(Path(local_path(uri)) for uri in files), *commits]
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
         folders = {folder for path in paths for folder in path.parents if folder == root or root in folder.parents}
-        for folder in sorted(folders, reverse=True):
-            synchronise_directory(folder)
+        with ThreadPoolExecutor(FLUSHING) as pool:  # flushes that wait together share a write of the disk
+            list(pool.map(synchronise_file, paths))
+            list(pool.map(synchronise_directory, folders))
         synchronise_directory(root.parent)
+
+
+def joined(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """The same rows, successive small batches as one of at most ``size`` rows and about :data:`MOST_BYTES`."""
+    held: list[pa.RecordBatch] = []
+    rows = space = 0
+    for batch in batches:
+        if held and (rows + batch.num_rows > size or space > MOST_BYTES or batch.schema != held[0].schema):
+            yield pa.concat_batches(held)
+            held, rows, space = [], 0, 0
+        held.append(batch)
+        rows, space = rows + batch.num_rows, space + batch.nbytes
+    if held:
+        yield pa.concat_batches(held)
 
 
 def completed(batch: pa.RecordBatch, wanted: Sequence[str]) -> pa.RecordBatch:
