@@ -21,13 +21,15 @@ from envs.journal.segments import Segment
 from envs.log.outcome import OutcomeEvent, join
 from envs.log.place import resolved
 from envs.log.reading import told_rows
-from envs.log.rows import SealingRows
+from envs.log.rows import PARTITIONS, SCHEMA, SealingRows
 from envs.log.segment_rows import segment_rows
 from envs.log.table import SealedTable, completed
 from envs.record import DecisionRecord, trusted
 
 CHOOSING = ("sequence", "decision_id", "mode", "event_id", "contradictory")
 PIECE = 65_536
+MANY = 32  # files
+HELD = tuple(name for name in SCHEMA.names if name not in (*PARTITIONS, "content", "outcomes", "outcome_places"))
 EPOCH = date(1970, 1, 1)  # of rows that are never written
 
 
@@ -63,6 +65,7 @@ class LogSource:
     contradictory: int = 0
     orphans: int = 0
     _chosen: list[np.ndarray | None] = field(default_factory=list)
+    _held: list[pa.RecordBatch] | None = None
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The first pass: the used rows of every batch, which may be none."""
@@ -112,10 +115,21 @@ class LogSource:
 
     def _all(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, bool]]:
         if self.table is not None:
-            for batch in _ahead(self.table.batches(self.agent, columns)):
+            for batch in self._sealed(self.table, columns):
                 yield batch, True
         for batch in self.rest.select(list(columns)).combine_chunks().to_batches(max_chunksize=PIECE):
             yield completed(batch, columns), False
+
+    def _sealed(self, table: SealedTable, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of the table. Of many small files all is read once: to open one takes longer than to read it."""
+        if self._held is None:
+            files = table.data_files(self.agent)
+            if len(files) < MANY or sum(file.rows for file in files) > PIECE:
+                yield from _ahead(table.batches(self.agent, columns))
+                return
+            self._held = list(table.batches(self.agent, HELD))
+        for batch in self._held:
+            yield batch.select(list(columns))
 
 
 def open_source(

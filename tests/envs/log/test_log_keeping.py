@@ -21,6 +21,7 @@ from envs.log.datasets import list_datasets, reopen
 from envs.log.exclusions import exclude, find_exclusion, list_exclusions, undo
 from envs.log.forgetting import forget
 from envs.log.sealing import seal
+from envs.log.table import SealedTable
 from tests.envs.log.logs import AGENT, assert_same, home_at, moment, outcome, record
 
 PLAIN: dict[str, Any] = {"reward": "", "worst_class": "", "guardrails": ()}
@@ -145,6 +146,35 @@ def test_a_forgotten_tenant_is_nowhere(tmp_path: Path) -> None:
     assert journal.append(episodes(0, 1, "acme")) == AppendResult(2, 0), "its name is free again"
     seal(home)
     assert journal.append(episodes(0, 5)) == AppendResult(0, 10), "the others' events are still known"
+
+
+@pytest.mark.parametrize("rows", [erasing.ROWS, 25])
+def test_a_log_of_one_decision_a_day_is_forgotten_in_few_commits_and_read_in_few_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """A commit for each date reads the list of all files as often as there are dates."""
+    monkeypatch.setattr(erasing, "ROWS", rows)
+    home = home_at(tmp_path, **PLAIN)
+    journal = Journal(home.journal_path)
+    for tenant, first in (("acme", 0), ("default", 20)):  # of the 60 dates the middle 20 have both
+        journal.append([
+            record(f"{tenant}-{day}", f"{tenant}-{day}", 0, tenant=tenant, timestamp=moment(1_440 * day), reward=1.0,
+                   terminated=True)
+            for day in range(first, first + 40)
+        ])  # fmt: skip
+    seal(home)
+    table = SealedTable.open(str(home.data_path / "table"))
+    assert len(table.files()) == 60 and len(list(table.batches(AGENT, ["event_id"]))) == 1
+    whole, _ = build_dataset(home, AGENT)
+    assert forget(home, "acme").decisions == {AGENT: 40}
+    after = SealedTable.open(table.uri)
+    # 40 dates with 60 rows at once, or 20 with one row each and 20 with two in parts of at most 25; vacuum has two.
+    assert after.version == table.version + 2 + (1 if rows > 60 else 3)
+    names = [name for batch in after.batches(AGENT, ["event_id"]) for name in batch["event_id"].to_pylist()]
+    assert sorted(names) == sorted(f"default-{day}" for day in range(20, 60))
+    left, _ = build_dataset(home, AGENT)
+    kept = whole.select_episodes([at for at, unit in enumerate(whole.units) if unit.startswith("default/")])
+    assert left.units.tolist() == kept.units.tolist() and left.timestamps.tolist() == kept.timestamps.tolist()
 
 
 def test_forgetting_ends_what_a_killed_one_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
