@@ -85,7 +85,7 @@ class LearningPipeline:
         # At the end of the program the last comes first: records do not wait for a sweep to end.
         self._finalizers = (
             weakref.finalize(self, self._retraining.stop),
-            weakref.finalize(self, self._writer.close),
+            weakref.finalize(self, self._writer.finish),
         )
 
     def start(self, *, auto_retrain: bool | RetrainSchedule | None = None) -> LearningPipeline:

@@ -117,14 +117,34 @@ class JournalWriter:
 
     def close(self) -> None:
         """Flush, stop the thread and close the journal. The next write opens it again."""
-        self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        self._end_thread()
         try:
             self.flush()
         finally:
             self.journal.close()
+
+    def finish(self) -> None:
+        """:meth:`close` at the end of the program, where nobody is left to catch an error: it says what is lost."""
+        self._end_thread()
+        problem: Exception | None = None
+        try:
+            self._drain()
+        except Exception as error:
+            problem = error
+        lost = len(self._pending) // WIDTH + len(self._failures)
+        if lost:
+            why = problem if problem is not None else self._failures[0]
+            line = f"error: {counted(lost, 'record was', 'records were')} lost when the pipeline ended: {why}"
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # a program may end without a terminal
+                print(line, file=sys.stderr, flush=True)
+        self._reset()
+        self.journal.close()
+
+    def _end_thread(self) -> None:
+        self._stop.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def _start(self) -> None:
         self._stop = threading.Event()
@@ -182,6 +202,6 @@ def _at_end_of_child(writer: JournalWriter) -> None:
         def finish() -> None:
             alive = reference()
             if alive is not None:
-                alive.close()
+                alive.finish()
 
         utilities.Finalize(None, finish, exitpriority=100)

@@ -36,6 +36,27 @@ def test_the_end_of_the_program_loses_nothing(home: Home, ending: str) -> None:
     assert [record.observation for record in DataCollector(home).records("a")] == list(range(100))
 
 
+@pytest.mark.parametrize("fault", ["locked", "refused"])
+def test_what_cannot_be_written_at_the_end_of_the_program_is_said_in_one_line(home: Home, fault: str) -> None:
+    script = f"""
+import sqlite3, sys
+from ai_engine.continuous_learning import LearningPipeline
+pipeline = LearningPipeline(sys.argv[1], durability="buffered", timeout=0.1, flush_interval=60.0)
+pipeline.record_action("a", "x", 1, event_id="e")
+pipeline.flush()
+if {fault == "locked"}:
+    other = sqlite3.connect(pipeline.home.journal_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+for step in range(3):
+    pipeline.record_action("a", "y", 1, event_id="e")
+"""
+    run = subprocess.run([sys.executable, "-c", script, str(home.path)], check=True, capture_output=True, text=True)
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("error: 3 records were lost when the pipeline ended: ")
+    assert ("is locked by another process" if fault == "locked" else "'e' was recorded before") in line
+    assert run.stdout == "" and DataCollector(home).count("a") == 1
+
+
 def _record(pipeline: LearningPipeline, worker: int) -> None:
     for index in range(40):
         pipeline.record_action("a", "x", index, event_id=f"{worker}-{index}")
