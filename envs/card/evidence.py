@@ -11,7 +11,7 @@ import numpy as np
 from envs.card.advice import MINIMUM_FRACTION, MINIMUM_UNITS, provable_steps
 from envs.card.carry_over import CarryOver, carry_over
 from envs.card.history import HistoryTest, history_test
-from envs.card.leaks import foretelling_fields
+from envs.card.leaks import excusing_fields, foretelling_fields
 from envs.card.marginal_overlap import measure_marginal_overlap
 from envs.card.overlap import Overlap, episode_returns, measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import contradictions, martingale_residual
@@ -56,6 +56,7 @@ class Evidence:
         longest: decisions of the longest episode.
         beyond: decisions behind the horizon, which no return counts.
         foretelling: fields that know the draw beyond the logged propensities, with the score z of each.
+        excusing: where the propensities cannot be true, the fields without which they could.
     """
 
     decisions: int
@@ -79,6 +80,7 @@ class Evidence:
     longest: int = 0
     beyond: int = 0
     foretelling: Mapping[str, float] = field(default_factory=dict)
+    excusing: tuple[str, ...] = ()
 
     @property
     def true_propensities(self) -> bool:
@@ -110,7 +112,8 @@ def gather_evidence(
     Args:
         dataset: the log.
         history: its history test where that was made; beyond one decision it is the same at every horizon.
-        foretelling: the fields that know the draw, where that was tested; the same at every horizon.
+        foretelling: the fields that know the draw, where that was tested; the same at every horizon. No field is
+            sought then that excuses false propensities.
     """
     logged = np.isfinite(dataset.propensities)
     basic = Evidence(
@@ -142,6 +145,9 @@ def gather_evidence(
         certain = float((propensities >= CERTAIN).mean())
     else:
         believed = not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions)
+        if checked.residual >= LARGEST_RESIDUAL and foretelling is None:
+            excusing = excusing_fields(without_copies(dataset), LARGEST_RESIDUAL)
+            checked = replace(checked, excusing=excusing)
         behavior = behavior_probabilities(dataset, believed=believed)
         propensities = behavior[np.arange(len(dataset)), dataset.actions]
         once = without_copies(dataset)  # a copy foretells what it was copied from

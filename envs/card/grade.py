@@ -269,16 +269,7 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
     # in states that look alike, for draws that were not made.
     certain = evidence.deterministic and evidence.smallest >= CERTAIN
     if evidence.residual >= LARGEST_RESIDUAL and not certain:
-        found.append(
-            Finding(
-                "false_propensities",
-                severity,
-                f"actions were taken more or less often than their propensities say (|z| = {evidence.residual:.1f})",
-                "the propensities are not used; the behaviour policy is estimated",
-                "log the probability of the draw, not a confidence, and after masks and limits; and take out of the "
-                "observation what was set after acting",
-            )
-        )
+        found.append(_false_propensities(evidence, severity))
     if evidence.logged_share < 0.999:
         found.append(
             Finding(
@@ -311,6 +302,19 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
             )
         )
     return found
+
+
+def _false_propensities(evidence: Evidence, severity: str) -> Finding:
+    sentence = f"actions were taken more or less often than their propensities say (|z| = {evidence.residual:.1f})"
+    remedy = "log the probability of the draw, not a confidence, and after masks and limits"
+    if evidence.excusing:
+        fields = ", ".join(evidence.excusing)
+        sentence += f"; without {fields} in the observation they could be true"
+        remedy = f"if {fields} was set after acting, take it out of the observation; if not, {remedy}"
+    else:
+        remedy += "; and take out of the observation what was set after acting"
+    consequence = "the propensities are not used; the behaviour policy is estimated"
+    return Finding("false_propensities", severity, sentence, consequence, remedy)
 
 
 def _detectable_effect(evidence: Evidence, specification: AgentSpecification) -> Finding | None:

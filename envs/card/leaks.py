@@ -11,7 +11,8 @@ all else says, although nothing before foretells it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from envs.behavior import unit_folds
 from envs.card.blocks import LEVEL
 from envs.card.findings import Finding
-from envs.card.propensities import draw_residuals
+from envs.card.propensities import draw_residuals, martingale_residual
 from envs.dataset import Dataset
 from envs.observation import ObservationField
 
@@ -117,6 +118,38 @@ def foretelling_fields(dataset: Dataset) -> dict[str, float]:
         found[observation.names[worst]] = highest
         left.remove(worst)
     return found
+
+
+def excusing_fields(dataset: Dataset, limit: float) -> tuple[str, ...]:
+    """Fields without which the logged propensities hold, plainest first; none where they are false without them too.
+
+    Where the taken action's propensity alone is logged, what is likely is read off states that look alike. A field
+    that was set after acting makes the draw part of the state.
+
+    Args:
+        dataset: the log.
+        limit: from which :func:`~envs.card.propensities.martingale_residual` on propensities are false.
+    """
+
+    def excused(names: Sequence[str]) -> bool:
+        return not martingale_residual(_without(dataset, names)) >= limit
+
+    names: list[str] = []
+    for name in foretelling_fields(dataset):
+        names.append(name)
+        if excused(names):
+            for other in names[:-1]:  # it may know the draw by way of the last one alone
+                if excused(fewer := [kept for kept in names if kept != other]):
+                    names = fewer
+            return tuple(names)
+    return ()
+
+
+def _without(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The log with the same value of those fields everywhere."""
+    observations = dataset.observations.copy()
+    observations[:, [dataset.specification.observation.names.index(name) for name in names]] = 0.0
+    return replace(dataset, observations=observations)
 
 
 def _score(own: np.ndarray, others: list[np.ndarray], draws: np.ndarray, fold: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from envs.card.drift import drift
 from envs.card.evidence import gather_evidence
 from envs.card.findings import Finding
 from envs.card.horizons import grades_by_horizon
-from envs.card.leaks import foretelling_fields, leaks
+from envs.card.leaks import excusing_fields, foretelling_fields, leaks
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
 from envs.card.tenants import mixed_tenants
@@ -114,6 +114,20 @@ def test_a_confidence_set_afterwards_is_found(logged: str) -> None:
     (finding,) = leaks_of(faulty_logs.with_confidence(dataset, noise=noise * 0.5), believed=believed)
     assert finding.code == "leaking_field" and "confidence" in finding.sentence
     assert leaks_of(dataset, believed=believed) == []
+
+
+def test_a_field_that_makes_the_propensities_look_false_is_named() -> None:
+    """Only its own name: with it in the state each other field knows the draw too, also where it comes last."""
+    dataset, report = sound(Kind(logged="propensity"), 0)
+    leaking = faulty_logs.with_field(dataset, "status", dataset.actions % 2 + 0.0)
+    (finding,) = (one for one in build_card(leaking, report).findings if one.code == "false_propensities")
+    assert "without status in the observation they could be true" in finding.sentence
+    assert finding.remedy.startswith("if status was set after acting")
+    alone = replace(dataset, observations=np.zeros_like(dataset.observations))
+    assert excusing_fields(faulty_logs.with_field(alone, "status", dataset.actions % 2 + 0.0), 3.5) == ("status",)
+    halved = replace(leaking, propensities=np.where(dataset.actions == 0, 0.5, 1.0) * dataset.propensities)
+    (finding,) = (one for one in build_card(halved, report).findings if one.code == "false_propensities")
+    assert "without" not in finding.sentence, "no field's doing"
 
 
 @pytest.mark.parametrize(("actions", "spread", "enough"), [(80, 0.0, True), (80, 0.4, False), (10, 0.4, True)])
