@@ -78,8 +78,10 @@ class AgentLog:
         return to_arrow(self._reader().joined(), self.exclusions)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """:meth:`to_arrow` as a pandas data frame."""
-        return self.to_arrow().to_pandas()
+        """:meth:`to_arrow` as a pandas data frame; see :func:`envs.log.frame.to_pandas`."""
+        from envs.log.frame import to_pandas
+
+        return to_pandas(self.to_arrow())
 
     def __repr__(self) -> str:
         count, sealed = len(self), self.sealed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,11 @@ from envs.log.outcome import JoinedRecord
 from envs.log.rows import leaves
 from envs.observation import flatten
 
+if TYPE_CHECKING:
+    import pandas
+
+NUMBERS = {b"retrainer": b"numbers"}
+"""Metadata of a column of JSON that are numbers: floats, and integers beyond 2^53 beside them."""
 PARTS = ("observation", "next_observation", "outcome", "metadata")
 PLAIN = {
     "event_id": pa.string(),
@@ -40,8 +45,9 @@ def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion])
 
     Nested fields are joined by dots behind ``observation.``, ``next_observation.``, ``outcome.`` and
     ``metadata.``; the probability of each action stands under ``probability.``. A field of numbers, of
-    truth values or of texts has that type; any other is JSON. ``position`` is the place in the log, and
-    ``excluded`` says that no dataset uses the row: its episode has a decision in an excluded range.
+    truth values or of texts has that type; any other is JSON, that of numbers too of which no type holds all
+    (:data:`NUMBERS`). ``position`` is the place in the log, and ``excluded`` says that no dataset uses the row:
+    its episode has a decision in an excluded range.
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("position", *PLAIN)}
     seconds: list[float] = []
@@ -71,7 +77,31 @@ def to_arrow(decisions: Iterable[JoinedRecord], exclusions: Sequence[Exclusion])
     left_out = [episode in hit or alone for episode, alone in zip(episodes, inside.tolist(), strict=True)]
     arrays["excluded"] = pa.array(left_out, pa.bool_())
     first = ["position", *PLAIN]
-    return pa.table({name: arrays[name] for name in (*first, *sorted(arrays.keys() - set(first)))})
+    names = (*first, *sorted(arrays.keys() - set(first)))
+    fields = [
+        pa.field(
+            name, arrays[name].type, metadata=NUMBERS if _are_numbers(columns.get(name, []), arrays[name]) else None
+        )
+        for name in names
+    ]
+    return pa.table([arrays[name] for name in names], schema=pa.schema(fields))
+
+
+def to_pandas(table: pa.Table) -> pandas.DataFrame:
+    """What :func:`to_arrow` gives as a data frame in which no number is another.
+
+    A field of numbers that Arrow has no type for is of Python's own (dtype ``object``); of integers beyond 2^53 that
+    are absent somewhere it is ``Int64``, as a float would round them.
+    """
+    frame = table.to_pandas()
+    for field in table.schema:
+        column = table[field.name]
+        if field.metadata == NUMBERS:
+            numbers = [None if text is None else json.loads(text) for text in column.to_pylist()]
+            frame[field.name] = type(frame[field.name])(numbers, index=frame.index, dtype=object)
+        elif pa.types.is_int64(field.type) and column.null_count and not all(map(_exact, column.to_pylist())):
+            frame[field.name] = type(frame[field.name])(column.to_pylist(), index=frame.index, dtype="Int64")
+    return frame
 
 
 def _fields(part: str, value: Any) -> dict[str, Any]:
@@ -99,6 +129,12 @@ def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     if kinds == {list} and all(_exact(item, nothing=False) for value in values if value is not None for item in value):
         return pa.array(values, pa.list_(pa.float64()))
     return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
+
+
+def _are_numbers(values: list[Any], array: pa.Array) -> bool:
+    """Whether a column is JSON only because no type holds all of its numbers."""
+    kinds = {type(value) for value in values if value is not None}
+    return pa.types.is_string(array.type) and bool(kinds) and kinds <= {int, float}
 
 
 def _exact(value: Any, *, nothing: bool = True) -> bool:

@@ -43,9 +43,13 @@ def test_no_field_of_a_frame_hides_another(tmp_path: Path) -> None:
 def test_no_number_of_a_frame_is_another(tmp_path: Path) -> None:
     home = home_at(tmp_path, **PLAIN)
     large = 2**60 + 1
-    rows = [{"list": [large], "mixed": large, "flags": [True], "small": [1]}, {"mixed": 0.5, "small": [0.5]}]
+    rows = [
+        {"list": [large], "mixed": large, "flags": [True], "small": [1], "whole": large},
+        {"mixed": 0.5, "small": [0.5]},
+    ]
     Journal(home.journal_path).append([record(str(index), metadata=row) for index, row in enumerate(rows)])
-    frame = ai_engine.log(AGENT, home=home).to_arrow()
+    log = ai_engine.log(AGENT, home=home)
+    frame = log.to_arrow()
     found = {name: frame[f"metadata.{name}"].to_pylist() for name in ("list", "mixed", "flags", "small")}
     assert found == {
         "list": [f"[{large}]", None],
@@ -53,3 +57,6 @@ def test_no_number_of_a_frame_is_another(tmp_path: Path) -> None:
         "flags": ["[true]", None],
         "small": [[1.0], [0.5]],
     }
+    numbers = log.to_pandas()[["metadata.mixed", "metadata.whole"]]
+    assert numbers["metadata.mixed"].tolist() == [large, 0.5] and not (numbers["metadata.mixed"] == str(large)).any()
+    assert numbers["metadata.whole"].dropna().tolist() == [large], "a float would round it"
