@@ -16,7 +16,8 @@ from envs.card import DataCard
 from envs.card.portrait import portray
 from envs.errors import MissingExtraError
 from envs.home import CONFIGURATION, Home
-from envs.importing.importer import ImportReport, import_files
+from envs.importing.import_report import ImportReport
+from envs.importing.importer import import_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from ai_engine.text import table
 from envs.counting import counted
 
 if TYPE_CHECKING:  # its module reads Parquet, and this one is loaded before libraries are looked for
-    from envs.importing.importer import ImportReport
+    from envs.importing.import_report import ImportReport
 
 SHOWN_CAUSES = 12
 

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,13 @@ from envs.home import Home
 from envs.importing.checking import Checker
 from envs.importing.garbage import rare_collection
 from envs.importing.gathering import Draft, Gathering
+from envs.importing.import_report import LISTED, ImportReport
 from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.readers import NOTHING, Reader, Searching
-from envs.importing.rows import Group, RejectedRow, grouped
+from envs.importing.rows import RejectedRow, grouped
 from envs.importing.sources import open_sources
 from envs.importing.staging import FRESH, KNOWN, REPETITION, Staging, damaged
 from envs.importing.writing import write
@@ -44,57 +44,8 @@ from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
 
 UNKNOWN = ("error", "metadata")
-LISTED = 10_000  # rejected rows in a report; all of them are counted, and in the file
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
 VERSION = 4  # of what staging files hold
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import did, or (``dry_run``) would do.
-
-    Attributes:
-        agent: the agent.
-        rows: rows read.
-        added: records that are new in the journal.
-        duplicates: rows that add nothing: the journal, or a row before them, has the record with the same content.
-        rejected: rows that cannot be imported, in the files' order, the first :data:`LISTED` of them.
-        groups: all of them by cause, most frequent first.
-        proposed_mapping: a TOML block that gives foreign fields a place; empty where there are none.
-        rejected_path: the JSON Lines file of all rejected rows and reasons (``keep_good``), or ``None``.
-        inferred: whether the agent's declaration is a draft that was read off this log.
-        unlearned: how often each foreign field was kept in metadata.
-        dry_run: whether nothing was written.
-        keep_good: whether bad rows were to be left out.
-        repeated: how many of ``duplicates`` repeat a row of this import, and were not in the journal before it.
-        unmet: how many of ``added`` are outcomes whose decision is neither in the log nor in this import.
-    """
-
-    agent: str
-    rows: int
-    added: int
-    duplicates: int
-    rejected: list[RejectedRow]
-    groups: list[Group]
-    proposed_mapping: str
-    rejected_path: Path | None
-    inferred: bool
-    unlearned: dict[str, int]
-    dry_run: bool
-    keep_good: bool = False
-    repeated: int = 0
-    unmet: int = 0
-
-    @property
-    def rejected_count(self) -> int:
-        """How many rows were rejected."""
-        return sum(group.count for group in self.groups)
-
-    @property
-    def refused(self) -> bool:
-        """Whether it was a dry run of an import that would write nothing, because of bad rows."""
-        kept = self.keep_good and self.added + self.duplicates > 0
-        return self.dry_run and self.rejected_count > 0 and not kept
 
 
 def import_files(

@@ -11,7 +11,7 @@ from ai_engine.cli.imported import SHOWN_CAUSES, ImportResult, presentable
 from ai_engine.deploy.registry import Registry
 from algorithms.policy import BaseReference, Policy
 from envs.home import Home
-from envs.importing.importer import ImportReport
+from envs.importing.import_report import ImportReport
 from envs.importing.rows import Group, RejectedRow
 from envs.observation import ObservationField, ObservationSpecification
 from tests.ai_engine.cli.fakes import Result, Run
@@ -93,6 +93,18 @@ def _report(**changes: object) -> ImportReport:
         "dry_run": False,
     }
     return ImportReport(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_a_notebook_shows_an_import_by_its_counts_and_causes() -> None:
+    causes = [Group(f"propensity: {number} is not <above> 0", 10, f"log.jsonl:{number}") for number in range(40)]
+    report = _report(groups=causes)
+    for shown in (repr(report), report._repr_html_()):
+        assert len(shown) < 1_000 and "import into scaling: 1,200 rows, 1,000 added, 50 there" in shown
+        assert "400 rejected" in shown and "log.jsonl:0" in shown and "35 more causes" in shown
+    assert "&lt;above&gt;" in report._repr_html_() and "<above>" not in report._repr_html_()
+    assert repr(_report(groups=[], dry_run=True)) == (
+        "<import into scaling: 1,200 rows, 1,000 would be added, 50 there already, 0 rejected>"
+    )
 
 
 def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from envs.errors import RetrainerError
 from envs.home import Home
-from envs.importing.importer import ImportReport, import_files
+from envs.importing.import_report import ImportReport
+from envs.importing.importer import import_files
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, rows, stored
 

@@ -10,7 +10,8 @@ import pytest
 from ai_engine.cli.imported import ImportResult
 from envs.home import Home
 from envs.importing import importer, writing
-from envs.importing.importer import ImportReport, import_files
+from envs.importing.import_report import ImportReport
+from envs.importing.importer import import_files
 from envs.journal.journal import Journal
 from envs.log.sealing import seal
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, killed, rows

@@ -15,7 +15,8 @@ from envs.errors import DuplicateRecordError, RecordError
 from envs.home import Home
 from envs.importing import staging, writing
 from envs.importing.checking import Checker
-from envs.importing.importer import ImportReport, import_files
+from envs.importing.import_report import ImportReport
+from envs.importing.importer import import_files
 from envs.importing.progress import Progress
 from envs.journal import departing
 from envs.journal.file import JournalFile
