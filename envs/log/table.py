@@ -8,6 +8,7 @@ that the table itself answers, in the same commit that brought them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from deltalake import write_deltalake as write_delta
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from envs.errors import DataError
+from envs.log.batches import completed, joined
 from envs.log.rows import PARTITIONS, SCHEMA
 from envs.log.store import local_folder, local_path, open_file, parquet_files
 from envs.storage import synchronise_directory, synchronise_file
@@ -36,9 +38,10 @@ WRITING = WriterProperties(compression="ZSTD", max_row_group_size=262_144)
 # Nothing of the log is cleaned up in passing: log compact does it, and keeps the versions that are named.
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 BATCH = 65_536
-MOST_BYTES = 32 << 20  # of small files that are read as one batch
 SMALL = 4_096  # rows of a file of which one thread reads all columns sooner than several
 FLUSHING = 16  # threads
+UNFIT = re.compile(r"%[0-9A-Fa-f]{2}|[][\\^|\x00-\x1f]")
+"""What of a folder's name deltalake decodes twice, or does not take at all."""
 OWNER = "sealed from journal "
 
 
@@ -94,10 +97,14 @@ class SealedTable:
         """The table at ``uri``, made for a journal where there is none.
 
         Raises:
-            DataError: the table there is another journal's.
+            DataError: the table there is another journal's, or deltalake cannot have one there.
         """
         local = local_folder(uri)
         if local is not None:
+            if (found := UNFIT.search(local.as_posix())) is not None:
+                problem = f"no table can be where the path has {found.group()!r}: deltalake does not take it as it is"
+                remedy = "rename the folder, or give log.table of retrainer.toml another place"
+                raise DataError(problem, where=uri, remedy=remedy)
             local.mkdir(parents=True, exist_ok=True)
         DeltaTable.create(
             uri,
@@ -291,28 +298,3 @@ class SealedTable:
             list(pool.map(synchronise_file, paths))
             list(pool.map(synchronise_directory, folders))
         synchronise_directory(root.parent)
-
-
-def joined(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """The same rows, successive small batches as one of at most ``size`` rows and about :data:`MOST_BYTES`."""
-    held: list[pa.RecordBatch] = []
-    rows = space = 0
-    for batch in batches:
-        if held and (rows + batch.num_rows > size or space > MOST_BYTES or batch.schema != held[0].schema):
-            yield pa.concat_batches(held)
-            held, rows, space = [], 0, 0
-        held.append(batch)
-        rows, space = rows + batch.num_rows, space + batch.nbytes
-    if held:
-        yield pa.concat_batches(held)
-
-
-def completed(batch: pa.RecordBatch, wanted: Sequence[str]) -> pa.RecordBatch:
-    """The batch with the wanted columns in their order, absent ones as nulls."""
-    if batch.schema.names == list(wanted):
-        return batch
-    arrays = [
-        batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, SCHEMA.field(name).type)
-        for name in wanted
-    ]
-    return pa.RecordBatch.from_arrays(arrays, names=list(wanted))

@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 import ai_engine
-from envs.errors import SpecificationError
+from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.log.exclusions import exclude
@@ -55,6 +55,25 @@ def test_polars_reads_the_table(home: Home) -> None:
     load = pl.col("content").str.json_path_match("$.observation.load").cast(pl.Float64)
     found = lazy.select(pl.len().alias("n"), pl.col("reward").sum(), load.sum().alias("load")).collect()
     assert found.rows() == [(17, 136.0, 136.0)]
+
+
+def test_polars_reads_the_table_by_way_of_pyarrow_where_its_path_has_odd_characters(tmp_path: Path) -> None:
+    """Of itself it takes an = for a partition, and looks for "%20" where there is a space."""
+    home = home_at(tmp_path / "run=1 of 2")
+    Journal(home.journal_path).append([record("e", reward=1.0)])
+    seal(home)
+    place = ai_engine.log_path(AGENT, home=home).table
+    found = pl.scan_delta(place, use_pyarrow=True).filter(pl.col("agent") == AGENT).collect()
+    assert found["event_id"].to_list() == ["e"]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "[a]", "a|b", "a^b"])
+def test_a_folder_that_the_table_cannot_be_in_is_named(tmp_path: Path, name: str) -> None:
+    home = home_at(tmp_path / name)
+    Journal(home.journal_path).append([record("e", reward=1.0)])
+    with pytest.raises(DataError, match=r"no table can be where the path has .*; rename the folder"):
+        seal(home)
+    assert ai_engine.log(AGENT, home=home).to_arrow()["event_id"].to_pylist() == ["e"], "the journal keeps it"
 
 
 def test_arrow_and_pandas_join_journal_and_table(home: Home) -> None:
