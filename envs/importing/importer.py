@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
-from envs.importing.readers import NOTHING, Reader, Searching
+from envs.importing.readers import NOTHING, ForAgent, Reader, Searching
 from envs.importing.rows import RejectedRow, grouped
 from envs.importing.sources import open_sources
 from envs.importing.staging import FRESH, KNOWN, REPETITION, Staging, damaged
@@ -45,7 +46,7 @@ from envs.storage import LocalStorage
 
 UNKNOWN = ("error", "metadata")
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
-VERSION = 4  # of what staging files hold
+VERSION = 5  # of what staging files hold
 
 
 def import_files(
@@ -143,6 +144,9 @@ class _Import:
             staging.discard()
 
     def run(self, staging: Staging, journal: Journal) -> ImportReport:
+        for reader in self.readers:
+            if isinstance(reader, ForAgent):
+                reader.read_for(self.name, partial(_first_of, journal, self.name))
         gathering = Gathering(staging, journal, self.readers, self.checkers, self.draft, self.progress)
         gathering.run()
         if not gathering.rows:
@@ -231,6 +235,14 @@ class _Import:
     def _proposed(self) -> str:
         present: set[str] = set().union(*(checker.present for checker in self.checkers))
         return propose_mapping(self.name, self._foreign(), present, self.mapping or self.mappings[0])
+
+
+def _first_of(journal: Journal, agent: str, beginnings: Sequence[str]) -> str:
+    for _, record in journal.read(agent):
+        for beginning in beginnings:
+            if record.event_id.startswith(beginning):
+                return beginning
+    return ""
 
 
 def _remove_forgotten(folder: Path) -> None:

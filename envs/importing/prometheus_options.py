@@ -63,10 +63,9 @@ class PrometheusOptions:
     token_variable: str = ""
     timeout: int = 30_000
 
-    @property
-    def meaning(self) -> str:
-        """A digest of what makes a decision what it is: the same history read alike has the same ids."""
-        said = [self.action, self.action_kind, list(self.by), self.interval]
+    def meaning(self, agent: str = "") -> str:
+        """A digest of what makes a decision what it is: the same history read alike for an agent has the same ids."""
+        said = [self.action, self.action_kind, list(self.by), self.interval, *([agent] if agent else [])]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 

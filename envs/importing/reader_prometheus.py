@@ -10,14 +10,15 @@ An expression without a value leaves its field out. A level without a value befo
 is a gap, and ends an episode. A history says nothing of chances: there are no propensities in it.
 
 The source is an address, with the options of :class:`~envs.importing.prometheus_options.PrometheusOptions`, or a
-TOML file that has them. Ids are made of what is read and when, so reading again adds nothing.
+TOML file that has them. Ids are made of the agent, of what is read and when, so reading again adds nothing, and two
+agents may read the same. They once were made without the agent: whose log has such ones gets more of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,9 +56,15 @@ class PrometheusReader:
         self.preset: Mapping[str, Any] = {}
         self.options = options
         self._client = PrometheusClient(options, source)
+        self._meaning = options.meaning()
         present = int(now() * 1000)
         self._end = min(options.end, present) if options.end else present
         self.size = max(0, (self._end - options.start) // options.interval)
+
+    def read_for(self, agent: str, first_of: Callable[[Sequence[str]], str]) -> None:
+        """Make ids that are the agent's own, unless its log has this history under the ids that were made before."""
+        without, own = (f"prometheus-{self.options.meaning(name)}-" for name in ("", agent))
+        self._meaning = self.options.meaning("" if first_of([without, own]) == without else agent)
 
     def identity(self) -> str:
         """Server and options; history is only ever added to."""
@@ -164,7 +171,7 @@ class PrometheusReader:
 
     def _event(self, decider: tuple[str, ...], moment: int) -> str:
         name = hashlib.sha256("\0".join(decider).encode()).hexdigest()[:12]
-        return f"prometheus-{self.options.meaning}-{name}-{moment}"
+        return f"prometheus-{self._meaning}-{name}-{moment}"
 
 
 def _at(seen: Mapping[str, Series], decider: tuple[str, ...], moment: int) -> dict[str, float]:

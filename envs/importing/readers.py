@@ -25,7 +25,7 @@ modules, and none is imported before a source of its format is. What the importe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
@@ -108,6 +108,20 @@ class Searching(Protocol):
     @property
     def nothing(self) -> tuple[str, str]:
         """Problem and remedy."""
+
+
+@runtime_checkable
+class ForAgent(Protocol):
+    """A reader whose ids depend on whose log they are for."""
+
+    def read_for(self, agent: str, first_of: Callable[[Sequence[str]], str]) -> None:
+        """Say so before it reads.
+
+        Args:
+            agent: whose log.
+            first_of: of beginnings of an ``event_id``, the one of the first decision of that log that has one of them;
+                empty where none has.
+        """
 
 
 def reader_of(source: str, format_name: str, options: Mapping[str, Any] | None = None) -> Reader:

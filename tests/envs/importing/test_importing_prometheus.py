@@ -25,6 +25,7 @@ from envs.importing.reader_prometheus import PrometheusReader
 from envs.importing.readers import reader_of
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
+from envs.log.sealing import seal
 from tests.envs.importing.import_reading import good, outcomes, read, records
 from tests.envs.importing.importing_fuzz import mutated
 from tests.envs.importing.prometheus_history import (
@@ -130,6 +131,27 @@ def test_goes_on_and_adds_what_came_later(tmp_path: Path) -> None:
         joined = [record for _, record in LogReader(journal, "scaling")]
     assert sum("errors" in (record.outcome or {}) for record in joined) > 150
     assert home.specification("scaling").actions == ("down", "hold", "up")
+
+
+def test_two_agents_read_the_same_history_and_one_of_before_goes_on_under_its_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.create(tmp_path / "home")
+    monkeypatch.setattr(PrometheusClient, "values", from_samples)
+
+    def imported(agent: str, **options: Any) -> tuple[int, int]:
+        options = {**OPTIONS, **options}
+        report = import_files(home, agent, ["http://none"], format_name="prometheus", options=options)
+        return report.added, report.duplicates
+
+    with monkeypatch.context() as before:  # ids did not say whose they were
+        before.setattr(PrometheusReader, "read_for", lambda *_: None)
+        first, _ = imported("scaling", end=moment(START + 3000))
+    seal(home)
+    more, known = imported("scaling")
+    assert more > 0 and known == first, "the rest of the history, and nothing twice"
+    assert imported("second") == (more + known, 0) and imported("second") == (0, more + known)
+    assert imported("scaling") == (0, more + known)
 
 
 def test_positions(monkeypatch: pytest.MonkeyPatch) -> None:
