@@ -9,7 +9,7 @@ from typing import Any
 from envs.errors import RecordError
 from envs.importing.identity import PLACEHOLDER, Identifier
 from envs.importing.mapping import apply_mapping
-from envs.importing.other_formats import format_of
+from envs.importing.other_formats import IN_PARQUET, format_of
 from envs.importing.plain_rows import PlainChecker
 from envs.journal.rows import Event, JournalRow, row_of
 from envs.log.outcome import OutcomeEvent
@@ -79,7 +79,8 @@ class Checker:
     def _decision(self, content: dict[str, Any], row: int, identifier: Identifier) -> tuple[DecisionRecord, str]:
         foreign = self._foreign(content)
         if foreign:
-            if self._lines and "action" not in content and (other := format_of(foreign)):
+            other = "" if "action" in content else format_of(content)
+            if other and self._lines != (other in IN_PARQUET):
                 raise _format_error(foreign, other)
             self.foreign.update(name for name in foreign if name in self.foreign or len(self.foreign) < MAXIMUM_NAMES)
             if self._unknown == "error":

@@ -62,6 +62,8 @@ def _local(name: str) -> SourceFile:
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "is no plain file" if path.exists() else "does not exist"
         remedy = "name JSON Lines, CSV or Parquet files, or a pattern such as *.jsonl"
+        if "://" in name:
+            raise DataError("is in no store that is read", where=name, remedy="download it: s3:// alone is read")
         if path.is_dir():
             remedy += "; a folder is read with --format minari or --format rllib"
         raise DataError(problem, where=name, remedy=remedy)
@@ -80,7 +82,9 @@ def _stored(name: str) -> SourceFile:
         raise MissingExtraError("reading an object store needs pyarrow", where=name, remedy=remedy) from None
     size, changed = file_information(name)
     if size is None:
-        raise DataError("does not exist", where=name, remedy="check the bucket and the name")
+        raise DataError(
+            "does not exist", where=name, remedy="check the bucket and the name; of a folder name a pattern: /*.jsonl"
+        )
     with open_file(name) as stream:
         opening = stream.read(4)
     return SourceFile(name, size, f"{name} {size} {changed}", opening, lambda: BufferedReader(open_file(name), BUFFER))
@@ -93,7 +97,24 @@ def stored_names(pattern: str) -> list[str]:
     return matching_files(pattern)
 
 
+def stored_below(folder: str) -> list[str]:
+    """Names of the Parquet objects below a folder of a store; none where nothing is.
+
+    Raises:
+        DataError: the store cannot be read.
+    """
+    from envs.log.store import parquet_files
+
+    try:
+        return sorted(parquet_files(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
 def unreadable(name: str, error: OSError) -> DataError:
     """What to tell where a source cannot be read."""
     reason = error.strerror or " ".join(str(error).split())[:160]
-    return DataError(f"cannot be read ({reason})", where=name, remedy="check the file")
+    remedy = "check the credentials, and AWS_ENDPOINT_URL" if is_stored(name) else "check the file"
+    return DataError(f"cannot be read ({reason})", where=name, remedy=remedy)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from envs.errors import DataError
+from envs.importing.files import is_stored
 from envs.importing.readers import MAXIMUM_ROW
 from envs.importing.row_building import missing, reason
 
@@ -38,6 +39,8 @@ def open_hdf5(path: str, what: str) -> Any:
         import h5py
     except ImportError:
         raise missing("h5py", f"reading {what}", path) from None
+    if is_stored(path):
+        raise DataError("is in an object store", where=path, remedy=f"download it: files of {what} are read locally")
     try:
         return h5py.File(path, "r", locking=False)
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from typing import Any
 from envs.errors import DataError
 from envs.importing import hdf5
 from envs.importing.episode_reader import READING, EpisodeReader, StoredEpisode
+from envs.importing.files import is_stored
 
 MARK = "retrainer"
 FIELDS = (
@@ -65,7 +66,8 @@ def _folder(source: str) -> Path:
     for place in places:
         if (place / "metadata.json").is_file():
             return place
-    raise DataError("is no Minari data set", where=source, remedy="name its folder, or download it with minari")
+    remedy = "download it" if is_stored(source) else "name its folder, or download it with minari"
+    raise DataError("is no Minari data set of this machine", where=source, remedy=remedy)
 
 
 def _metadata(source: str, folder: Path) -> dict[str, Any]:

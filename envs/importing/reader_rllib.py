@@ -1,4 +1,4 @@
-"""RLlib: the Parquet files that ``config.offline_data(output=...)`` writes, a file or a folder of them.
+"""RLlib: the Parquet files that ``config.offline_data(output=...)`` writes, a file or a folder, also of ``s3://``.
 
 Both layouts are read: whole episodes (``output_write_episodes=True``, one msgpack in a column ``item``) and
 columns (one row a step). RLlib keeps no step numbers in columns, and writes what it has written before once more
@@ -21,6 +21,7 @@ import numpy as np
 from envs.errors import DataError
 from envs.importing.episode_columns import ColumnEpisodes, RowError, propensity
 from envs.importing.episode_state import StateError, buffer, unpacked
+from envs.importing.files import SourceFile, is_stored, source_file, stored_below
 from envs.importing.reader_parquet import column_values
 from envs.importing.readers import RowBatch
 from envs.importing.row_building import in_batches, missing, numbers_in, reason, rejected
@@ -56,20 +57,17 @@ class RllibReader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.preset: Mapping[str, Any] = {}
-        place = Path(source)
-        self._files = sorted(place.rglob("*.parquet"), key=_natural) if place.is_dir() else [place]
         remedy = "name what RLlib was told as output="
-        if not self._files or not all(file.is_file() for file in self._files):
+        self._files = [source_file(name) for name in sorted(_names(source), key=_natural)]
+        if not self._files:
             raise DataError("has no Parquet files", where=source, remedy=remedy)
-        with open(self._files[0], "rb") as stream:
-            if stream.read(4) != b"PAR1":
-                raise DataError("is not Parquet", where=str(self._files[0]), remedy=remedy)
-        self.size = sum(file.stat().st_size for file in self._files)
+        if self._files[0].opening != b"PAR1":
+            raise DataError("is not Parquet", where=self._files[0].name, remedy=remedy)
+        self.size = sum(file.size for file in self._files)
 
     def identity(self) -> str:
         """A digest of the names, sizes and times of modification of all files."""
-        found = [(file, file.stat()) for file in self._files]
-        told = "\n".join(f"{file} {stat.st_size} {stat.st_mtime_ns}" for file, stat in found)
+        told = "\n".join(file.identity for file in self._files)
         return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
 
     def batches(self, after: str = "") -> Iterator[RowBatch]:
@@ -81,31 +79,30 @@ class RllibReader:
         columns = ColumnEpisodes()
         done = 0
         for index, file in enumerate(self._files):
-            size = file.stat().st_size
-            for row, step, steps, share, made in self._file(str(file), columns):
+            for row, step, steps, share, made in self._file(file, columns):
                 if (index, row, step) < (first, first_row, first_step):
                     continue  # seen before; columns had to count it again
                 last = step + 1 >= steps
                 behind = f"{index}:{row + last}:{0 if last else step + 1}"
-                yield made, behind, done + int(share * size)
-            done += size
+                yield made, behind, done + int(share * file.size)
+            done += file.size
 
-    def _file(self, file: str, columns: ColumnEpisodes) -> Iterator[tuple[int, int, int, float, SourceRow]]:
+    def _file(self, stored: SourceFile, columns: ColumnEpisodes) -> Iterator[tuple[int, int, int, float, SourceRow]]:
         """Row from 1, step of it and number of its steps, share of the file read, and what becomes of it."""
         import pyarrow as arrow
         import pyarrow.parquet as parquet
 
-        row = 0
+        file, row = stored.name, 0
         try:
-            with parquet.ParquetFile(file, page_checksum_verification=True) as stored:
-                packed = stored.schema_arrow.names == ["item"]
-                total = max(1, stored.metadata.num_rows)
-                for group in range(stored.num_row_groups):
-                    if stored.metadata.row_group(group).total_byte_size > MAXIMUM_GROUP:
+            with stored.open() as stream, parquet.ParquetFile(stream, page_checksum_verification=True) as opened:
+                packed = opened.schema_arrow.names == ["item"]
+                total = max(1, opened.metadata.num_rows)
+                for group in range(opened.num_row_groups):
+                    if opened.metadata.row_group(group).total_byte_size > MAXIMUM_GROUP:
                         problem = f"unpacks to more than {MAXIMUM_GROUP // 2**20} MB at once"
                         yield row + 1, 0, 1, 1.0, rejected(file, row + 1, "row", problem, "write smaller row groups")
                         return
-                    for batch in stored.iter_batches(8 if packed else ROWS, row_groups=[group]):
+                    for batch in opened.iter_batches(8 if packed else ROWS, row_groups=[group]):
                         for content in _plain(arrow, batch):
                             row += 1
                             made = _episode(file, row, content) if packed else _step(file, row, content, columns)
@@ -184,9 +181,17 @@ def episode_steps(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     return steps
 
 
-def _natural(path: Path) -> list[Any]:
+def _names(source: str) -> list[str]:
+    """The Parquet files below a folder, of this machine or of a store, or the one that is named."""
+    if is_stored(source):
+        return [source] if source.endswith(".parquet") else stored_below(source)
+    place = Path(source)
+    return [str(path) for path in place.rglob("*.parquet")] if place.is_dir() else [source]
+
+
+def _natural(path: str) -> list[Any]:
     """Parts of the path, numbers by their value."""
-    parts = re.split(r"(\d+)", str(path))
+    parts = re.split(r"(\d+)", path)
     return [(int(part) if place % 2 else 0, part) for place, part in enumerate(parts)]
 
 

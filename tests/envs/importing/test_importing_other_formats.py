@@ -18,16 +18,18 @@ FILES = {
     "opentelemetry_spans.jsonl": "opentelemetry",
     "opentelemetry_logs.jsonl": "opentelemetry",
 }
+PARQUET = {f"rllib_{layout}/run-000000-00001/part-0.parquet": "rllib" for layout in ("columns", "episodes")}
 
 
 @pytest.mark.parametrize("unknown", ["error", "metadata"])
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, *PARQUET])
 def test_rows_of_another_format_name_it(tmp_path: Path, file: str, unknown: str) -> None:
+    own = {**FILES, **PARQUET}[file]
     home = Home.create(tmp_path / "home")
     report = import_files(home, "self-healing", [DATA / file], dry_run=True, unknown=unknown)
     assert report.proposed_mapping == "" and report.added == 0 and report.rejected
-    assert {row.remedy for row in report.rejected} == {f"import the file with --format {FILES[file]}"}
-    assert not import_files(home, "self-healing", [DATA / file], dry_run=True, format_name=FILES[file]).refused
+    assert {row.remedy for row in report.rejected} == {f"import the file with --format {own}"}
+    assert not import_files(home, "self-healing", [DATA / file], dry_run=True, format_name=own).refused
 
 
 @pytest.mark.parametrize("given", ["vowpal_wabbit", "record_action", "opentelemetry"])

@@ -22,6 +22,7 @@ from envs.errors import DataError
 from envs.home import Home
 from envs.importing.importer import import_files
 from envs.importing.reader_csv import open_reader
+from tests.envs.importing.import_reading import DATA
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, stored
 from tests.envs.object_store import object_store
 
@@ -275,3 +276,22 @@ def test_objects_of_a_store(home: Home, tmp_path: Path, bucket: Any) -> None:
         assert str(caught.value).startswith(f"{name}: {problem}; ")
     with pytest.raises(Exception, match=r"s3://imports/logs/below/d\.jsonl:1: row: "):
         import_files(home, "scaling", ["s3://imports/logs/below/d.jsonl"])
+
+
+def test_a_recording_of_rllib_in_a_store(home: Home, tmp_path: Path, bucket: Any) -> None:
+    for file in (DATA / "rllib_episodes").rglob("*.parquet"):
+        bucket.put_object(Bucket="imports", Key=f"run/{file.relative_to(DATA)}", Body=file.read_bytes())
+    bucket.put_object(Bucket="imports", Key="run/d.h5", Body=b"\x89HDF")
+    local = import_files(home, "here", [DATA / "rllib_episodes"], format_name="rllib", dry_run=True)
+    report = import_files(home, "there", ["s3://imports/run/"], format_name="rllib")
+    assert (report.rows, report.added, report.repeated) == (local.rows, local.added, local.repeated)
+    assert import_files(home, "there", ["s3://imports/run/rllib_episodes"], format_name="rllib").added == 0
+    for place, format_name, problem in (
+        ("s3://imports/nothing", "rllib", "has no Parquet files; name what RLlib was told as output="),
+        ("s3://imports/run", "minari", "is no Minari data set of this machine; download it"),
+        ("s3://imports/run/d.h5", "d3rlpy", "is in an object store; download it: files of d3rlpy are read locally"),
+        ("gs://imports/run.jsonl", "", "is in no store that is read; download it: s3:// alone is read"),
+    ):
+        with pytest.raises(DataError) as caught:
+            import_files(home, "there", [place], format_name=format_name)
+        assert str(caught.value) == f"{place}: {problem}"
