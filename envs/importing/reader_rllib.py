@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.counting import counted
 from envs.errors import DataError
 from envs.importing.episode_columns import ColumnEpisodes, RowError, propensity
 from envs.importing.episode_state import StateError, buffer, unpacked
@@ -35,32 +36,45 @@ AGAIN = "record it again"
 
 
 def open_reader(source: str, options: Mapping[str, Any]) -> RllibReader:
-    """The reader of a file, or of all Parquet files below a folder; there are no options.
+    """The reader of a file, or of all Parquet files below a folder; errors as of :func:`open_together`."""
+    return open_together([source], options)
+
+
+def open_together(sources: Sequence[str], options: Mapping[str, Any]) -> RllibReader:
+    """The reader of one recording, of which several files or folders are named; there are no options.
 
     Raises:
         DataError: there is no file.
         MissingExtraError: pyarrow or msgpack is not installed.
     """
     if options:
-        raise DataError(f"{next(iter(options))!r} is no option of RLlib's files", where=source, remedy="remove it")
+        raise DataError(f"{next(iter(options))!r} is no option of RLlib's files", where=sources[0], remedy="remove it")
     try:
         import pyarrow.parquet
     except ImportError:
-        raise missing("pyarrow", "reading RLlib's files", source, "train") from None
+        raise missing("pyarrow", "reading RLlib's files", sources[0], "train") from None
     assert pyarrow.parquet
-    return RllibReader(source)
+    return RllibReader(sources)
 
 
 class RllibReader:
-    """Reads a recording in the order of its files. The position is ``file:row:step``, of the next step."""
+    """Reads a recording in the order of its files. The position is ``file:row:step``, of the next step.
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    Rows are numbered through all files: RLlib may write one file for each.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        more = len(sources) - 1
+        self.source = f"{sources[0]} and {counted(more, 'more source')}" if more else sources[0]
         self.preset: Mapping[str, Any] = {}
         remedy = "name what RLlib was told as output="
-        self._files = [source_file(name) for name in sorted(_names(source), key=_natural)]
-        if not self._files:
-            raise DataError("has no Parquet files", where=source, remedy=remedy)
+        found: set[str] = set()
+        for source in sources:
+            names = _names(source)
+            if not names:
+                raise DataError("has no Parquet files", where=source, remedy=remedy)
+            found.update(names)
+        self._files = [source_file(name) for name in sorted(found, key=_natural)]
         if self._files[0].opening != b"PAR1":
             raise DataError("is not Parquet", where=self._files[0].name, remedy=remedy)
         self.size = sum(file.size for file in self._files)
@@ -77,22 +91,24 @@ class RllibReader:
     def _rows(self, after: str) -> Iterator[tuple[SourceRow, str, int]]:
         first, first_row, first_step = numbers_in(after, 3, self.source)
         columns = ColumnEpisodes()
-        done = 0
+        before = done = 0
         for index, file in enumerate(self._files):
-            for row, step, steps, share, made in self._file(file, columns):
+            for row, step, steps, share, made in self._file(file, before, columns):
+                before, last = row, step + 1 >= steps
                 if (index, row, step) < (first, first_row, first_step):
                     continue  # seen before; columns had to count it again
-                last = step + 1 >= steps
                 behind = f"{index}:{row + last}:{0 if last else step + 1}"
                 yield made, behind, done + int(share * file.size)
             done += file.size
 
-    def _file(self, stored: SourceFile, columns: ColumnEpisodes) -> Iterator[tuple[int, int, int, float, SourceRow]]:
-        """Row from 1, step of it and number of its steps, share of the file read, and what becomes of it."""
+    def _file(
+        self, stored: SourceFile, before: int, columns: ColumnEpisodes
+    ) -> Iterator[tuple[int, int, int, float, SourceRow]]:
+        """Row from ``before + 1``, step of it and number of its steps, share of the file read, what becomes of it."""
         import pyarrow as arrow
         import pyarrow.parquet as parquet
 
-        file, row = stored.name, 0
+        file, row = stored.name, before
         try:
             with stored.open() as stream, parquet.ParquetFile(stream, page_checksum_verification=True) as opened:
                 packed = opened.schema_arrow.names == ["item"]
@@ -107,7 +123,7 @@ class RllibReader:
                             row += 1
                             made = _episode(file, row, content) if packed else _step(file, row, content, columns)
                             for step, item in enumerate(made):
-                                yield row, step, len(made), min(1.0, row / total), item
+                                yield row, step, len(made), min(1.0, (row - before) / total), item
         except (arrow.ArrowException, OSError, ValueError, TypeError, NotImplementedError) as error:
             problem = f"cannot be read ({reason(error)})"
             remedy = "copy the file again, it is truncated or damaged"

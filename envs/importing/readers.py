@@ -141,3 +141,9 @@ def reader_of(source: str, format_name: str, options: Mapping[str, Any] | None =
         raise DataError(f"{format_name!r} is not a format", where=source, remedy=remedy)
     reader: Reader = import_module(FORMATS[format_name]).open_reader(source, options or {})
     return reader
+
+
+def reader_together(sources: Sequence[str], format_name: str, options: Mapping[str, Any] | None = None) -> Reader:
+    """The one reader of sources that are parts of a whole; arguments and errors as of :func:`reader_of`."""
+    reader: Reader = import_module(FORMATS[format_name]).open_together(sources, options or {})
+    return reader

@@ -9,10 +9,11 @@ from typing import Any
 
 from envs.errors import DataError
 from envs.importing.files import is_stored, source_file, stored_names
-from envs.importing.readers import FORMATS, Reader, reader_of
+from envs.importing.readers import FORMATS, Reader, reader_of, reader_together
 
 # Formats whose sources are single files, so that a pattern can name several; the first three are told from each other.
 OF_FILES = ("jsonl", "csv", "parquet", "record_action", "vowpal_wabbit", "opentelemetry", "d3rlpy")
+TOGETHER = ("rllib",)  # whose files are parts of one recording
 SUFFIXES = {"csv": "csv", "tsv": "csv", "parquet": "parquet", "pq": "parquet"}
 HDF5 = b"\x89HDF"
 PATTERN = frozenset("*?[")
@@ -33,6 +34,7 @@ def open_sources(
         MissingExtraError: a package is missing.
     """
     readers: list[Reader] = []
+    together: list[str] = []
     for source in sources:
         if not isinstance(source, (str, Path)):
             from envs.importing.reader_frame import FrameReader
@@ -40,9 +42,14 @@ def open_sources(
             readers.append(FrameReader(source, f"frame {len(readers) + 1}" if len(sources) > 1 else "frame"))
         elif format_name and format_name not in OF_FILES:
             names = _names(str(source), folders=True)
-            readers += [reader_of(name, format_name, options) for name in names]
+            if format_name in TOGETHER:
+                together += names
+            else:
+                readers += [reader_of(name, format_name, options) for name in names]
         else:
             readers += [_file_reader(name, format_name, options) for name in _names(str(source))]
+    if together:
+        readers.append(reader_together(together, format_name, options))
     if not readers:
         raise DataError("there is nothing to import", remedy="name a file")
     return readers

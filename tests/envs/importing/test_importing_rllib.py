@@ -214,6 +214,20 @@ def test_columns_that_do_not_follow_are_named(tmp_path: Path) -> None:
     assert problems(read(tmp_path / "less.parquet", "rllib"))[0] == "1 new_obs is missing"
 
 
+def test_files_that_are_named_one_by_one_are_one_recording(tmp_path: Path) -> None:
+    """As a shell writes out a pattern; without ``output_max_rows_per_file`` RLlib writes a file for each row."""
+    table = pq.read_table(next((COLUMNS / "run-000000-00002").glob("*.parquet")))
+    for place in range(12):
+        pq.write_table(table.slice(10 * place, 10), tmp_path / f"part-{place}.parquet")
+    whole = import_files(Home.create(tmp_path / "home"), "cartpole", [COLUMNS], format_name="rllib")
+    for sources in ([tmp_path / f"part-{place}.parquet" for place in reversed(range(12))], [tmp_path / "*.parquet"]):
+        home = Home.create(tmp_path / f"home-{len(sources)}")
+        parts = import_files(home, "cartpole", sources, format_name="rllib")
+        assert (parts.added, parts.rejected_count, parts.rows) == (whole.added, 0, table.num_rows)
+    told = read(tmp_path, "rllib")
+    assert [row.row for row in told] == list(range(1, table.num_rows + 1)), "a number is of one row"
+
+
 def test_other_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no Parquet files; name what RLlib was told"):
         read(tmp_path, "rllib")
