@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from envs.dataset import Dataset
     from envs.journal.journal import Journal
 
+TOGETHER = 8_192  # rows
 DECISION = ("sequence", "decision_id", "content", "outcomes", "outcome_places")
 
 
@@ -143,26 +144,27 @@ def in_order(
     """Rows of positions in (after, through], ordered by ``sequence``, which is the first of the columns.
 
     Files of one commit, one for each date, are read together: each commit holds a range of positions, so
-    memory is bounded by the largest.
+    memory is bounded by the largest. So are small files that follow each other.
     """
     for files in _overlapping(table, agent, after, through):
         rows = pa.Table.from_batches(list(table.batches(agent, columns, files=files)))
         chosen = pc.and_(pc.greater(rows["sequence"], after), pc.less_equal(rows["sequence"], through))
         rows = rows.filter(chosen)
-        yield from rows.take(pc.sort_indices(rows["sequence"])).combine_chunks().to_batches(max_chunksize=8192)
+        yield from rows.take(pc.sort_indices(rows["sequence"])).combine_chunks().to_batches(max_chunksize=TOGETHER)
 
 
 def _overlapping(table: SealedTable, agent: str | None, after: int, through: int) -> Iterator[list[str]]:
-    """Groups of files whose ranges of positions overlap, in order."""
+    """Groups of files of which no range of positions overlaps with another group's, in order."""
     group: list[str] = []
-    end = 0
+    end = rows = 0
     for file in table.data_files(agent):
         if file.highest <= after or file.lowest > through:
             continue
-        if group and file.lowest > end:
+        if group and file.lowest > end and rows + file.rows > TOGETHER:
             yield group
-            group = []
+            group, rows = [], 0
         group.append(file.uri)
+        rows += file.rows
         end = max(end, file.highest)
     if group:
         yield group
