@@ -84,6 +84,7 @@ def test_an_outcome_that_is_sealed_before_its_decision_is_reached_is_joined(
 def test_a_reader_goes_on_where_forgetting_has_replaced_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("envs.log.reading.TOGETHER", 2)  # rows of a file: larger ones are read one by one
     home = home_at(tmp_path, **PLAIN)
     journal = Journal(home.journal_path)
     for number in range(3):
