@@ -241,8 +241,8 @@ class _Column:
         if isinstance(value, (bool, np.bool_)):
             self.booleans += 1
         elif isinstance(value, (int, float, np.integer, np.floating)):
+            self.bits += self.bits == self.numbers and value in (0, 1)  # one that is neither tells enough
             self.numbers += 1
-            self.bits += value in (0, 1)
             if isinstance(value, (int, np.integer)):
                 self.integers += 1
         elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):

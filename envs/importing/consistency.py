@@ -61,7 +61,7 @@ class UsualKinds:
                 continue
             kind = _kind(value)
             self._odd = self._odd or kind == MIXED
-            if value == []:
+            if not value and type(value) is list:
                 continue  # of numbers or of names alike
             kinds = self._fields.get(name)
             if kinds is None:
@@ -77,7 +77,7 @@ class UsualKinds:
             kind = _kind(value)
             if kind == MIXED:
                 return RecordError(f"is {kind}", field=f"{field}.{name}", remedy="give numbers only, or names only")
-            if value == []:
+            if not value and type(value) is list:
                 continue
             usual = self._fields[name].most_common(1)[0][0] if name in self._fields else kind
             if value is not None and kind != usual:
