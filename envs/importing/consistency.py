@@ -12,6 +12,7 @@ from envs.observation import flatten
 from envs.record import DecisionRecord
 from envs.values import shown
 
+NUMBER = "a number"
 MIXED = "an array that is neither of numbers nor of names"
 REMEDY = "correct the row, or declare the agent in retrainer.toml first"
 
@@ -59,7 +60,7 @@ class UsualKinds:
         for name, value in flat.items():
             if value is None:
                 continue
-            kind = _kind(value)
+            kind = NUMBER if type(value) is float else _kind(value)  # what most are, without a call
             self._odd = self._odd or kind == MIXED
             if not value and type(value) is list:
                 continue  # of numbers or of names alike
@@ -107,13 +108,13 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, (int, float)):
-        return "a number"
+        return NUMBER
     if isinstance(value, str):
         return "a text"
     if not isinstance(value, list):
         return "an object"
     kinds = {_kind(item) for item in value}
-    return "an array of numbers" if kinds == {"a number"} else "a list of names" if kinds <= {"a text"} else MIXED
+    return "an array of numbers" if kinds == {NUMBER} else "a list of names" if kinds <= {"a text"} else MIXED
 
 
 def _form(observation: Any) -> str:
