@@ -37,7 +37,7 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         _static_observations(dataset),
         _unknown_ends(dataset),
         _cut_episodes(dataset),
-        repeated_episodes(dataset),
+        repeated_episodes(dataset, once),
         repeated_steps(dataset),
         shuffled_steps(dataset),
         lone_return(dataset),

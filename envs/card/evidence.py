@@ -26,6 +26,8 @@ NEEDED_PROPENSITIES = 0.999
 LARGEST_RESIDUAL = 3.5
 # Share of decisions without chance from which a log counts as deterministic.
 DETERMINISTIC = 0.99
+OF_DRAWS = ("residual", "contradictions", "estimated", "certain_share", "foretelling", "excusing", "propensities")
+"""What says how the actions were drawn: the same at every horizon, and most of the time that evidence takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Evidence:
         beyond: decisions behind the horizon, which no return counts.
         foretelling: fields that know the draw beyond the logged propensities, with the score z of each.
         excusing: where the propensities cannot be true, the fields without which they could.
+        propensities: float64 (N,), logged or estimated; ``None`` where nothing was tested.
     """
 
     decisions: int
@@ -81,6 +84,7 @@ class Evidence:
     beyond: int = 0
     foretelling: Mapping[str, float] = field(default_factory=dict)
     excusing: tuple[str, ...] = ()
+    propensities: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def true_propensities(self) -> bool:
@@ -101,9 +105,7 @@ def complete_episodes(dataset: Dataset) -> np.ndarray:
     return np.asarray(dataset.terminated[dataset.offsets[1:] - 1] | (dataset.lengths >= dataset.specification.horizon))
 
 
-def gather_evidence(
-    dataset: Dataset, *, history: HistoryTest | None = None, foretelling: Mapping[str, float] | None = None
-) -> Evidence:
+def gather_evidence(dataset: Dataset, *, like: Evidence | None = None) -> Evidence:
     """Measures a log.
 
     Where fewer than 99.9 % of the rows have a propensity, or the logged ones cannot be true, the behaviour
@@ -111,9 +113,7 @@ def gather_evidence(
 
     Args:
         dataset: the log.
-        history: its history test where that was made; beyond one decision it is the same at every horizon.
-        foretelling: the fields that know the draw, where that was tested; the same at every horizon. No field is
-            sought then that excuses false propensities.
+        like: of the same log at another horizon, which says the same of how its actions were drawn.
     """
     logged = np.isfinite(dataset.propensities)
     basic = Evidence(
@@ -130,31 +130,15 @@ def gather_evidence(
     )
     if basic.units < 2 or basic.actions_tried < 2:
         return basic
+    drawn = _drawn(dataset, basic) if like is None else like
     checked = replace(
         basic,
-        residual=martingale_residual(dataset),
-        contradictions=contradictions(dataset),
-        history=history or history_test(dataset),
+        **{name: getattr(drawn, name) for name in OF_DRAWS},
+        history=history_test(dataset),
         carried=carry_over(dataset),
     )
-    modal = modal_actions(dataset)
-    if checked.true_propensities:
-        fields = foretelling_fields(without_copies(dataset)) if foretelling is None else foretelling
-        checked = replace(checked, foretelling=fields)
-        propensities = dataset.propensities
-        certain = float((propensities >= CERTAIN).mean())
-    else:
-        believed = not (checked.residual >= LARGEST_RESIDUAL or checked.contradictions)
-        if checked.residual >= LARGEST_RESIDUAL and foretelling is None:
-            excusing = excusing_fields(without_copies(dataset), LARGEST_RESIDUAL)
-            checked = replace(checked, excusing=excusing)
-        behavior = behavior_probabilities(dataset, believed=believed)
-        propensities = behavior[np.arange(len(dataset)), dataset.actions]
-        once = without_copies(dataset)  # a copy foretells what it was copied from
-        foretold = behavior if once is dataset else behavior_probabilities(once, believed=believed)
-        certain = float((foretold.argmax(axis=1) == once.actions).mean())
-    estimated = not checked.true_propensities
-    checked = replace(checked, estimated=estimated, certain_share=certain)
+    modal, propensities, estimated = modal_actions(dataset), checked.propensities, checked.estimated
+    assert propensities is not None
     if checked.deterministic:
         return checked  # the weights of a policy that is the log itself say nothing
     ratios = reference_ratios(dataset, propensities, modal)
@@ -169,4 +153,28 @@ def gather_evidence(
         marginal=marginal,
         steps=provable_steps(dataset, modal, propensities),
         gamma=tipping_factor(overlap.weights, overlap.returns) if estimated else math.nan,
+    )
+
+
+def _drawn(dataset: Dataset, basic: Evidence) -> Evidence:
+    """With :data:`OF_DRAWS`."""
+    once = without_copies(dataset)  # a copy foretells what it was copied from
+    checked = replace(basic, residual=martingale_residual(dataset), contradictions=contradictions(dataset))
+    if checked.true_propensities:
+        return replace(
+            checked,
+            foretelling=foretelling_fields(once),
+            propensities=dataset.propensities,
+            certain_share=float((dataset.propensities >= CERTAIN).mean()),
+        )
+    false = checked.residual >= LARGEST_RESIDUAL
+    believed = not (false or checked.contradictions)
+    behavior = behavior_probabilities(dataset, believed=believed)
+    foretold = behavior if once is dataset else behavior_probabilities(once, believed=believed)
+    return replace(
+        checked,
+        estimated=True,
+        excusing=excusing_fields(once, LARGEST_RESIDUAL) if false else (),
+        propensities=behavior[np.arange(len(dataset)), dataset.actions],
+        certain_share=float((foretold.argmax(axis=1) == once.actions).mean()),
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from envs.card.evidence import gather_evidence
+from envs.card.evidence import Evidence, gather_evidence
 from envs.card.grade import grade_log
-from envs.card.leaks import foretelling_fields
-from envs.card.repeats import without_copies
 from envs.dataset import Dataset
 
 
@@ -19,14 +16,18 @@ def grades_by_horizon(dataset: Dataset) -> dict[int, str]:
     found as the declared horizon's is, from the same rows; a shorter horizon is another question, about
     the return of an episode's first decisions.
     """
-    declared = dataset.specification.horizon
-    horizons = [2**power for power in range(declared.bit_length()) if 2**power < declared]
-    foretelling = foretelling_fields(without_copies(dataset))
-    return {horizon: _grade(dataset, horizon, foretelling) for horizon in [*horizons, declared]}
+    # That the horizon is a guess is no matter here: it is asked for.
+    inferred = tuple(name for name in dataset.specification.inferred if name != "horizon")
+    dataset = replace(dataset, specification=replace(dataset.specification, inferred=inferred))
+    declared = gather_evidence(dataset)
+    horizon = dataset.specification.horizon
+    shorter = [2**power for power in range(horizon.bit_length()) if 2**power < horizon]
+    return {each: _grade(dataset, each, declared) for each in shorter} | {
+        horizon: grade_log(declared, dataset.specification)[0]
+    }
 
 
-def _grade(dataset: Dataset, horizon: int, foretelling: Mapping[str, float]) -> str:
-    inferred = tuple(name for name in dataset.specification.inferred if name != "horizon")  # it is asked for
-    specification = replace(dataset.specification, horizon=horizon, inferred=inferred)
-    evidence = gather_evidence(replace(dataset, specification=specification), foretelling=foretelling)
+def _grade(dataset: Dataset, horizon: int, declared: Evidence) -> str:
+    specification = replace(dataset.specification, horizon=horizon)
+    evidence = gather_evidence(replace(dataset, specification=specification), like=declared)
     return grade_log(evidence, specification)[0]

@@ -14,12 +14,12 @@ DISTINCT = 0.9
 """Share of episodes that must be unlike all others for copies to be no coincidence."""
 
 
-def repeated_episodes(dataset: Dataset) -> Finding | None:
+def repeated_episodes(dataset: Dataset, once: Dataset) -> Finding | None:
     """Whole episodes that are there again under another name: the same moments, observations, actions and rewards.
 
     Where observations are few and no clock was read equal episodes are no wonder, and nothing is said.
     """
-    copies = dataset.episode_count - without_copies(dataset).episode_count
+    copies = dataset.episode_count - once.episode_count
     if not copies:
         return None
     return Finding(

@@ -16,7 +16,7 @@ from envs.card.findings import Finding
 from envs.card.horizons import grades_by_horizon
 from envs.card.leaks import excusing_fields, foretelling_fields, leaks
 from envs.card.regions import untried_regions
-from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps
+from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps, without_copies
 from envs.card.tenants import mixed_tenants
 from envs.dataset import Dataset
 from tests.envs import faulty_logs
@@ -28,6 +28,10 @@ FACTS = {"missing_propensities", "detectable_effect", "low_effective_sample_size
 
 def codes(found: list[Finding] | tuple[Finding, ...]) -> set[str]:
     return {finding.code for finding in found}
+
+
+def copied_episodes(dataset: Dataset) -> Finding | None:
+    return repeated_episodes(dataset, without_copies(dataset))
 
 
 def log(seed: int = 0, **kind: object) -> Dataset:
@@ -229,7 +233,7 @@ def test_where_the_observation_tells_tenants_apart_they_may_differ() -> None:
 @pytest.mark.parametrize(
     ("make", "detect"),
     [
-        (faulty_logs.imported_twice, repeated_episodes),
+        (faulty_logs.imported_twice, copied_episodes),
         (faulty_logs.resent, repeated_steps),
         (faulty_logs.shuffled, shuffled_steps),
     ],
@@ -245,9 +249,9 @@ def test_what_was_written_twice_or_in_another_order_is_found(
 
 def test_copies_are_found_without_a_clock_but_not_among_few_values() -> None:
     dataset = log(interval=0.0)
-    assert repeated_episodes(faulty_logs.imported_twice(dataset)) is not None
+    assert copied_episodes(faulty_logs.imported_twice(dataset)) is not None
     few = replace(dataset, observations=np.round(np.nan_to_num(dataset.observations)), rewards=np.zeros(len(dataset)))
-    assert repeated_episodes(few) is None and repeated_episodes(faulty_logs.imported_twice(few)) is None
+    assert copied_episodes(few) is None and copied_episodes(faulty_logs.imported_twice(few)) is None
 
 
 def test_a_clock_that_was_set_back_once_is_no_shuffling() -> None:
