@@ -77,7 +77,7 @@ def export(
     name: str,
     path: str | Path,
     *,
-    format_name: str = "parquet",
+    format: str = "parquet",
     home: Home | str | Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ExportResult:
@@ -90,7 +90,7 @@ def export(
     Args:
         name: the agent.
         path: the file (Parquet) or the folder (Minari), which must not be there.
-        format_name: ``parquet`` or ``minari``.
+        format: ``parquet`` or ``minari``.
         home: the home.
         progress: is told how many decisions were written so far.
 
@@ -101,12 +101,12 @@ def export(
             cannot be written.
         MissingExtraError: a package is missing.
     """
-    if format_name not in FORMATS:
-        raise DataError(f"{format_name!r} is not a format", where=str(path), remedy=f"known are {', '.join(FORMATS)}")
+    if format not in FORMATS:
+        raise DataError(f"{format!r} is not a format", where=str(path), remedy=f"known are {', '.join(FORMATS)}")
     suffix = Path(path).suffix.lower()
-    if suffix in OTHERS or (suffix == ".parquet" and format_name != "parquet"):
+    if suffix in OTHERS or (suffix == ".parquet" and format != "parquet"):
         remedy = f"name it NAME.parquet, or choose --format; formats are {', '.join(FORMATS)}"
-        raise DataError(f"{suffix} is not the suffix of the format {format_name}", where=str(path), remedy=remedy)
+        raise DataError(f"{suffix} is not the suffix of the format {format}", where=str(path), remedy=remedy)
     found = Home.find(home)
     with Journal(found.journal_path) as journal:
         declared = name in found.agents()
@@ -114,15 +114,15 @@ def export(
             known = ", ".join(journal.counts()) or "none"
             raise SpecificationError("has no log", where=f"agent {name}", remedy=f"agents with decisions: {known}")
         source = _Source(journal, name, found.specification(name).maturation if declared else 0.0)
-        if format_name == "parquet":
+        if format == "parquet":
             from envs.exporting.parquet import export_parquet
 
             count = export_parquet(source.records, path, agent=name, progress=progress)
-            return ExportResult(name, format_name, Path(path), count, excluded=source.excluded)
+            return ExportResult(name, format, Path(path), count, excluded=source.excluded)
         from envs.exporting.minari import export_minari
 
         made = export_minari(source.records(), path, found.specification(name), progress=progress)
-        return ExportResult(name, format_name, Path(path), excluded=source.excluded, **asdict(made))
+        return ExportResult(name, format, Path(path), excluded=source.excluded, **asdict(made))
 
 
 class _Source:

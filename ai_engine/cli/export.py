@@ -21,4 +21,4 @@ from ai_engine.cli.running import perform
 )
 def export(options: Options, name: str, to: str, format_name: str) -> None:
     """Write an agent's decisions to a file that other tools read, and import can read again."""
-    perform(options, "export", name, to, format_name=format_name, home=options.home, busy=f"exporting {name}")
+    perform(options, "export", name, to, format=format_name, home=options.home, busy=f"exporting {name}")

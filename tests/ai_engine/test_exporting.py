@@ -74,7 +74,7 @@ def test_excluded_is_what_no_dataset_has(home: Home, tmp_path: Path, format_name
     for start, end, left in ranges:
         ai_engine.log_exclude("scaling", start=start, end=end, reason="bad sensor", home=home)
         dataset, _ = build_dataset(home, "scaling")
-        result = ai_engine.export("scaling", tmp_path / f"log{left}-v0", format_name=format_name, home=home)
+        result = ai_engine.export("scaling", tmp_path / f"log{left}-v0", format=format_name, home=home)
         assert len(dataset.actions) == left
         assert result.decisions == left + (format_name == "parquet" and end is not None), "Parquet has shadows too"
         assert result.decisions + result.excluded == 11 - (format_name == "minari" and end is not None)
@@ -107,11 +107,11 @@ def test_as_a_command(home: Home, tmp_path: Path) -> None:
 def test_what_is_refused(home: Home, tmp_path: Path) -> None:
     for name, format_name in (("o.csv", "parquet"), ("o.JSONL", "parquet"), ("o.parquet", "minari")):
         with pytest.raises(DataError, match=r"is not the suffix of the format .* formats are parquet, minari"):
-            ai_engine.export("scaling", tmp_path / name, format_name=format_name, home=home)
+            ai_engine.export("scaling", tmp_path / name, format=format_name, home=home)
     with pytest.raises(DataError, match=r"none/o.parquet: there is no folder .*/none; create it") as caught:
         ai_engine.export("scaling", tmp_path / "none" / "o.parquet", home=home)
     assert "partial" not in str(caught.value)
     with pytest.raises(SpecificationError, match="agent nobody: has no log; agents with decisions: scaling"):
         ai_engine.export("nobody", tmp_path / "log.parquet", home=home)
     with pytest.raises(DataError, match="'xlsx' is not a format; known are parquet, minari"):
-        ai_engine.export("scaling", tmp_path / "log.xlsx", format_name="xlsx", home=home)
+        ai_engine.export("scaling", tmp_path / "log.xlsx", format="xlsx", home=home)

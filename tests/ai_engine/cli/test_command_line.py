@@ -48,8 +48,8 @@ TYPED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("inspect a", "inspect", ("a",), {}),
     ("inspect a --page b.html", "inspect", ("a",), {"page": "b.html"}),
     ("inspect a --no-page", "inspect", ("a",), {"page": False}),
-    ("export a a.parquet", "export", ("a", "a.parquet"), {"format_name": "parquet"}),
-    ("export a --format minari a-v0 --home h", "export", ("a", "a-v0"), {"format_name": "minari", "home": "h"}),
+    ("export a a.parquet", "export", ("a", "a.parquet"), {"format": "parquet"}),
+    ("export a --format minari a-v0 --home h", "export", ("a", "a-v0"), {"format": "minari", "home": "h"}),
     ("log path a", "log_path", ("a",), {}),
     (
         "log exclude a --from 2026-01-31T12:00:00Z --to 120 --reason 'bad sensor' --dry-run",
