@@ -13,7 +13,7 @@ from envs.home import Home
 from envs.journal.journal import Journal
 from envs.journal.reading import LogReader
 from envs.log.exclusions import in_ranges, list_exclusions
-from envs.log.outcome import JoinedRecord
+from envs.outcome import JoinedRecord
 from envs.record import DecisionRecord
 
 FORMATS = ("parquet", "minari")

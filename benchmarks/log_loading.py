@@ -118,8 +118,8 @@ def _source(split_key: bytes) -> Any:
     from datetime import date
 
     from envs.journal.rows import row_of
-    from envs.log.outcome import join
     from envs.log.rows import SealingRows
+    from envs.outcome import join
     from envs.record import DecisionRecord
 
     rng = np.random.default_rng(0)

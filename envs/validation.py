@@ -8,7 +8,7 @@ from typing import Any
 
 from envs.errors import RecordError
 from envs.expression import Expression
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 from envs.values import shown

@@ -18,8 +18,8 @@ from ai_engine.continuous_learning.writer import INTERVAL, TIMEOUT, JournalWrite
 from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.journal.journal import AppendResult
-from envs.log.outcome import OutcomeEvent
 from envs.misspelling import ARGUMENTS, refuse_misspelt
+from envs.outcome import OutcomeEvent
 from envs.record import KNOWN_NAMES, DecisionRecord, unknown_fields
 from envs.values import UnfitValueError
 
@@ -203,7 +203,7 @@ class LearningPipeline:
             output_data: kept as ``outcome.output``.
             success: kept as ``outcome.success``. It does not end an episode.
             execution_time: seconds, kept as ``outcome.execution_time``.
-            **fields: fields of :class:`~envs.log.outcome.OutcomeEvent` (``outcome``, ``reward``,
+            **fields: fields of :class:`~envs.outcome.OutcomeEvent` (``outcome``, ``reward``,
                 ``next_observation``, ``terminated``, ``truncated``, ``executed_action``, ``timestamp``).
 
         Raises:

@@ -12,7 +12,7 @@ from envs.importing.mapping import apply_mapping
 from envs.importing.other_formats import IN_PARQUET, format_of
 from envs.importing.plain_rows import PlainChecker
 from envs.journal.rows import Event, JournalRow, row_of
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import FIELD_NAMES, KNOWN_NAMES, DecisionRecord, unknown_fields
 from envs.specification import AgentSpecification
 from envs.validation import Validator

@@ -8,7 +8,7 @@ modules, and none is imported before a source of its format is. What the importe
 - Each row (:class:`~envs.importing.rows.SourceRow`) is a mapping of raw fields with its place: the file as
   the user named it, and the line or row, counted from 1. The names are the source's own; the mapping that
   the home declares for the agent (else the reader's ``preset``) is applied afterwards. A null is an absent
-  field. A row with a ``decision_id`` is an outcome (:class:`~envs.log.outcome.OutcomeEvent`), every other
+  field. A row with a ``decision_id`` is an outcome (:class:`~envs.outcome.OutcomeEvent`), every other
   row a decision (:class:`~envs.record.DecisionRecord`).
 - A row that cannot be read is handed over with ``rejected`` set, in its place among the others: a reader
   never raises for what is in its source, and goes on behind a bad row wherever the format allows it. It

@@ -11,7 +11,7 @@ from envs.journal.rows import ALONE, PLACED, JournalRow, event_in, outcome_in
 from envs.journal.sealed import episode_key, event_key, is_known_event, known_keys, short, step_key, tenant_key
 from envs.journal.segments import rows_met
 from envs.journal.statements import chunks
-from envs.log.outcome import OutcomeEvent, contradiction
+from envs.outcome import OutcomeEvent, contradiction
 from envs.record import DecisionRecord, trusted
 from envs.values import shown
 

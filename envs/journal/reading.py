@@ -17,7 +17,7 @@ from envs.journal.keys import episode_keys, text_keys
 from envs.journal.rows import ALONE, PLACED, outcome_in, sound
 from envs.journal.sealed import SealedState, is_known_episode, sealed_state, table_reader
 from envs.journal.segments import Segment, has_segments, next_segment, segments_with
-from envs.log.outcome import JoinedRecord, OutcomeEvent, join
+from envs.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class LogReader:
         self.late_at: set[int] = set()
 
     def __iter__(self) -> Iterator[tuple[int, DecisionRecord]]:
-        """(position, record); the position from which on the record is complete, see :func:`~envs.log.outcome.join`."""
+        """(position, record); the position from which on the record is complete, see :func:`~envs.outcome.join`."""
         for joined in self.joined():
             yield joined.position, joined.record
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from envs.journal.errors import DamagedContentError
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord, stored_fields, stored_json, trusted
 
 Event = DecisionRecord | OutcomeEvent

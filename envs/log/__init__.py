@@ -1,5 +1,4 @@
-"""The decision log behind the journal: late outcomes, and the sealed table that journal rows move to.
+"""The sealed decision log: the table that journal rows move to, and the readers that join the two.
 
-Nothing is imported here: :mod:`envs.journal` reads ``envs.log.outcome`` in production, where neither
-pyarrow nor deltalake need be installed.
+Nothing is imported here: it needs pyarrow and deltalake, which an agent in production need not have.
 """

@@ -19,7 +19,7 @@ from envs.journal.journal import Journal
 from envs.journal.notes import add_note, notes_of
 
 if TYPE_CHECKING:
-    from envs.log.outcome import JoinedRecord
+    from envs.outcome import JoinedRecord
 
 EXCLUDED, UNDONE = "exclusion", "exclusion undone"
 Bound = str | int | None

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from envs.canonical import EXACT_INTEGER
 from envs.log.exclusions import Exclusion, covered
-from envs.log.outcome import JoinedRecord
 from envs.log.rows import leaves
 from envs.observation import flatten
+from envs.outcome import JoinedRecord
 
 if TYPE_CHECKING:
     import pandas

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from envs.journal.reading import SealedDecision
 from envs.journal.rows import JournalRow, outcome_in, row_of
 from envs.journal.sealed import OvertakenError, SealedState, event_key
-from envs.log.outcome import OutcomeEvent
 from envs.log.place import resolved
 from envs.log.table import SealedTable
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord, trusted
 from envs.specification import AgentSpecification
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from envs.canonical import EXACT_INTEGER
 from envs.journal.rows import JournalRow, outcome_in
-from envs.log.outcome import JoinedRecord, OutcomeEvent, join
 from envs.observation import flatten
+from envs.outcome import JoinedRecord, OutcomeEvent, join
 from envs.record import trusted
 from envs.splits import message, split_of
 

@@ -19,12 +19,12 @@ from envs.journal.rows import outcome_in, row_of
 from envs.journal.sealed import OvertakenError, SealedState
 from envs.journal.segments import Segment
 from envs.log.batches import completed
-from envs.log.outcome import OutcomeEvent, join
 from envs.log.place import resolved
 from envs.log.reading import told_rows
 from envs.log.rows import PARTITIONS, SCHEMA, SealingRows
 from envs.log.segment_rows import segment_rows
 from envs.log.table import SealedTable
+from envs.outcome import OutcomeEvent, join
 from envs.record import DecisionRecord, trusted
 
 CHOOSING = ("sequence", "decision_id", "mode", "event_id", "contradictory")

@@ -11,7 +11,7 @@ import pytest
 from envs.importing import row_building
 from envs.importing.readers import Reader, reader_of
 from envs.importing.rows import SourceRow
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 
 DATA = Path(__file__).parents[2] / "data" / "importing"

@@ -14,9 +14,9 @@ from envs.home import Home
 from envs.importing import reader_jsonl, reader_parquet, staging, writing
 from envs.journal import segments
 from envs.journal.journal import Journal
-from envs.log.outcome import OutcomeEvent
 from envs.log.rows import SCHEMA
 from envs.log.table import SealedTable
+from envs.outcome import OutcomeEvent
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, rows
 
 

@@ -25,7 +25,7 @@ from envs.importing.reader_vowpal_wabbit import translated as decision_of
 from envs.importing.readers import reader_of
 from envs.importing.rows import SourceRow
 from envs.importing.span_presets import PRESETS
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from envs.values import UnfitValueError
 from tests.envs.importing.import_reading import DATA

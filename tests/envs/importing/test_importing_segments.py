@@ -23,8 +23,8 @@ from envs.journal.file import JournalFile
 from envs.journal.journal import Journal
 from envs.journal.reading import last_decisions
 from envs.log.forgetting import forget
-from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import jsonl, killed, rows, stored
 from tests.envs.importing.segment_samples import (

@@ -24,7 +24,7 @@ from envs.importing.staging import Staging
 from envs.journal.journal import Journal
 from envs.journal.rows import Event
 from envs.log.forgetting import forget
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, killed, rows, snapshot, stored
 

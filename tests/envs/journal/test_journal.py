@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from envs.errors import DuplicateRecordError, JournalError, RecordError
 from envs.journal.journal import AppendResult, Journal
 from envs.journal.reading import last_decisions
-from envs.log.outcome import OutcomeEvent
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 
 

@@ -16,8 +16,8 @@ from envs.guardrail import GuardrailSpecification
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.journal.rows import Event
-from envs.log.outcome import OutcomeEvent
 from envs.observation import ObservationField, ObservationSpecification
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 

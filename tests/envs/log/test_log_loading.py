@@ -29,10 +29,10 @@ from envs.journal.rows import Event
 from envs.log import arithmetic
 from envs.log.arithmetic import ColumnExpression
 from envs.log.exclusions import exclude
-from envs.log.outcome import join
 from envs.log.rows import SealingRows
 from envs.log.sealing import seal
 from envs.log.source import _ahead
+from envs.outcome import join
 from tests.envs.log.logs import AGENT, NOON, OUTCOMES, append_each, assert_same, home_at, logs, moment, outcome, record
 
 NOW = NOON.timestamp() + 45 * 60

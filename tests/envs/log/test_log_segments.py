@@ -17,9 +17,9 @@ from envs.journal.file import JournalFile
 from envs.journal.journal import AppendResult, Journal
 from envs.journal.segments import Segment, make_all_rows, make_rows, next_segment
 from envs.log import assembly, sealing
-from envs.log.outcome import OutcomeEvent
 from envs.log.sealing import seal
 from envs.log.table import SealedTable
+from envs.outcome import OutcomeEvent
 from envs.record import DecisionRecord
 from tests.envs.importing.import_samples import jsonl, killed, rows
 from tests.envs.importing.segment_samples import home_of, make_small, sealed_rows, segments_in

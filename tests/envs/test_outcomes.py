@@ -15,7 +15,7 @@ from envs.build import build_dataset
 from envs.errors import DuplicateRecordError, RecordError
 from envs.journal.journal import AppendResult, Journal
 from envs.journal.reading import LogReader
-from envs.log.outcome import OutcomeEvent, join
+from envs.outcome import OutcomeEvent, join
 from envs.record import DecisionRecord
 from tests.envs.log.logs import AGENT, NOON, home_at, moment, outcome, record
 
