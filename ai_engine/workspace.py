@@ -15,6 +15,7 @@ import numpy as np
 
 from ai_engine.continuous_learning.collector import DataCollector
 from ai_engine.deploy.champion import bare_rule
+from ai_engine.deploy.declaring import drafted_by_agent
 from ai_engine.deploy.registry import Registry
 from algorithms.on_log import probabilities_on, without_blind_ends
 from algorithms.policy import BaseReference, Policy
@@ -26,6 +27,7 @@ from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.errors import DataError
 from envs.home import Home
+from envs.infer import MAXIMUM_CATEGORIES
 from envs.journal.journal import Journal
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component
@@ -110,9 +112,25 @@ def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspac
     found = Home.find(home)
     with DataCollector(found) as collector:
         specification = collector.specification(name)
-    rule = found.rule(name)
-    dataset, report = _built(found, specification, rule)
+        rule = found.rule(name)
+        dataset, report = _built(found, specification, rule)
+        if lacks_categories(dataset):
+            specification = collector.complete_draft(name)
+            dataset, report = _built(found, specification, rule)
     return Workspace(found, specification, dataset, report, rule, Registry(found))
+
+
+def lacks_categories(dataset: Dataset) -> bool:
+    """Whether an agent drafted the declaration from one observation, and the log has further categories by now."""
+    if not drafted_by_agent(dataset.specification):
+        return False
+    observations = dataset.observations[dataset.rows]
+    return any(
+        field.type == "category"
+        and len(field.categories) < MAXIMUM_CATEGORIES
+        and (observations[:, column] < 0.0).any()
+        for column, field in enumerate(dataset.specification.observation.own)
+    )
 
 
 _KEPT: dict[tuple[object, ...], tuple[object, float, Dataset, BuildReport]] = {}

@@ -134,7 +134,8 @@ def gather_episodes(
         elif any(first.step == second.step for first, second in pairwise(rows)):
             duplicated += 1
         else:
-            ended = last.terminated or last.truncated or last.is_single or last.step + 1 >= specification.horizon
+            ended = last.is_single or last.step + 1 >= specification.horizon
+            ended = ended or any(record.terminated or record.truncated for record in rows)
             episode = LoggedEpisode(tenant, name, rows, start, end, max(number for number, _ in numbered))
             candidates.append(episode)
             has_end.append(ended)

@@ -109,6 +109,10 @@ class Expression:
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
+    def reads_only(self, mapping: Mapping[str, Any]) -> bool:
+        """Whether every field that it reads is there."""
+        return all(_found(mapping, name, name.split(".")) is not None for name in self.names)
+
     def evaluate(self, mapping: Mapping[str, Any]) -> float:
         """The expression's value for one outcome, a finite float.
 
@@ -185,12 +189,7 @@ class Expression:
         path = name.split(".")
 
         def read(row: Mapping[str, Any]) -> Value:
-            value: Any = row
-            if name in row:
-                value = row[name]
-            else:
-                for part in path:
-                    value = value.get(part) if isinstance(value, Mapping) else None
+            value = _found(row, name, path)
             if isinstance(value, (str, datetime)):  # a frame has moments as such
                 return str(value)
             if value is None:
@@ -252,6 +251,16 @@ class Expression:
             return function(value)
 
         return call
+
+
+def _found(row: Mapping[str, Any], name: str, path: list[str]) -> Any:
+    """A field by its own name, or by the path to it; ``None`` where it is not there."""
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _names(row: Mapping[str, Any]) -> str:

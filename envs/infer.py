@@ -76,9 +76,9 @@ class LogStatistics:
             SpecificationError: more different actions or observed fields than a declaration can list.
         """
         self.records += 1
-        self._observe(record.observation)
+        self._observe(record.observation, record.event_id)
         if record.next_observation is not None:
-            self._observe(record.next_observation)
+            self._observe(record.next_observation, record.event_id)
         if isinstance(record.action, Mapping):
             self._objects = True
         else:
@@ -128,7 +128,7 @@ class LogStatistics:
             inferred=(*inferred, "unit", "explore"),
         )
 
-    def _observe(self, observation: Any) -> None:
+    def _observe(self, observation: Any, event: str) -> None:
         kind = _kind(observation)
         self._kinds.add(kind)
         self._observations += 1
@@ -139,16 +139,16 @@ class LogStatistics:
         elif kind == "vector":
             self._sizes.add(len(observation))
             for index, value in enumerate(observation):
-                self._column(f"x{index}").add(value)
+                self._column(f"x{index}", event).add(value)
         elif kind == "object":
             for field_name, value in flatten(observation).items():
                 if isinstance(value, (list, tuple)) and value and all(map(_is_number, value)):
                     for index, item in enumerate(value):
-                        self._column(f"{field_name}.{index}").add(item)
+                        self._column(f"{field_name}.{index}", event).add(item)
                 else:
-                    self._column(field_name).add(value)
+                    self._column(field_name, event).add(value)
 
-    def _column(self, name: str) -> _Column:
+    def _column(self, name: str, event: str) -> _Column:
         column = self._columns.get(name)
         if column is None:
             if len(self._columns) >= MAXIMUM_FIELDS:
@@ -157,7 +157,7 @@ class LogStatistics:
                     where=self.where,
                     remedy="use the same names in every row, or declare the agent first",
                 )
-            column = self._columns[name] = _Column()
+            column = self._columns[name] = _Column(event)
         return column
 
     def _observation(self) -> ObservationSpecification:
@@ -181,11 +181,30 @@ class LogStatistics:
             raise SpecificationError(
                 "observation: is empty", where=self.where, remedy="record what is known before acting"
             )
+        outer = self._refuse_mixed()
         names = list(self._columns) if kind == "vector" else sorted(self._columns)
-        names = [name for name in names if not self._columns[name].empty]
+        names = [name for name in names if not self._columns[name].empty and name not in outer]
         return ObservationSpecification(
             kind, tuple(self._columns[name].declared(name, kind, self._observations) for name in names)
         )
+
+    def _refuse_mixed(self) -> set[str]:
+        """Names of objects that are absent in some observations; one that is a plain value in some is refused."""
+        found: set[str] = set()
+        for name, column in self._columns.items():
+            parts = name.split(".")
+            outer = {".".join(parts[:depth]) for depth in range(1, len(parts))} & self._columns.keys()
+            for single in sorted(outer):
+                if not self._columns[single].present or self._columns[single].empty:
+                    continue
+                event = self._columns[single].first
+                raise SpecificationError(
+                    f"observation.{single}: is one value in event {event}, a list or an object in {column.first}",
+                    where=self.where,
+                    remedy="exclude the events that are wrong (retrainer log exclude), or declare the agent first",
+                )
+            found |= outer
+        return found
 
     def _listed_actions(self) -> tuple[Action, ...]:
         if self._objects:
@@ -222,8 +241,10 @@ class LogStatistics:
 
 @dataclass(slots=True)
 class _Column:
-    """One field of the observations: how often it is there, of which types, and its most frequent texts."""
+    """One field of the observations: the event that had it first, how often it is there, of which types, and its
+    most frequent texts."""
 
+    first: str
     present: int = 0
     booleans: int = 0
     bits: int = 0  # numbers that are 0 or 1

@@ -62,10 +62,10 @@ class Validator:
         return record
 
     def conform_outcome(self, event: OutcomeEvent) -> None:
-        """Check what an outcome says by itself; a reward that is computed is checked once it can be.
+        """Check what an outcome says by itself: what is computed from it, where it has all that the expression reads.
 
         Raises:
-            RecordError: the next observation or the reward does not fit; names the field.
+            RecordError: the next observation, the reward or a field of the outcome does not fit; names the field.
         """
         where = f"agent {self.specification.name}"
         try:
@@ -73,6 +73,10 @@ class Validator:
                 self._check_observation(event.next_observation, "next_observation")
             if event.reward is not None:
                 self._check_range(event.reward)
+            if self._worst is not None and self._worst.reads_only(event.outcome):
+                self._worst.evaluate(event.outcome)
+            if self._reward is not None and self._reward.reads_only(event.outcome):
+                self._check_range(self._reward.evaluate(event.outcome))
         except RecordError as error:
             raise error.at(where) from None
 

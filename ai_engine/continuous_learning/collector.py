@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from envs.errors import SpecificationError
 from envs.home import Home
 from envs.infer import infer_specification
 from envs.journal.journal import Journal
@@ -46,6 +48,24 @@ class DataCollector:
         """
         if agent not in self.home.agents() and self.count(agent):
             self.home.declare(infer_specification(agent, self.records(agent)))
+        return self.home.specification(agent)
+
+    def complete_draft(self, agent: str) -> AgentSpecification:
+        """The declaration with the categories of its fields read off the log, written down."""
+        declared = self.specification(agent)
+        try:
+            found = infer_specification(agent, self.records(agent)).observation.fields
+        except SpecificationError:  # what does not fit the draft is said where it is used
+            return declared
+        seen = {field.name: field for field in found if field.type == "category"}
+        fields = tuple(
+            replace(field, categories=seen[field.name].categories)
+            if field.type == "category" and field.name in seen
+            else field
+            for field in declared.observation.fields
+        )
+        observation = replace(declared.observation, fields=fields)
+        self.home.declare(replace(declared, observation=observation))
         return self.home.specification(agent)
 
     def close(self) -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import warnings
 from collections.abc import Callable
 
-from envs.errors import HomeError
+from envs.errors import HomeError, RetrainerError, RetrainerWarning
 from envs.home import Home
 from envs.validation import Validator
 
 NOTICED = 0.1
 """Seconds after which a buffered pipeline has noticed a changed declaration: to look lets its own thread run, for
 which every record would wait."""
+ABSENT = (0, 0)
+"""The state of a file that is gone, as an editor may leave it for a moment."""
 
 
 class Declarations:
     """The validators of a home's agents.
+
+    Whoever edits the file must not stop a process that records: while it is gone, half written or wrong, an agent
+    whose records were checked before is checked as it was, and a warning says so.
 
     Args:
         home: the home.
@@ -28,6 +34,7 @@ class Declarations:
     def __init__(self, home: Home, *, every: float, changed: Callable[[], None]) -> None:
         self._home, self._every, self._changed = home, every, changed
         self._validators: dict[str, Validator | None] = {}
+        self._earlier: dict[str, Validator | None] = {}
         self._state: tuple[int, int] | None = None
         self._looked = -every
         self._name = str(home.configuration_path)  # a path's own stat takes its time
@@ -36,7 +43,7 @@ class Declarations:
         """See whether the file has changed, unless that was seen within ``every`` seconds.
 
         Raises:
-            HomeError: the file is gone.
+            HomeError: there is none.
         """
         now = time.monotonic()
         if now < self._looked + self._every:
@@ -44,9 +51,16 @@ class Declarations:
         try:
             found = os.stat(self._name)
         except OSError as error:
-            raise HomeError("is gone", where=self._name, remedy="restore it, or name another home") from error
+            gone = HomeError("is gone", where=self._name, remedy="restore it, or name another home")
+            if self._state is None or not self._home.data_path.is_dir():
+                raise gone from error
+            if self._state != ABSENT:
+                warnings.warn(f"agents are recorded as declared before: {gone}", RetrainerWarning, stacklevel=3)
+            self._state, self._looked = ABSENT, now
+            return
         if (found.st_mtime_ns, found.st_size) != self._state:
             self._changed()
+            self._earlier |= self._validators
             self._validators = {}
             self._state = (found.st_mtime_ns, found.st_size)
         self._looked = now
@@ -58,11 +72,17 @@ class Declarations:
         log: to look at a log must not stop who records it.
 
         Raises:
-            SpecificationError: what it says of the agent is wrong.
+            HomeError, SpecificationError: the file or what it says of the agent is wrong, and never was right here.
         """
         validators = self._validators
         if agent not in validators:
-            validators[agent] = self._read(agent)
+            try:
+                validators[agent] = self._read(agent)
+            except RetrainerError as error:
+                if agent not in self._earlier:
+                    raise
+                warnings.warn(f"agent {agent} is recorded as declared before: {error}", RetrainerWarning, stacklevel=4)
+                validators[agent] = self._earlier[agent]
         return validators[agent]
 
     def _read(self, agent: str) -> Validator | None:

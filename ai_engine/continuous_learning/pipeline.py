@@ -233,7 +233,8 @@ class LearningPipeline:
         """Record decisions in one transaction, all or none; durable when it returns, buffered or not.
 
         Args:
-            records: records, mappings of their fields, or mappings of :meth:`record_action`'s arguments.
+            records: records, mappings of their fields, or mappings of :meth:`record_action`'s arguments; mappings
+                without a ``mode`` are ``live``, as there.
 
         Returns:
             How many were new, and how many had been recorded before.
@@ -257,7 +258,7 @@ class LearningPipeline:
                 raise RecordError("is missing", field=missing[0], where=where, remedy="give it, as to record_action")
             fields = {name: value for name, value in item.items() if name not in ARGUMENTS}
             return self._from_action(tuple(map(item.get, ARGUMENTS)), fields, where)
-        return self._checked(item, item, where)
+        return self._checked({"mode": "live", **item}, item, where)
 
     def _from_action(self, given: tuple[Any, ...], fields: dict[str, Any], where: str) -> DecisionRecord:
         """A record of :data:`ARGUMENTS` and fields by their own names."""

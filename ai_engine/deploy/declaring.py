@@ -97,6 +97,11 @@ def new_specification(
     )
 
 
+def drafted_by_agent(specification: AgentSpecification) -> bool:
+    """Whether it is as :func:`new_specification` has it: actions that were told, an observation unconfirmed."""
+    return "observation" in specification.inferred and "actions" not in specification.inferred
+
+
 def _open(field: ObservationField, kind: str) -> ObservationField:
     whole = field.type == "integer" and kind != "int"
     return replace(field, type="number" if whole else field.type, low=None, high=None)

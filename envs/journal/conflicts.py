@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -116,11 +117,22 @@ def _is_there(known: _Known, row: JournalRow, digest: str | None) -> bool:
     if digest == _digest_of(kept[1], row) if kept is not None else short(digest) == sealed:
         return True
     problem = f"{shown(row.event_id)} was recorded before with other content"
+    if kept is not None:
+        problem += _difference(kept[1], row.content)
     remedy = "give every decision its own event_id, and record what becomes known of it later by record_outcome"
     if owner != row.agent:
         problem = f"{shown(row.event_id)} was recorded before, for agent {owner}"
         remedy = f"a decision belongs to one agent; import it as {owner}, or into another home"
     raise _Clash(DuplicateRecordError(problem, field="event_id", remedy=remedy), known.origin.get(row.event_id))
+
+
+def _difference(before: str, now: str) -> str:
+    """The first field that differs, as words to append."""
+    old, new = json.loads(before), json.loads(now)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            return f" ({name} was {shown(old.get(name))}, is {shown(new.get(name))})"
+    return ""
 
 
 def _digest_of(content: str, row: JournalRow) -> str:

@@ -129,7 +129,7 @@ def group(
     duplicated, lacking = _gaps(code, scan.step, sizes, last_step)
     is_last, flagged = scan.step == last_step[code], scan.ended | scan.cut
     closed = last_step + 1 >= specification.horizon
-    closed[code[is_last & (flagged | scan.single)]] = True
+    closed[code[flagged | (is_last & scan.single)]] = True
     early, excluded, immature = (np.zeros(count, dtype=bool) for _ in range(3))
     early[code[flagged & ~is_last]] = True
     if exclusions:

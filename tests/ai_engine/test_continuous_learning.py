@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from ai_engine.continuous_learning import DataCollector, LearningPipeline
-from envs.errors import DuplicateRecordError, HomeError, JournalError, RecordError
+from ai_engine.continuous_learning.declarations import NOTICED
+from envs.errors import DuplicateRecordError, HomeError, JournalError, RecordError, RetrainerWarning
 from envs.home import Home
 from envs.journal.journal import AppendResult, Journal
 from envs.observation import ObservationField, ObservationSpecification
@@ -258,6 +259,39 @@ def test_what_cannot_be_written_now_is_kept(home: Home, monkeypatch: pytest.Monk
     pipeline.flush()
     assert DataCollector(home).count("a") == 1
     pipeline.stop()
+
+
+@pytest.mark.parametrize("durability", ["full", "buffered"])
+@pytest.mark.parametrize("left", ["[agents.k", "[agents.scaling]\nactions = 3\n", None])
+def test_a_declaration_that_is_being_edited_stops_nobody_who_records(
+    home: Home, durability: str, left: str | None
+) -> None:
+    """An editor may leave half a file, a wrong one or none for a moment: records are checked as before, with a word."""
+    home.declare(SPECIFICATION)
+    whole = home.configuration_path.read_text()
+    with LearningPipeline(home, durability=durability) as pipeline:
+        pipeline.record_action("scaling", "up", {"load": 0.5})
+        home.configuration_path.unlink() if left is None else home.configuration_path.write_text(left)
+        time.sleep(1.5 * NOTICED)
+        with pytest.warns(RetrainerWarning, match="as declared before.*retrainer.toml"):
+            pipeline.record_action("scaling", "down", {"load": 0.5})
+        with pytest.raises(RecordError, match="'jump' is not a declared action"):
+            pipeline.record_action("scaling", "jump", {"load": 0.5})
+        home.configuration_path.write_text(whole.replace('"down"', '"jump"'))
+        time.sleep(1.5 * NOTICED)
+        pipeline.record_action("scaling", "jump", {"load": 0.5})
+    assert [record.action for record in DataCollector(home).records("scaling")] == ["up", "down", "jump"]
+
+
+def test_the_same_event_by_either_call_is_the_same_record(home: Home) -> None:
+    event = row("e", timestamp="2026-11-01T00:00:00Z")
+    with LearningPipeline(home) as pipeline:
+        assert pipeline.record_many([event, event]) == AppendResult(1, 1)
+        pipeline.record_action("a", "x", 1, event_id="e", timestamp="2026-11-01T00:00:00Z")
+        with pytest.raises(DuplicateRecordError, match=r"other content \(action was 'x', is 'y'\)"):
+            pipeline.record_many([{**event, "action": "y"}])
+    (found,) = DataCollector(home).records("a")
+    assert found.mode == "live"
 
 
 def test_an_undeclared_agent_becomes_a_draft_when_it_is_needed(home: Home) -> None:

@@ -6,6 +6,7 @@ import gc
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,24 @@ def test_an_outcome_is_recorded_later(home: Home, durability: str) -> None:
     assert found.outcome == {"output": {"status": "ok"}, "success": True, "execution_time": 2.5, "cost": 3}
     assert found.reward == 0.5 and found.terminated and found.event_id == decided.event_id
     assert DataCollector(home).count("scaling") == 1
+
+
+def test_what_an_outcome_computes_is_checked_once_it_is_all_there(home: Home) -> None:
+    declared = replace(home.specification("scaling"), reward="-cost - 5 * dropped", reward_range=(-10.0, 0.0))
+    home.declare(replace(declared, worst_class="dropped > 0"))
+    with LearningPipeline(home) as pipeline:
+        decided = pipeline.record_action("scaling", "up", {"load": 0.5})
+        for outcome, message in (
+            ({"cost": "cheap", "dropped": 0}, "agent scaling: outcome.cost: 'cheap' is not a number"),
+            ({"cost": 11.0, "dropped": 0}, "agent scaling: reward: -11 is outside the declared reward_range"),
+            ({"dropped": "none"}, "agent scaling: outcome.dropped: 'none' is not a number"),
+        ):
+            with pytest.raises(RecordError, match=message):
+                pipeline.record_outcome("scaling", decided.event_id, outcome=outcome)
+        pipeline.record_outcome("scaling", decided.event_id, outcome={"dropped": 1})
+        pipeline.record_outcome("scaling", decided.event_id, outcome={"cost": 2})
+    dataset, _ = build_dataset(home, "scaling")
+    assert dataset.rewards.tolist() == [-7.0]
 
 
 def test_what_is_wrong_with_an_outcome_is_said_at_once(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,30 @@ def test_looking_at_a_log_does_not_stop_who_records_it(tmp_path: Path) -> None:
         assert Journal(home.journal_path).counts() == {"healing": 3}
         with pytest.raises(RecordError, match="is not a declared field"):
             ai_engine.inspect("healing", home=home)
+
+
+def test_an_agents_draft_gets_the_categories_of_its_log(tmp_path: Path) -> None:
+    """The first observation has one of them; until a person confirms the draft, looking at the log adds the others."""
+    home = Home.create(tmp_path)
+    agent = Agent("zones", policy=lambda _: "a", actions=["a", "b"], explore=0.5, home=home, seed=1)
+    for number in range(120):
+        agent.record(
+            agent.decide({"zone": ("eu", "us", "asia")[number % 3], "load": number % 7}), reward=1.0 * (number % 2)
+        )
+    agent.close()
+    assert home.specification("zones").observation.fields[1].categories == ("eu",)
+    found = ai_engine.inspect("zones", home=home)
+    assert "unknown_values" not in {finding.code for finding in found.card.findings}
+    draft = home.specification("zones")
+    assert draft.observation.fields[1].categories == ("asia", "eu", "us") and "observation" in draft.inferred
+    confirmed = tuple(name for name in draft.inferred if name != "observation")
+    home.declare(replace(draft, inferred=confirmed))
+    with Agent("zones", policy=lambda _: "a", home=home, seed=2) as agent:
+        for _ in range(60):
+            agent.record(agent.decide({"zone": "mars", "load": 1.0}), reward=1.0)
+    found = ai_engine.inspect("zones", home=home)
+    assert home.specification("zones").observation.fields[1].categories == ("asia", "eu", "us")
+    assert "unknown_values" in {finding.code for finding in found.card.findings}
 
 
 def test_a_horizon_that_nobody_declared_grades_no_longer_episodes(tmp_path: Path) -> None:

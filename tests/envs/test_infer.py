@@ -147,3 +147,14 @@ def test_what_cannot_be_one_agent_is_refused(rows: list[DecisionRecord]) -> None
     with pytest.raises(SpecificationError, match="agent a") as caught:
         infer_specification("a", rows)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("other", [{"meta": {"zone": "eu"}, "load": 1}, {"meta": [1.0, 2.0], "load": 1}])
+def test_a_field_that_is_a_value_here_and_an_object_there_is_named_with_both_events(other: dict[str, Any]) -> None:
+    odd = [single(observation={"meta": "eu", "load": 1}), single(observation=other)]
+    with pytest.raises(SpecificationError, match=r"observation\.meta: is one value in event") as caught:
+        infer_specification("a", odd)
+    assert all(each.event_id in str(caught.value) for each in odd)
+    absent = infer_specification("a", [single(observation={"meta": None, "load": 1}), odd[1]]).observation
+    assert absent.names[0] == "load" and all(field.optional for field in absent.fields[1:])
+    assert all(field.name.startswith("meta.") for field in absent.fields[1:])

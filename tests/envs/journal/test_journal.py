@@ -86,7 +86,8 @@ def test_a_batch_is_taken_whole_or_not_at_all(
             assert bool(conflicts) is contradictory
             if contradictory:
                 with pytest.raises(
-                    DuplicateRecordError, match=r"event_id: .* was recorded before with other content; give"
+                    DuplicateRecordError,
+                    match=r"event_id: .* was recorded before with other content \(reward was .*, is .*\); give",
                 ):
                     journal.append(rows)
             else:
