@@ -166,8 +166,10 @@ def test_an_episode_that_lacks_a_step_is_left_out_and_named(steps: tuple[int, ..
     assert re.search(r"broken.*step . is missing", report.broken_reason)
 
 
-def test_an_episode_that_goes_on_after_its_end_is_left_out_and_named() -> None:
-    rows = [record("broken", 0, terminated=True), record("broken", 1, terminated=True)]
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_episode_that_goes_on_after_its_end_is_left_out_and_named(ended: bool) -> None:
+    """Also where what follows has no end: it is not open."""
+    rows = [record("broken", 0, terminated=True), record("broken", 1, terminated=ended)]
     dataset, report = build([*rows, *episode("b", 2, terminated=True)])
     assert report.broken_episodes == 1 and dataset.episode_count == 1
     assert re.search(r"broken.*after its end at step 0", report.broken_reason)
