@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.counting import counted
-from envs.errors import RecordError, RetrainerError
+from envs.errors import JournalError, RecordError, RetrainerError
 from envs.forking import reset_after_fork
 from envs.journal.errors import locked
 from envs.journal.journal import AppendResult, Journal
@@ -80,7 +80,7 @@ class JournalWriter:
             self._written(1)
             return
         if len(self._pending) >= CAPACITY * WIDTH:
-            self._drain()
+            self._make_room()
         self._pending.extend(row)
         if self._thread is None:
             with self._lock:
@@ -155,6 +155,13 @@ class JournalWriter:
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._interval):
             self.settle()
+
+    def _make_room(self) -> None:
+        try:
+            self._drain()
+        except JournalError as error:
+            problem = f"{error.problem}; {len(self._pending) // WIDTH:,} records wait, and this one was not taken"
+            raise type(error)(problem, where=error.where, remedy=error.remedy) from None
 
     def _drain(self) -> None:
         deadline = time.monotonic() + self.journal.timeout
