@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -278,13 +279,19 @@ class TuneResult:
         ]
         score = (f"mean bound of {seeds} seeds",) if seeds > 1 else ()
         header = ("", "version", "variant", "step", "gain", "95 % interval", "overlap", *score, "iterations")
-        finalists = f"finalists {', '.join(self.finalists)}" if self.finalists else "no finalist"
+        finalists = f"finalists {', '.join(self.finalists)}" if self.finalists else f"no finalist ({self._why_none()})"
         ungated = ", trained on all rows and therefore ungated" if self.ungated else ""
         return (
             f"{table(header, rows)}\n"
             f"Recommended is {self.recommended} (evidence: {self.evidence}{ungated}){self.reservation}; {finalists}."
             f"{self._against_the_log()}{provisos(self.grade, estimated=self.estimated)}"
         )
+
+    def _why_none(self) -> str:
+        refusals = Counter(variant.gain.refused for variant in self.variants if not variant.gain.usable)
+        if refusals.total() < len(self.variants):
+            return "none that the log reaches gains on select"
+        return refusals.most_common(1)[0][0] or "none has an estimate"
 
     def _against_the_log(self) -> str:
         """Why a model's word comes before a logged gain, where it does; see :mod:`tune_configs.recommendation`."""

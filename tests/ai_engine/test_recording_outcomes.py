@@ -112,7 +112,9 @@ def test_a_full_buffer_refuses_by_name_and_keeps_what_it_holds(home: Home, monke
     events = [pipeline.record_action("scaling", "up", {"load": 0.5}).event_id for _ in range(20)]
     begin = time.monotonic()
     for _ in range(3):
-        with pytest.raises(JournalLockedError, match=r"locked by another process .*; 20 records wait, and this one was not taken"):
+        with pytest.raises(
+            JournalLockedError, match=r"locked by another process .*; 20 records wait, and this one was not taken"
+        ):
             pipeline.record_action("scaling", "up", {"load": 0.5})
     assert time.monotonic() - begin < 6.0
     holder.execute("ROLLBACK")
