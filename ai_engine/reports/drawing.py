@@ -45,7 +45,7 @@ class Layout:
         return self.left == 0
 
 
-WIDE = Layout("wide", 880.0, 232.0, 204.0, 30, 6)
+WIDE = Layout("wide", 880.0, 232.0, 204.0, 33, 6)
 NARROW = Layout("narrow", 360.0, 0.0, 0.0, 40, 5)
 LAYOUTS = (WIDE, NARROW)
 
