@@ -114,13 +114,13 @@ def open_workspace(name: str, home: Home | str | Path | None = None) -> Workspac
         specification = collector.specification(name)
         rule = found.rule(name)
         dataset, report = _built(found, specification, rule)
-        if lacks_categories(dataset):
+        if _lacks_categories(dataset):
             specification = collector.complete_draft(name)
             dataset, report = _built(found, specification, rule)
     return Workspace(found, specification, dataset, report, rule, Registry(found))
 
 
-def lacks_categories(dataset: Dataset) -> bool:
+def _lacks_categories(dataset: Dataset) -> bool:
     """Whether an agent drafted the declaration from one observation, and the log has further categories by now."""
     if not drafted_by_agent(dataset.specification):
         return False

@@ -10,6 +10,8 @@ from envs.errors import SpecificationError
 from envs.home import Home
 from envs.infer import infer_specification
 from envs.journal.journal import Journal
+from envs.journal.reading import LogReader
+from envs.log.exclusions import in_ranges, list_exclusions
 from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
@@ -47,14 +49,24 @@ class DataCollector:
             SpecificationError: the agent is not declared and has no records, or they are of different kinds.
         """
         if agent not in self.home.agents() and self.count(agent):
-            self.home.declare(infer_specification(agent, self.records(agent)))
+            self.home.declare(self.draft(agent))
         return self.home.specification(agent)
+
+    def draft(self, agent: str) -> AgentSpecification:
+        """A declaration read off the agent's records, without those that were excluded.
+
+        Raises:
+            SpecificationError: it has none, or they are of different kinds.
+        """
+        decisions = LogReader(self._journal, agent).joined()
+        inside = in_ranges(decisions, list_exclusions(self._journal, agent))
+        return infer_specification(agent, (joined.record for joined, left_out in inside if not any(left_out)))
 
     def complete_draft(self, agent: str) -> AgentSpecification:
         """The declaration with the categories of its fields read off the log, written down."""
         declared = self.specification(agent)
         try:
-            found = infer_specification(agent, self.records(agent)).observation.fields
+            found = self.draft(agent).observation.fields
         except SpecificationError:  # what does not fit the draft is said where it is used
             return declared
         seen = {field.name: field for field in found if field.type == "category"}

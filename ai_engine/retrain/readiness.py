@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ai_engine.continuous_learning.collector import DataCollector
 from ai_engine.runs import FINISHED, INTERRUPTED, Run, list_runs
 from envs.build_report import BuildReport
 from envs.card import build_card
 from envs.counting import counted
 from envs.dataset import FINAL, SELECT, TRAIN, Dataset
 from envs.home import Home
-from envs.infer import infer_specification
 from envs.journal.journal import Journal
 from envs.log.assembly import assemble
 from envs.log.evolution import first_position
@@ -101,8 +101,8 @@ def last_sweep(home: Home, agent: str) -> Run | None:
 def _declared(home: Home, agent: str) -> tuple[AgentSpecification, Callable[..., Any] | None]:
     if agent in home.agents():
         return home.specification(agent), home.rule(agent)
-    records = (record for _, record in Journal(home.journal_path).read(agent))
-    return infer_specification(agent, records), None
+    with DataCollector(home) as collector:
+        return collector.draft(agent), None
 
 
 def _shortages(specification: AgentSpecification, dataset: Dataset, report: BuildReport) -> list[str]:

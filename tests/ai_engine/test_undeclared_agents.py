@@ -47,6 +47,21 @@ def test_looking_at_a_log_does_not_stop_who_records_it(tmp_path: Path) -> None:
             ai_engine.inspect("healing", home=home)
 
 
+def test_what_is_excluded_is_not_in_a_draft(tmp_path: Path) -> None:
+    """Otherwise one odd record would keep the whole log from being looked at for ever."""
+    home = Home.create(tmp_path)
+    with LearningPipeline(home) as pipeline:
+        for number in range(60):
+            observed = {"zone": ["a", "b"][number % 2] if number != 30 else [1.0, 2.0]}
+            pipeline.record_action("scaling", "up", observed, reward=1.0, propensity=0.5)
+    with pytest.raises(SpecificationError, match=r"observation\.zone: is one value in event"):
+        ai_engine.inspect("scaling", home=home)
+    ai_engine.log_exclude("scaling", start=31, end=32, reason="a list", home=home)
+    ai_engine.inspect("scaling", home=home)
+    (field,) = home.specification("scaling").observation.fields
+    assert field.name == "zone" and field.categories == ("a", "b")
+
+
 def test_an_agents_draft_gets_the_categories_of_its_log(tmp_path: Path) -> None:
     """The first observation has one of them; until a person confirms the draft, looking at the log adds the others."""
     home = Home.create(tmp_path)
