@@ -8,6 +8,7 @@ from typing import Any
 
 from envs.errors import RecordError
 from envs.importing.identity import PLACEHOLDER, Identifier
+from envs.importing.mapped_names import MappedNames
 from envs.importing.mapping import apply_mapping
 from envs.importing.other_formats import IN_PARQUET, format_of
 from envs.importing.plain_rows import PlainChecker
@@ -35,10 +36,12 @@ class Checker:
         unknown: ``error`` refuses foreign fields, ``metadata`` keeps them there.
         declared: the agent's declaration; ``None`` checks the rows by themselves.
         lines: whether the rows are those of JSON Lines, which another format may be taken for.
+        names: is shown every row; ``None`` where the mapping is not the user's.
 
     Attributes:
         foreign: how often each foreign field was met.
         present: fields of the record that were met.
+        names: as given.
         plain: checks rows many at a time; ``None`` where that cannot be done.
     """
 
@@ -50,9 +53,11 @@ class Checker:
         declared: AgentSpecification | None,
         *,
         lines: bool = False,
+        names: MappedNames | None = None,
     ) -> None:
         self._name = name
         self._lines = lines
+        self.names = names
         self._mapping = mapping
         self._unknown = unknown
         self._validator = Validator(declared) if declared is not None else None
@@ -67,6 +72,8 @@ class Checker:
         Raises:
             RecordError, UnfitValueError: the row cannot be imported.
         """
+        if self.names is not None:
+            self.names.add(raw)
         content = apply_mapping(raw, self._mapping)
         event, naming = self._outcome(content) if "decision_id" in content else self._decision(content, row, identifier)
         written = row_of(event)

@@ -18,7 +18,7 @@ from envs.importing.meeting import findings
 from envs.importing.parallel_parsing import WORTH, ParsingProcesses
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
-from envs.importing.readers import Reader
+from envs.importing.readers import Reader, Tabular
 from envs.importing.staging import DOUBTFUL, FRESH, KNOWN, REPETITION, Staging
 from envs.infer import LogStatistics
 from envs.journal.journal import Journal
@@ -87,6 +87,8 @@ class Gathering:
         for index, checker in enumerate(checkers):
             checker.foreign.update(staging.progress(f"foreign {index}", {}))
             checker.present.update(staging.progress(f"present {index}", []))
+            if checker.names is not None:  # all checkers' own
+                checker.names.go_on(staging.progress("names", {}))
 
     def run(self) -> None:
         """Read what was not read before a kill."""
@@ -119,6 +121,9 @@ class Gathering:
                     self._report(Progress("reading", self.rows, self.rows - rows_before, read, already, total, seconds))
                 if time.monotonic() - self._committed > COMMIT_SECONDS:
                     self._commit(index, position, done, identifier, ended=False)
+            names = self._checkers[index].names
+            if names is not None and isinstance(reader, Tabular):
+                names.add_columns(reader.columns)
             self._commit(index, position, done, identifier, ended=True)
 
     def reject_odd(self) -> None:
@@ -233,6 +238,7 @@ class Gathering:
                 f"place {index}": place,
                 f"foreign {index}": dict(checker.foreign),
                 f"present {index}": sorted(checker.present),
+                "names": checker.names.state if checker.names is not None else {},
                 "rows": self.rows,
                 "known": self.known,
             }

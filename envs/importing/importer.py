@@ -28,6 +28,7 @@ from envs.importing.checking import Checker
 from envs.importing.garbage import rare_collection
 from envs.importing.gathering import Draft, Gathering
 from envs.importing.import_report import LISTED, ImportReport
+from envs.importing.mapped_names import MappedNames
 from envs.importing.mapping import checked_mapping, propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
@@ -46,7 +47,7 @@ from envs.storage import LocalStorage
 
 UNKNOWN = ("error", "metadata")
 FORGOTTEN = 7 * 86400.0  # seconds after which nobody goes on with an import
-VERSION = 5  # of what staging files hold
+VERSION = 6  # of what staging files hold
 
 
 def import_files(
@@ -106,15 +107,11 @@ class _Import:
         self.declared = home.specification(name) if name in home.agents() else None
         self.mapping = home.mapping(name)
         self.mappings = [dict(self.mapping or reader.preset) for reader in readers]
+        checked = [checked_mapping(mapping, home.place(name)) for mapping in self.mappings]
+        self.names = MappedNames(checked[0], home.place(name)) if self.mapping else None
         self.checkers = [
-            Checker(
-                name,
-                checked_mapping(mapping, home.place(name)),
-                unknown,
-                self.declared,
-                lines=isinstance(reader, JsonLinesReader),
-            )
-            for reader, mapping in zip(readers, self.mappings, strict=True)
+            Checker(name, mapping, unknown, self.declared, lines=isinstance(reader, JsonLinesReader), names=self.names)
+            for reader, mapping in zip(readers, checked, strict=True)
         ]
         self.draft = Draft(LogStatistics(f"agent {name}")) if self.declared is None else None
 
@@ -154,6 +151,8 @@ class _Import:
             first = self.readers[0]  # all are of one format where it was named
             problem, remedy = first.nothing if isinstance(first, Searching) else NOTHING
             raise DataError(problem, where=where, remedy=remedy)
+        if self.names is not None:
+            self.names.refuse()
         if not staging.progress("writing", False):
             if self.draft is not None:
                 gathering.reject_odd()

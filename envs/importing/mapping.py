@@ -82,7 +82,7 @@ def apply_mapping(content: Mapping[str, Any], mapping: Mapping[str, Any]) -> dic
     """
     if not mapping:
         return dict(content)
-    used = {name for theirs in mapping.values() for name in _used(theirs)}
+    used = {name for theirs in mapping.values() for name in names_read(theirs)}
     out = {name: value for name, value in content.items() if name not in used}
     for name in used:
         if "." in name and name not in content:
@@ -99,11 +99,11 @@ def apply_mapping(content: Mapping[str, Any], mapping: Mapping[str, Any]) -> dic
     return out
 
 
-def _used(theirs: Any) -> Iterator[str]:
-    """Names of the row that a source reads."""
+def names_read(theirs: Any) -> Iterator[str]:
+    """Names of the row that a checked source reads."""
     if isinstance(theirs, Mapping):
         for source in theirs.values():
-            yield from _used(source)
+            yield from names_read(source)
     else:
         yield from theirs.names if isinstance(theirs, MappingExpression) else (theirs,)
 

@@ -28,7 +28,7 @@ class MappingExpression(Expression):
         Raises:
             RecordError: a field is missing or is no number where one is needed; names the field.
         """
-        if self.names and not any(_present(row, name) for name in self.names):
+        if self.names and not any(is_present(row, name) for name in self.names):
             return None
         try:
             value: Any = self._function(row)
@@ -47,7 +47,8 @@ class MappingExpression(Expression):
         return super()._compile(node)
 
 
-def _present(row: Mapping[str, Any], name: str) -> bool:
+def is_present(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a row has a value under a name, which may be of a nested field."""
     if name in row:
         return row[name] is not None
     value: Any = row

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from envs.errors import RecordError
+from envs.errors import DuplicateRecordError, RecordError
 from envs.importing.blocks import StagedRow
 from envs.importing.identity import repeated
 from envs.importing.row_keys import Keys, key_of
@@ -20,6 +20,7 @@ from envs.journal.rows import JournalRow, row_of
 from envs.record import trusted
 
 AT_ONCE = 2000
+REPAIR = 'or, after an import that was wrong, go on as docs/import.md says under "A wrong import"'
 RENAMED = 200_000  # rows whose new names are looked for among all others at once
 OPEN = f"state IN ({FRESH}, {DOUBTFUL})"
 REPEATED = f"""{OPEN} AND naming = 1 AND event IN (
@@ -102,7 +103,9 @@ def _compare(staging: Staging, journal: Journal, rows: list[StagedRow]) -> int:
 
 def _reject(staging: Staging, row: StagedRow, error: RecordError, other: StagedRow | None) -> None:
     see = "" if other is None else f", see {staging.place(other)}"
-    staging.reject_staged(row, error.field, error.complaint + see, error.remedy)
+    before = other is None and isinstance(error, DuplicateRecordError)  # it was recorded, perhaps by mistake
+    remedy = f"{error.remedy}; {REPAIR}" if before else error.remedy
+    staging.reject_staged(row, error.field, error.complaint + see, remedy)
 
 
 def _joined(groups: Iterable[list[StagedRow]]) -> Iterator[list[StagedRow]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from envs.errors import DataError
@@ -49,6 +49,7 @@ class CsvReader:
         self._file = file
         self.source = file.name
         self.size = file.size
+        self.columns: Sequence[str] = ()
         self._delimiter, self._decimal = delimiter, decimal
 
     def identity(self) -> str:
@@ -69,6 +70,7 @@ class CsvReader:
             if after:
                 lines.go(*(int(part) for part in after.split(":")))
             columns, delimiter = heading
+            self.columns = columns.names
             readings = [reading_of(name, self._decimal) for name in columns.names]
             begun = lines.offset
             while (row := self._next(lines, columns, readings, delimiter)) is not None:

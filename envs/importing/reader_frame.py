@@ -51,6 +51,7 @@ class FrameReader:
             raise DataError(problem, where=name, remedy="give paths, or pandas, Polars or pyarrow frames")
         try:
             self._columns = Columns(names)
+            self.columns: Sequence[str] = self._columns.names
         except UnfitValueError as problem:
             raise DataError(problem.problem, where=name, remedy=problem.remedy) from None
         self.size = len(frame)

@@ -51,6 +51,7 @@ class ParquetReader:
         self._file = file
         self.source = file.name
         self.size = file.size
+        self.columns: Sequence[str] = ()
 
     def identity(self) -> str:
         """Size and time of modification."""
@@ -68,6 +69,7 @@ class ParquetReader:
         try:
             with self._file.open() as stream, parquet.ParquetFile(stream, page_checksum_verification=True) as source:
                 columns = Columns(source.schema_arrow.names)
+                self.columns = columns.names
                 groups = source.num_row_groups
                 for group in range(groups):
                     rows = source.metadata.row_group(group).num_rows

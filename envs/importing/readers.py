@@ -111,6 +111,19 @@ class Searching(Protocol):
 
 
 @runtime_checkable
+class Tabular(Protocol):
+    """A reader of a table, whose columns are there also where no row has a value in them.
+
+    Attributes:
+        columns: their names, known when the first batch was read.
+    """
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names."""
+
+
+@runtime_checkable
 class ForAgent(Protocol):
     """A reader whose ids depend on whose log they are for."""
 
