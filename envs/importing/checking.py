@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from envs.errors import RecordError
+from envs.importing.field_names import may_be_moment
 from envs.importing.identity import PLACEHOLDER, Identifier
 from envs.importing.mapped_names import MappedNames
 from envs.importing.mapping import apply_mapping
+from envs.importing.moments import form_of
 from envs.importing.other_formats import IN_PARQUET, format_of
 from envs.importing.plain_rows import PlainChecker
 from envs.journal.rows import Event, JournalRow, row_of
@@ -41,6 +43,8 @@ class Checker:
     Attributes:
         foreign: how often each foreign field was met.
         present: fields of the record that were met.
+        moments: of foreign fields whose names say a moment, how often their values had each form of one.
+        decisions: whether a decision was met.
         names: as given.
         plain: checks rows many at a time; ``None`` where that cannot be done.
     """
@@ -64,6 +68,8 @@ class Checker:
         self._shapes: dict[tuple[str, ...], list[str]] = {}
         self.foreign: Counter[str] = Counter()
         self.present: set[str] = set()
+        self.moments: dict[str, Counter[str]] = {}
+        self.decisions = False
         self.plain = None if mapping or declared is None else PlainChecker(declared, self.present)
 
     def checked(self, raw: Mapping[str, Any], row: int, identifier: Identifier) -> tuple[Event, JournalRow, str]:
@@ -85,7 +91,9 @@ class Checker:
 
     def _decision(self, content: dict[str, Any], row: int, identifier: Identifier) -> tuple[DecisionRecord, str]:
         foreign = self._foreign(content)
+        self.decisions = True
         if foreign:
+            self._note_moments(foreign, content)
             other = "" if "action" in content else format_of(content)
             if other and self._lines != (other in IN_PARQUET):
                 raise _format_error(foreign, other)
@@ -120,6 +128,11 @@ class Checker:
         if self._validator is not None:
             self._validator.conform_outcome(event)
         return event, ""
+
+    def _note_moments(self, foreign: Sequence[str], content: Mapping[str, Any]) -> None:
+        for name in foreign:
+            if content[name] is not None and may_be_moment(name):
+                self.moments.setdefault(name, Counter())[form_of(content[name])] += 1
 
     def _foreign(self, content: Mapping[str, Any]) -> list[str]:
         shape = tuple(content)

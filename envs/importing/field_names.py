@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 
 SIMILAR = 0.78
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -81,6 +82,12 @@ def similarity(ours: str, theirs: str) -> float:
     if ours in ("action", "reward") and ours in words and words <= {ours} | QUALIFIERS | CHOICES:
         return SIMILAR
     return 0.9 * difflib.SequenceMatcher(None, ours, simple).ratio()
+
+
+@lru_cache(maxsize=1024)  # the same few names come with every row
+def may_be_moment(theirs: str) -> bool:
+    """Whether a foreign name may stand for the timestamp."""
+    return similarity("timestamp", theirs) >= SIMILAR
 
 
 def place_of(theirs: str) -> str:

@@ -29,7 +29,8 @@ from envs.importing.garbage import rare_collection
 from envs.importing.gathering import Draft, Gathering
 from envs.importing.import_report import LISTED, ImportReport
 from envs.importing.mapped_names import MappedNames
-from envs.importing.mapping import checked_mapping, propose_mapping
+from envs.importing.mapping import checked_mapping
+from envs.importing.mapping_proposal import propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
 from envs.importing.reader_jsonl import JsonLinesReader
@@ -233,7 +234,13 @@ class _Import:
 
     def _proposed(self) -> str:
         present: set[str] = set().union(*(checker.present for checker in self.checkers))
-        return propose_mapping(self.name, self._foreign(), present, self.mapping or self.mappings[0])
+        moments: dict[str, Counter[str]] = {}
+        for checker in self.checkers:
+            for name, forms in checker.moments.items():
+                moments.setdefault(name, Counter()).update(forms)
+        decisions = any(checker.decisions for checker in self.checkers)
+        declared = self.mapping or self.mappings[0]
+        return propose_mapping(self.name, self._foreign(), present, declared, moments, decisions=decisions)
 
 
 def _first_of(journal: Journal, agent: str, beginnings: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Foreign field names: the mapping that a home declares, and a proposal for one.
+"""Foreign field names: the mapping that a home declares.
 
 ``[agents.NAME.mapping]`` says where a field of the decision record is found in the agent's files:
 ``reward = "click"`` renames, ``observation = ["load", "queue"]`` gathers columns into an object,
@@ -7,15 +7,12 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from envs.errors import SpecificationError
-from envs.importing.field_names import SIMILAR, following_of, place_of, similarity
 from envs.importing.mapping_expression import MappingExpression
 from envs.observation import flatten
 from envs.record import FIELD_NAMES
@@ -144,81 +141,3 @@ def _read(ours: str, content: Mapping[str, Any], source: Source) -> Any:
             with suppress(ValueError, OverflowError, OSError):  # a moment that cannot be written stays a number
                 return datetime.fromtimestamp(value, UTC).isoformat()
     return value
-
-
-def propose_mapping(name: str, foreign: Iterable[str], present: Iterable[str], declared: Mapping[str, Any]) -> str:
-    """A ``[agents.NAME.mapping]`` block that gives every foreign field a place.
-
-    Args:
-        name: the agent.
-        foreign: field names of the files that are not of the record.
-        present: record fields that the files have, under our names or by the declared mapping.
-        declared: the mapping so far, which the block repeats.
-
-    Returns:
-        The block as TOML, to be confirmed by a person; empty where there is nothing to map.
-    """
-    names = list(dict.fromkeys(foreign))
-    if not names:
-        return ""
-    taken = set(present) | set(declared)
-    proposed: dict[str, Any] = dict(declared)
-    scores = [
-        (score, ours, theirs)
-        for theirs in names
-        for ours in FIELD_NAMES
-        if ours not in taken and (score := similarity(ours, theirs)) >= SIMILAR
-    ]
-    placed: set[str] = set()
-    for _, ours, theirs in sorted(scores, key=lambda item: -item[0]):
-        if ours not in taken and theirs not in placed:
-            proposed[ours] = theirs
-            taken.add(ours)
-            placed.add(theirs)
-    rest: dict[str, list[str]] = {ours: [] for ours in GATHERING}
-    for theirs in names:
-        if theirs not in placed:
-            rest[place_of(theirs)].append(theirs)
-    if "observation" in taken:  # where it is whole already, the others can only be kept beside it
-        rest["metadata"] += rest.pop("observation")
-    following: dict[str, str] = {}
-    for theirs in rest.pop("next_observation"):
-        before = following_of(theirs)
-        if before in rest.get("observation", []) and before not in following and "next_observation" not in taken:
-            following[before] = theirs
-        else:
-            rest["metadata"].append(theirs)
-    if following:
-        proposed["next_observation"] = following
-    if rest["outcome"] and "outcome" not in declared and isinstance(proposed.get("outcome"), str):
-        proposed["outcome"] = [proposed["outcome"]]  # one of several things that were known afterwards
-    for ours, gathered in rest.items():
-        _gather(proposed, ours, gathered)
-    lines = ["# Proposed: confirm every line, then paste it into retrainer.toml.", f"[agents.{name}.mapping]"]
-    notes = {"observation": "  # only what was known before acting", "metadata": "  # kept, never learned from"}
-    for ours, theirs in proposed.items():
-        note = notes.get(ours, "") if isinstance(theirs, list) else ""
-        lines.append(f"{ours} = {_toml(theirs)}{note}")
-    return "\n".join(lines) + "\n"
-
-
-def _gather(proposed: dict[str, Any], ours: str, names: list[str]) -> None:
-    if not names:
-        return
-    earlier = proposed.get(ours, [])
-    if isinstance(earlier, str):  # a whole object is mapped already; the rest can only be kept beside it
-        ours, earlier = "metadata", proposed.get("metadata", [])
-    if isinstance(earlier, list):
-        proposed[ours] = [*earlier, *names]
-    elif isinstance(earlier, Mapping):
-        proposed[ours] = {**earlier, **{name: name for name in names}}
-
-
-def _toml(theirs: Any) -> str:
-    if isinstance(theirs, Mapping):
-        return "{ " + ", ".join(f"{_key(name)} = {_toml(value)}" for name, value in theirs.items()) + " }"
-    return json.dumps(theirs, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -12,8 +12,9 @@ import pytest
 from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.importing.importer import import_files
-from envs.importing.mapping import apply_mapping, checked_mapping, propose_mapping
+from envs.importing.mapping import apply_mapping, checked_mapping
 from envs.importing.mapping_expression import MappingExpression
+from envs.importing.mapping_proposal import propose_mapping
 from envs.values import UnfitValueError
 from tests.envs.importing.import_samples import jsonl, refused, stored
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from envs.home import Home
 from envs.importing.importer import import_files
-from envs.importing.mapping import apply_mapping, propose_mapping
+from envs.importing.mapping import apply_mapping
+from envs.importing.mapping_proposal import propose_mapping
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, snapshot, stored
 
 
@@ -247,3 +248,69 @@ def test_lists_of_numbers_and_of_names_are_read_off_an_undeclared_log(tmp_path: 
         ("tags", "tags"),
     ]
     assert observation.row(content[5]["observation"]).tolist() == [0.5, 5.0, 3.0]
+
+
+FOREIGN = [
+    {
+        "request_id": f"r{n}",
+        "cpu load": n / 8,
+        "instance_size": "sml"[n % 3],
+        "total_cost": n / 4,
+        "prob": 0.5,
+        "session": f"s{n // 2}",
+        "info": "a",
+        "confidence": 1,
+    }
+    for n in range(6)
+]
+OPEN = '# action = "..."  # which column is the action? name it here, and nowhere below\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "line"),
+    [
+        ("created_at", "2026-10-01 00:02:00", '"= utc(created_at)"'),
+        ("logged-at", "2026-10-01T00:02:00", '"= utc(field(\\"logged-at\\"))"'),
+        ("ts", 1790812920, '"= ts"'),
+        ("event_time", 1790812920000, '"= event_time / 1000"'),
+        ("ts", 1790812920000000, '"= ts / 1000000"'),
+        ("time", "2026-10-01T02:02:00+02:00", '"time"'),
+    ],
+)
+def test_a_proposal_can_be_pasted_but_for_what_it_leaves_open(
+    tmp_path: Path, name: str, moment: Any, line: str
+) -> None:
+    home = Home.create(tmp_path / "home")
+    path = jsonl(tmp_path / "log.jsonl", [row | {name: moment} for row in FOREIGN])
+    proposal = import_files(home, "f", [path], dry_run=True).proposed_mapping
+    assert f"\ntimestamp = {line}\n" in proposal and OPEN in proposal
+    assert '\n# episode_id = "session"  # with step = "...", which numbers its decisions from 0\n' in proposal
+    filled = proposal.replace(OPEN, 'action = "instance_size"\n').replace(', "instance_size"]', "]")
+    home.configuration_path.write_text(filled)
+    assert import_files(home, "f", [path]).added == 6
+    record = stored(home, "f")[1]
+    assert (record.action, record.observation, record.timestamp) == ("m", {"cpu load": 0.125}, "2026-10-01T00:02:00Z")
+    assert record.metadata == {"session": "s0", "info": "a", "confidence": 1}
+
+
+def test_an_episode_is_proposed_where_its_steps_are_numbered() -> None:
+    proposed = tomllib.loads(propose_mapping("a", ["session", "t"], ["action", "observation"], {}))
+    assert proposed["agents"]["a"]["mapping"] == {"episode_id": "session", "step": "t"}
+
+
+@pytest.mark.parametrize("moment", [3, "10 o'clock", True])
+def test_what_is_no_moment_is_left_open(tmp_path: Path, moment: Any) -> None:
+    home = Home.create(tmp_path / "home")
+    path = jsonl(tmp_path / "log.jsonl", [{"load": n, "action": "ab"[n % 2], "ts": moment} for n in range(4)])
+    proposal = import_files(home, "f", [path], dry_run=True).proposed_mapping
+    assert '# timestamp = "= ..."  # seconds since 1970: how are they computed of ts?\n' in proposal
+    assert "# action" not in proposal and "# observation" not in proposal
+    home.configuration_path.write_text(proposal)
+    assert import_files(home, "f", [path]).added == 4
+
+
+def test_only_rows_of_decisions_need_an_action(home: Home, tmp_path: Path) -> None:
+    late = jsonl(tmp_path / "late.jsonl", [{"decision_id": "e0", "reward": 1.0, "click": 1.0}])
+    assert "\n# " not in import_files(home, "scaling", [late], dry_run=True).proposed_mapping
+    assert "\n# " not in propose_mapping("a", ["cost"], ["action", "observation"], {})
+    assert "\n# observation = " in propose_mapping("a", ["cost"], ["action"], {})
