@@ -6,8 +6,9 @@ evaluated one millisecond earlier, Prometheus' own resolution. The action is the
 from then until just before the next decision. Outcomes are expressions evaluated ``outcome_after`` the decision; they
 are rows of their own, because that moment may not have come yet: importing again adds them.
 
-An expression without a value leaves its field out. A level without a value before or after makes no decision: that
-is a gap, and ends an episode. A history says nothing of chances: there are no propensities in it.
+An expression without a value leaves its field out; one that has none for any decision is refused, as a misspelt name
+has none. A level without a value before or after makes no decision: that is a gap, and ends an episode. A history says
+nothing of chances: there are no propensities in it.
 
 The source is an address, with the options of :class:`~envs.importing.prometheus_options.PrometheusOptions`, or a
 TOML file that has them. Ids are made of the agent, of what is read and when, so reading again adds nothing, and two
@@ -22,8 +23,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from envs.errors import DataError
 from envs.importing.prometheus_client import PrometheusClient, Series
-from envs.importing.prometheus_options import POINTS, PrometheusOptions, prometheus_options
+from envs.importing.prometheus_options import POINTS, TABLES, PrometheusOptions, prometheus_options
 from envs.importing.readers import RowBatch
 from envs.importing.row_building import numbers_in
 from envs.importing.rows import SourceRow
@@ -43,7 +45,7 @@ def open_reader(source: str, options: Mapping[str, Any]) -> PrometheusReader:
 
 
 class PrometheusReader:
-    """Reads a server's history in chunks of time; the position is ``moment (ms):row``.
+    """Reads a server's history in chunks of time; the position is ``moment (ms):row:fields found so far`` (a bit each).
 
     Args:
         source: as the user named it.
@@ -56,6 +58,7 @@ class PrometheusReader:
         self.preset: Mapping[str, Any] = {}
         self.options = options
         self._client = PrometheusClient(options, source)
+        self._fields = [(table, name) for table in TABLES for name in getattr(options, table)]
         self._meaning = options.meaning()
         present = int(now() * 1000)
         self._end = min(options.end, present) if options.end else present
@@ -80,9 +83,13 @@ class PrometheusReader:
         return problem, "correct the expression action, or start and end"
 
     def batches(self, after: str = "") -> Iterator[RowBatch]:
-        """The decisions behind a position, each chunk's followed by their outcomes."""
+        """The decisions behind a position, each chunk's followed by their outcomes.
+
+        Raises:
+            DataError: the server cannot be asked, or no decision has a value of some field.
+        """
         options = self.options
-        moment, number = numbers_in(after, 2, self.source)
+        moment, number, found = numbers_in(after, 3, self.source)
         moment = moment or options.start
         end = self._end
         per_episode = max(1, options.episode // options.interval)
@@ -94,8 +101,30 @@ class PrometheusReader:
             contents = self._chunk(first, count, end, moment)
             rows = [SourceRow(self.source, number + place, content) for place, content in enumerate(contents, start=1)]
             number += len(rows)
+            found |= self._found(contents, end)
             moment = first + count * options.interval
-            yield RowBatch(rows, f"{moment}:{number}", (moment - options.start) // options.interval)
+            yield RowBatch(rows, f"{moment}:{number}:{found}", (moment - options.start) // options.interval)
+        self._refuse_missing(found)
+
+    def _found(self, rows: Sequence[Mapping[str, Any]], end: int) -> int:
+        """The fields that rows have, a bit each, and behind them which of :data:`TABLES` they could have."""
+        last = _text(end - self.options.outcome_after)
+        found = 0
+        for row in rows:
+            found |= sum(1 << place for place, (table, name) in enumerate(self._fields) if name in row.get(table, ()))
+            if "observation" in row:
+                found |= (1 << len(self._fields)) + ((row["timestamp"] <= last) << (len(self._fields) + 1))
+        return found
+
+    def _refuse_missing(self, found: int) -> None:
+        options, could = self.options, found >> len(self._fields)
+        for place, (table, name) in enumerate(self._fields):
+            if could >> TABLES.index(table) & 1 and not found >> place & 1:
+                expression = getattr(options, table)[name]
+                between = f"{_text(options.start)} and {_text(self._end)}"
+                problem = f"{table}.{name}: the expression {expression[:120]!r} has no value for any decision"
+                remedy = f"correct it, or take it out of [{table}]"
+                raise DataError(f"{problem} between {between}", where=self.source, remedy=remedy)
 
     def _chunk(self, first: int, count: int, end: int, moment: int) -> list[dict[str, Any]]:
         """The decisions of a chunk from a moment on, and their outcomes."""

@@ -32,7 +32,6 @@ OPTIONS: dict[str, Any] = {
         "load": "app_load",
         "requests": "sum by (deployment) (rate(app_requests_total[2m]))",
         "nodes": "count(up)",
-        "never": "app_never / 0",
     },
     "outcome": {"errors": "sum by (deployment) (increase(app_errors_total[1m]))", "load": "app_load"},
     "outcome_after": "1m",

@@ -63,7 +63,7 @@ def assert_as_the_history_says(address: str) -> list[dict[str, Any]]:
             assert row.action == ("up" if new > old else "down" if new < old else "hold")
             assert row.metadata["level"] == old and row.propensity is None
             load = before("app_load", deployment, second)
-            assert row.observation["load"] == load and row.observation.get("never") is None
+            assert row.observation["load"] == load
             if row.action != "hold" or second % 600 == 0:
                 later = told[row.event_id]
                 assert later.timestamp == moment(second + 60)
@@ -309,3 +309,42 @@ def test_the_expression_without_values_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DataError, match="'no_such_metric' has no two values 60 s apart between ") as caught:
         import_files(home, "scaling", ["http://none"], format_name="prometheus", options=options)
     assert caught.value.remedy == "correct the expression action, or start and end"
+
+
+@pytest.mark.parametrize(("table", "name"), [("observation", "never"), ("outcome", "lost")])
+def test_a_field_without_a_value_for_any_decision_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, name: str
+) -> None:
+    """Also where an import that was killed goes on behind what it had found."""
+
+    def values(self: Any, expression: str, *asked: int) -> Any:
+        return {} if expression == "app_lod" else from_samples(self, expression, *asked)
+
+    monkeypatch.setattr(PrometheusClient, "values", values)
+    monkeypatch.setattr(reader_prometheus, "CHUNK", 30)
+    home = Home.create(tmp_path / "home")
+    options = {**OPTIONS, table: {**OPTIONS[table], name: "app_lod"}}
+    with pytest.raises(DataError, match=f"{table}.{name}: the expression 'app_lod' has no value for any decision betw"):
+        import_files(home, "scaling", ["http://none"], format_name="prometheus", options=options)
+    assert not home.agents()
+    whole = reader_of("http://none", "prometheus", OPTIONS)
+    last = [batch.position for batch in whole.batches()][-2]
+    monkeypatch.setattr(
+        PrometheusClient,
+        "values",
+        lambda self, expression, *asked: values(
+            self, expression if expression in OPTIONS["action"] else "app_lod", *asked
+        ),
+    )
+    assert list(whole.batches(last)), "every field had its values before"
+
+
+def test_outcomes_that_cannot_be_there_yet_are_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrometheusClient, "values", from_samples)
+    options = prometheus_options("http://none", {**OPTIONS, "outcome_after": "2h", "end": ""})
+    rows = [
+        row
+        for batch in PrometheusReader("http://none", options, lambda: START + 3000.0).batches()
+        for row in batch.rows
+    ]
+    assert rows and not any("decision_id" in row.content for row in rows)
