@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ai_engine.import_result import ImportResult
 from ai_engine.reports.card_page import write_card
 from ai_engine.workspace import open_workspace
 from envs.build_report import BuildReport
@@ -16,7 +17,6 @@ from envs.card import DataCard
 from envs.card.portrait import portray
 from envs.errors import MissingExtraError
 from envs.home import CONFIGURATION, Home
-from envs.importing.import_report import ImportReport
 from envs.importing.importer import import_files
 
 
@@ -85,7 +85,7 @@ def import_log(
     format: str = "",
     format_options: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
-) -> ImportReport:
+) -> ImportResult:
     """Import files or frames into an agent's log; see :func:`envs.importing.importer.import_files`.
 
     A home that is named and not there yet is created, and is there afterwards only if the rows were good.
@@ -102,8 +102,8 @@ def import_log(
         progress: is told rows, rows a second and the time left.
     """
 
-    def run(place: Home) -> ImportReport:
-        return import_files(
+    def run(place: Home) -> ImportResult:
+        report = import_files(
             place,
             name,
             [sources] if isinstance(sources, (str, Path)) or hasattr(sources, "columns") else list(sources),
@@ -114,6 +114,7 @@ def import_log(
             options=format_options,
             progress=None if progress is None else lambda moment: progress(str(moment)),
         )
+        return ImportResult.of(report)
 
     if home is None or isinstance(home, Home) or (Path(home) / CONFIGURATION).exists():
         return run(Home.find(home))

@@ -39,8 +39,6 @@ def import_(
     unknown: str,
 ) -> None:
     """Read decision records of an agent from files, patterns, s3:// addresses or other sources into its log."""
-    from ai_engine.cli.imported import presentable
-
     report = perform(
         options,
         "import_log",
@@ -53,7 +51,6 @@ def import_(
         format=format_name,
         format_options=_named(given),
         progress=not options.as_json,
-        present=presentable,
         busy="reading",
     )
     if report.refused:

@@ -57,6 +57,7 @@ class Gathering:
     Attributes:
         rows: rows read.
         known: rows that the journal has already.
+        outcomes: rows that are outcomes.
         alone: whether the journal is empty.
     """
 
@@ -81,6 +82,7 @@ class Gathering:
         self.alone = not _any(journal)
         self.rows = int(staging.progress("rows", 0))
         self.known = int(staging.progress("known", 0))
+        self.outcomes = int(staging.progress("outcomes", 0))
         self._number = staging.next_number()
         self._committed = time.monotonic()
         self._processes: ParsingProcesses | None = None
@@ -212,6 +214,7 @@ class Gathering:
             else:
                 rows.append(StagedRow(self._number, index, source.row, naming, written))
                 self._number += 1
+                self.outcomes += written.decision_id is not None
         return rows
 
     def _states(self, rows: Sequence[StagedRow]) -> list[int]:
@@ -241,6 +244,7 @@ class Gathering:
                 "names": checker.names.state if checker.names is not None else {},
                 "rows": self.rows,
                 "known": self.known,
+                "outcomes": self.outcomes,
             }
         )
         self._committed = time.monotonic()

@@ -32,6 +32,7 @@ class ImportReport:
         keep_good: whether bad rows were to be left out.
         repeated: how many of ``duplicates`` repeat a row of this import, and were not in the journal before it.
         unmet: how many of ``added`` are outcomes whose decision is neither in the log nor in this import.
+        outcomes: how many of ``rows`` say what became known of a decision.
     """
 
     agent: str
@@ -48,6 +49,7 @@ class ImportReport:
     keep_good: bool = False
     repeated: int = 0
     unmet: int = 0
+    outcomes: int = 0
 
     @property
     def rejected_count(self) -> int:

@@ -191,6 +191,7 @@ class _Import:
             keep_good=self.keep_good,
             repeated=repeated,
             unmet=int(staging.progress("unmet", 0)),
+            outcomes=gathering.outcomes,
         )
 
     def _staging_path(self) -> Path | None:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.cli.imported import SHOWN_CAUSES, ImportResult, presentable
 from ai_engine.deploy.registry import Registry
+from ai_engine.import_result import SHOWN_CAUSES, ImportResult
 from algorithms.policy import BaseReference, Policy
 from envs.home import Home
-from envs.importing.import_report import ImportReport
 from envs.importing.rows import Group, RejectedRow
 from envs.observation import ObservationField, ObservationSpecification
-from tests.ai_engine.cli.fakes import Result, Run
+from tests.ai_engine.cli.fakes import Run
 
 KEEP = ("--keep-good",)
 
@@ -78,7 +77,7 @@ def test_doctor_looks_at_the_home(run: Run, home: Home) -> None:
     assert "retrainer init" in next(check["detail"] for check in nowhere["checks"] if check["name"] == "home")
 
 
-def _report(**changes: object) -> ImportReport:
+def _report(**changes: object) -> ImportResult:
     settings: dict[str, object] = {
         "agent": "scaling",
         "rows": 1200,
@@ -92,7 +91,7 @@ def _report(**changes: object) -> ImportReport:
         "unlearned": {"host": 1200},
         "dry_run": False,
     }
-    return ImportReport(**{**settings, **changes})  # type: ignore[arg-type]
+    return ImportResult(**{**settings, **changes})  # type: ignore[arg-type]
 
 
 def test_a_notebook_shows_an_import_by_its_counts_and_causes() -> None:
@@ -108,14 +107,14 @@ def test_a_notebook_shows_an_import_by_its_counts_and_causes() -> None:
 
 
 def test_an_import_is_told_by_cause_with_a_mapping_to_paste() -> None:
-    text = ImportResult(_report()).to_text()
+    text = _report().to_text()
     header, cause = text.splitlines()[:2]
     assert header.split() == ["rows", "first", "cause", "remedy"]
     assert cause.split("  ") == ["150", " log.jsonl:3", "propensity: 0 is not above 0", "give it"]
     assert '[agents.scaling.mapping]\naction = "verb"' in text
     assert "host (1,200)" in text and "data/rejected/scaling-1.jsonl" in text and "draft" in text
     assert text.splitlines()[-1] == ("1,000 of 1,200 rows imported into scaling (50 already there, 150 rejected).")
-    document = ImportResult(_report()).to_json()
+    document = _report().to_json()
     assert json.loads(json.dumps(document)) == document
     assert (document["added"], document["rejected"]) == (1000, 150)
     assert document["causes"] == [{"cause": "propensity: 0 is not above 0", "count": 150, "first": "log.jsonl:3"}]
@@ -142,9 +141,8 @@ def test_a_dry_run_says_what_an_import_would_do(
     changes: dict[str, object], keep_good: bool, last: str, refused: bool
 ) -> None:
     report = _report(dry_run=True, keep_good=keep_good, rejected_path=None, **changes)
-    result = ImportResult(report)
-    assert result.to_text().splitlines()[-1] == last
-    assert report.refused is result.to_json()["refused"] is refused
+    assert report.to_text().splitlines()[-1] == last
+    assert report.refused is report.to_json()["refused"] is refused
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
@@ -168,19 +166,14 @@ def test_a_dry_run_fails_where_the_import_would(run: Run, home: Home, tmp_path: 
 
 def test_more_causes_than_are_shown_say_where_they_are() -> None:
     groups = [Group(f"cause {place}", 1, f"log.jsonl:{place}") for place in range(SHOWN_CAUSES + 3)]
-    result = ImportResult(_report(groups=groups))
+    result = _report(groups=groups)
     assert "\nand 3 more causes; --json lists all of them\n" in result.to_text()
     assert len(result.to_json()["causes"]) == len(groups)
-    assert "more cause" not in ImportResult(_report(groups=groups[:SHOWN_CAUSES])).to_text()
+    assert "more cause" not in _report(groups=groups[:SHOWN_CAUSES]).to_text()
 
 
 def test_a_clean_import_is_one_sentence() -> None:
     report = _report(
         rejected=[], groups=[], proposed_mapping="", rejected_path=None, inferred=False, unlearned={}, duplicates=0
     )
-    assert ImportResult(report).to_text() == "1,000 of 1,200 rows imported into scaling."
-
-
-def test_a_report_that_can_print_itself_is_left_alone() -> None:
-    result = Result()
-    assert presentable(result) is result
+    assert report.to_text() == "1,000 of 1,200 rows imported into scaling."

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ai_engine.cli.imported import ImportResult
+from ai_engine.import_result import ImportResult
 from envs.home import Home
 from envs.importing import importer, writing
 from envs.importing.import_report import ImportReport
@@ -41,7 +41,8 @@ def imports(tmp_path: Path) -> Imports:
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_within_an_import_the_order_does_not_matter(imports: Imports, dry_run: bool) -> None:
     report = imports([*told("e1", "nobody"), *rows(8), *told("e7", "no one")], dry_run=dry_run)
-    assert (report.added, report.unmet) == (12, 2)
+    assert (report.added, report.unmet, report.outcomes) == (12, 2, 4)
+    assert "(4 of the rows are outcomes)" in ImportResult.of(report).to_text()
 
 
 @pytest.mark.parametrize("count", [8, 400])  # single rows, and a segment
@@ -67,13 +68,13 @@ def test_an_import_that_goes_on_says_the_same(imports: Imports, monkeypatch: pyt
             import_files(imports.home, "scaling", [path])
     monkeypatch.setattr(importer, "settle", None)  # what was found out is not found out again
     report = import_files(imports.home, "scaling", [path])
-    assert (report.added, report.unmet) == (10, 1)
+    assert (report.added, report.unmet, report.outcomes) == (10, 1, 2)
     with Journal(imports.home.journal_path) as journal:
         assert journal.outcome_counts() == {"scaling": 2}
 
 
 def test_the_command_says_so(imports: Imports) -> None:
     one, several = imports(told("nobody")), imports(told("no one", "someone"))
-    assert f"1 outcome {NOBODY}" in ImportResult(one).to_text() and ImportResult(one).to_json()["unmet"] == 1
-    assert f"2 outcomes {NOBODY.replace('is of', 'are of')}" in ImportResult(several).to_text()
-    assert "not in the log" not in ImportResult(imports(rows(8))).to_text()
+    assert f"1 outcome {NOBODY}" in ImportResult.of(one).to_text() and ImportResult.of(one).to_json()["unmet"] == 1
+    assert f"2 outcomes {NOBODY.replace('is of', 'are of')}" in ImportResult.of(several).to_text()
+    assert "not in the log" not in ImportResult.of(imports(rows(8))).to_text()
