@@ -76,25 +76,43 @@ def _local(name: str) -> SourceFile:
 
 def _stored(name: str) -> SourceFile:
     try:
-        from envs.log.store import file_information, open_file
+        from envs.log.store import absent, file_information, open_file
     except ImportError:
         remedy = 'install it with: pip install "retrainer[train]"'
         raise MissingExtraError("reading an object store needs pyarrow", where=name, remedy=remedy) from None
     size, changed = file_information(name)
     if size is None:
-        raise DataError(
-            "does not exist", where=name, remedy="check the bucket and the name; of a folder name a pattern: /*.jsonl"
-        )
+        raise _absent(name, absent(name))
     with open_file(name) as stream:
         opening = stream.read(4)
     return SourceFile(name, size, f"{name} {size} {changed}", opening, lambda: BufferedReader(open_file(name), BUFFER))
 
 
 def stored_names(pattern: str) -> list[str]:
-    """Names of the objects that a pattern with ``*`` stands for, sorted."""
-    from envs.log.store import matching_files
+    """Names of the objects that a pattern with ``*`` stands for, sorted.
 
-    return matching_files(pattern)
+    Raises:
+        DataError: there is no such bucket, or the store cannot be read.
+    """
+    from envs.log.store import absent, matching_files
+
+    try:
+        found = matching_files(pattern)
+        if not found and absent(pattern) == "bucket":
+            raise _absent(pattern, "bucket")
+    except OSError as error:
+        raise unreadable(pattern, error) from error
+    return found
+
+
+def _absent(name: str, what: str) -> DataError:
+    """What to tell where there is no object of that name."""
+    bucket = name.partition("://")[2].partition("/")[0]
+    problem, remedy = {
+        "bucket": (f"the bucket {bucket} does not exist", "check its name, AWS_ENDPOINT_URL and AWS_REGION"),
+        "folder": ("is a folder", f"name a pattern: {name.rstrip('/')}/*.jsonl"),
+    }.get(what, (f"the bucket {bucket} has no object of that name", "check the name"))
+    return DataError(problem, where=name, remedy=remedy)
 
 
 def stored_below(folder: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,20 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, PyFileSystem, S3FileSystem
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+S3 = ("s3", "s3a")
+
+
+def storage_options(uri: str) -> dict[str, str] | None:
+    """What deltalake is to be told of a place beside the environment: an ``http`` endpoint that is named is meant."""
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").lower().startswith("http://")
+    return {"allow_http": "true"} if plain and uri.partition("://")[0] in S3 else None
+
+
+def reason(error: BaseException) -> str:
+    """What a library says of a failure, on one line, without colours and not too long."""
+    return " ".join(COLOUR.sub("", str(error)).split())[:200]
 
 
 def local_folder(uri: str) -> Path | None:
@@ -35,6 +50,15 @@ def file_information(uri: str) -> tuple[int | None, str]:
     files, path = _placed(uri)
     info = files.get_file_info(path)
     return (info.size if info.type == FileType.File else None), str(info.mtime_ns)
+
+
+def absent(uri: str) -> str:
+    """What there is instead of a file of that name: no ``bucket``, no ``object``, or a ``folder``."""
+    files, path = _placed(uri)
+    info, bucket = files.get_file_info([path.rstrip("/"), path.partition("/")[0]])
+    if bucket.type == FileType.NotFound:
+        return "bucket"
+    return "folder" if info.type == FileType.Directory else "object"
 
 
 def matching_files(pattern: str) -> list[str]:
@@ -65,7 +89,7 @@ def _placed(uri: str) -> tuple[FileSystem, str]:
     if local_folder(uri) is not None:
         return LocalFileSystem(), local_path(uri)
     scheme, _, rest = uri.partition("://")
-    if scheme in ("s3", "s3a"):
+    if scheme in S3:
         return _s3(os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_REGION")), rest
     from deltalake.fs import DeltaStorageHandler
 

@@ -25,7 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from envs.errors import DataError
 from envs.log.batches import completed, joined
 from envs.log.rows import PARTITIONS, SCHEMA
-from envs.log.store import local_folder, local_path, open_file, parquet_files
+from envs.log.store import local_folder, local_path, open_file, parquet_files, reason, storage_options
 from envs.storage import synchronise_directory, synchronise_file
 
 # Statistics are kept of what is searched by. Of no text: what is forgotten must not stay in the table's own log.
@@ -84,20 +84,19 @@ class SealedTable:
             DataError: there is none, or it cannot be read.
         """
         try:
-            return cls(DeltaTable(uri, version=version))
+            return cls(DeltaTable(uri, version=version, storage_options=storage_options(uri)))
         except TableNotFoundError:
             raise DataError("is no table", where=uri, remedy="restore it from a copy") from None
         except (DeltaError, OSError) as error:
-            reason = " ".join(str(error).split())
-            remedy = "compaction has removed that version" if version is not None else "check the table's place"
-            raise DataError(f"cannot be read ({reason})", where=uri, remedy=remedy) from None
+            remedy = "compaction has removed that version" if version is not None else _remedy(uri)
+            raise DataError(f"cannot be read ({reason(error)})", where=uri, remedy=remedy) from None
 
     @classmethod
     def create(cls, uri: str, journal: str) -> SealedTable:
         """The table at ``uri``, made for a journal where there is none.
 
         Raises:
-            DataError: the table there is another journal's, or deltalake cannot have one there.
+            DataError: the table there is another journal's, or there cannot be one.
         """
         local = local_folder(uri)
         if local is not None:
@@ -106,15 +105,19 @@ class SealedTable:
                 remedy = "rename the folder, or give log.table of retrainer.toml another place"
                 raise DataError(problem, where=uri, remedy=remedy)
             local.mkdir(parents=True, exist_ok=True)
-        DeltaTable.create(
-            uri,
-            schema=Schema.from_arrow(SCHEMA),
-            mode="ignore",
-            partition_by=list(PARTITIONS),
-            name="decisions",
-            description=OWNER + journal,
-            configuration=CONFIGURATION,
-        )
+        try:
+            DeltaTable.create(
+                uri,
+                schema=Schema.from_arrow(SCHEMA),
+                mode="ignore",
+                partition_by=list(PARTITIONS),
+                name="decisions",
+                description=OWNER + journal,
+                configuration=CONFIGURATION,
+                storage_options=storage_options(uri),
+            )
+        except (DeltaError, OSError) as error:
+            raise _unwritable(uri, error) from error
         table = cls.open(uri)
         if table.delta.metadata().description != OWNER + journal:
             raise DataError("is the table of another home", where=uri, remedy="give each home a table of its own")
@@ -198,8 +201,17 @@ class SealedTable:
         return SealedTable.open(self.uri, version)
 
     def stored_files(self) -> set[str]:
-        """URIs of all data files that are there, whatever version they are of."""
-        return parquet_files(self.uri)
+        """URIs of all data files that are there, whatever version they are of.
+
+        Raises:
+            DataError: the store cannot be read.
+        """
+        try:
+            return parquet_files(self.uri)
+        except OSError as error:
+            if local_folder(self.uri) is not None:
+                raise
+            raise DataError(f"cannot be read ({reason(error)})", where=self.uri, remedy=_remedy(self.uri)) from None
 
     def batches(
         self, agent: str | None, columns: Sequence[str], *, files: Iterable[str] | None = None, size: int = BATCH
@@ -226,8 +238,10 @@ class SealedTable:
             except FileNotFoundError:
                 raise
             except (pa.ArrowException, OSError) as error:
-                reason = " ".join(str(error).split())[:200]
-                raise DataError(f"is damaged ({reason})", where=uri, remedy="restore the file from a copy") from None
+                if isinstance(error, OSError) and local_folder(uri) is None:  # the net, or what guards the store
+                    raise DataError(f"cannot be read ({reason(error)})", where=uri, remedy=_remedy(uri)) from None
+                remedy = "restore the file from a copy"
+                raise DataError(f"is damaged ({reason(error)})", where=uri, remedy=remedy) from None
 
     def replace_partitions(self, rows: pa.Table, agent: str, days: Collection[date]) -> SealedTable:
         """Other rows in the place of all those of an agent and some dates, in one commit."""
@@ -281,9 +295,7 @@ class SealedTable:
         try:
             yield
         except (DeltaError, OSError) as error:
-            reason = " ".join(str(error).split())
-            remedy = "check its place, the permissions and the free space, and try again"
-            raise DataError(f"cannot be written ({reason})", where=self.uri, remedy=remedy) from error
+            raise _unwritable(self.uri, error) from error
 
     def synchronise(self, files: Sequence[str]) -> None:
         """Make a commit and the data files it added survive a power loss, where they are files."""
@@ -298,3 +310,19 @@ class SealedTable:
             list(pool.map(synchronise_file, paths))
             list(pool.map(synchronise_directory, folders))
         synchronise_directory(root.parent)
+
+
+def _remedy(uri: str) -> str:
+    """What to look at where a table's place does not answer as it should."""
+    if local_folder(uri) is None:
+        return "check log.table of retrainer.toml, the bucket, the credentials, AWS_REGION and AWS_ENDPOINT_URL"
+    return "check the table's place"
+
+
+def _unwritable(uri: str, error: Exception) -> DataError:
+    remedy = "check its place, the permissions and the free space, and try again"
+    return DataError(
+        f"cannot be written ({reason(error)})",
+        where=uri,
+        remedy=remedy if local_folder(uri) is not None else _remedy(uri),
+    )

@@ -22,7 +22,7 @@ def object_store(bucket: str) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         }.items():  # fmt: skip
             patch.setenv(name, value)
         client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")

@@ -267,13 +267,19 @@ def test_objects_of_a_store(home: Home, tmp_path: Path, bucket: Any) -> None:
     assert import_files(home, "scaling", ["s3://imports/logs/?.jsonl", "s3://imports/logs/[bc].*"]).added == 12
     assert stored(home) == reference(tmp_path)
     for name, problem in (
-        ("s3://imports/logs/absent.jsonl", "does not exist"),
+        ("s3://imports/logs/absent.jsonl", "the bucket imports has no object of that name; check the name"),
+        ("s3://imports/logs", "is a folder; name a pattern: s3://imports/logs/*.jsonl"),
+        (
+            "s3://nowhere/log.jsonl",
+            "the bucket nowhere does not exist; check its name, AWS_ENDPOINT_URL and AWS_REGION",
+        ),
+        ("s3://nowhere/*.jsonl", "the bucket nowhere does not exist"),
         ("s3://imports/other/*", "no file is named like that"),
         ("s3://imports/logs/e.jsonl.gz", "is compressed"),
     ):
         with pytest.raises(DataError) as caught:
             import_files(home, "scaling", [name])
-        assert str(caught.value).startswith(f"{name}: {problem}; ")
+        assert str(caught.value).startswith(f"{name}: {problem}") and caught.value.remedy
     with pytest.raises(Exception, match=r"s3://imports/logs/below/d\.jsonl:1: row: "):
         import_files(home, "scaling", ["s3://imports/logs/below/d.jsonl"])
 
