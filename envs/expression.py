@@ -55,6 +55,26 @@ TEXT_FUNCTIONS: dict[str, Callable[[str], Value]] = {
     "seconds": lambda text: _seconds(text),
     "utc": lambda text: _utc(text),
 }
+WORDS: dict[type[ast.AST], str] = {
+    ast.JoinedStr: "an f-string",
+    ast.Subscript: "a place in brackets",
+    ast.List: "a list",
+    ast.Tuple: "a list",
+    ast.Set: "a set",
+    ast.Dict: "a dictionary",
+    ast.ListComp: "a loop",
+    ast.SetComp: "a loop",
+    ast.DictComp: "a loop",
+    ast.GeneratorExp: "a loop",
+    ast.Lambda: "a function of its own",
+    ast.NamedExpr: "an assignment",
+    ast.Starred: "a star before a field",
+    ast.In: "in",
+    ast.NotIn: "not in",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+}
+"""What is refused, as it is called."""
 CONSTANTS = {"true": 1.0, "false": 0.0}
 
 
@@ -98,9 +118,8 @@ class Expression:
             self._function = self._compile(tree)
             canonical = ast.unparse(tree)
         except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
-            reason = error.msg if isinstance(error, SyntaxError) else str(error) or "nested too deeply"
             raise SpecificationError(
-                f"{text[:80]!r} is not an expression ({reason})",
+                f"{text[:80]!r} is not an expression ({_reason(error)})",
                 remedy=f'write arithmetic over {self.SUBJECT} fields, such as "{self.EXAMPLE}"',
             ) from None
         self.names = tuple(sorted(self._names))
@@ -164,7 +183,7 @@ class Expression:
                 return self._comparison(node)
             case ast.Call():
                 return self._call(node)
-        self._refuse(f"{type(node).__name__} is not allowed")
+        self._refuse(f"{WORDS.get(type(node), ast.unparse(node)[:40])} is not allowed")
 
     def _number(self, node: ast.expr) -> Callable[[Mapping[str, Any]], float]:
         inner, source = self._compile(node), ast.unparse(node)
@@ -219,7 +238,7 @@ class Expression:
             elif type(sign) in ORDER:
                 links.append((ORDER[type(sign)], self._number(left), self._number(right)))
             else:
-                self._refuse(f"{type(sign).__name__} is not allowed")
+                self._refuse(f"{WORDS[type(sign)]!r} is not allowed")
         return lambda row: float(all(function(left(row), right(row)) for function, left, right in links))
 
     def _call(self, node: ast.Call) -> Node:
@@ -261,6 +280,15 @@ def _found(row: Mapping[str, Any], name: str, path: list[str]) -> Any:
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def _reason(error: Exception) -> str:
+    """Why a text is no expression; of the interpreter's own words only those about syntax."""
+    if isinstance(error, (MemoryError, RecursionError)):
+        return "nested too deeply"
+    if isinstance(error, OverflowError):
+        return "a number is too large"
+    return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
 def _names(row: Mapping[str, Any]) -> str:

@@ -84,11 +84,16 @@ class ObservationField:
             raise RecordError(f"{number} is not an integer", field=where, remedy="declare it a number")
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             raise RecordError(
-                f"{number:g} is outside the declared range [{self.low}, {self.high}]",
+                f"{number:g} is outside the declared range, {self._range()}",
                 field=where,
                 remedy="correct the row, or widen the range in retrainer.toml",
             )
         return number
+
+    def _range(self) -> str:
+        if self.low is None or self.high is None:
+            return f"at most {self.high:.15g}" if self.low is None else f"at least {self.low:.15g}"
+        return f"[{self.low:.15g}, {self.high:.15g}]"
 
     def decode(self, raw: float) -> Any:
         """The value that a rule would have seen for this raw number."""

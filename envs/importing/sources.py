@@ -14,7 +14,7 @@ from envs.importing.readers import FORMATS, Reader, reader_of, reader_together
 # Formats whose sources are single files, so that a pattern can name several; the first three are told from each other.
 OF_FILES = ("jsonl", "csv", "parquet", "record_action", "vowpal_wabbit", "opentelemetry", "d3rlpy")
 TOGETHER = ("rllib",)  # whose files are parts of one recording
-SUFFIXES = {"csv": "csv", "tsv": "csv", "parquet": "parquet", "pq": "parquet"}
+SUFFIXES = {"csv": "csv", "tsv": "csv", "parquet": "parquet", "pq": "parquet", "toml": "prometheus"}
 HDF5 = b"\x89HDF"
 PATTERN = frozenset("*?[")
 

@@ -124,6 +124,25 @@ def test_anything_else_is_refused(text: str) -> None:
     assert "\n" not in str(caught.value) and caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("f'{cost}'", "an f-string is not allowed"),
+        ("cost[0]", "a place in brackets is not allowed"),
+        ("[c for c in cost]", "a loop is not allowed"),
+        ("cost in dropped", "'in' is not allowed"),
+        ("cost & 1", "cost & 1 is not allowed"),
+        ("1 + " * 490 + "1", "nested too deeply"),
+        ("-" * 1900 + "1", "nested too deeply"),
+        ("9" * 500, "a number is too large"),
+    ],
+)
+def test_a_refusal_is_in_words_of_ours(text: str, reason: str) -> None:
+    with pytest.raises(SpecificationError) as caught:
+        Expression(text)
+    assert f" is not an expression ({reason}); write arithmetic" in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [None, "three", math.nan, math.inf, [1], {"a": 1}])
 def test_a_field_that_is_no_number_is_named(value: Any) -> None:
     with pytest.raises(RecordError) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -70,3 +71,13 @@ def test_what_fits_is_put_into_the_declared_form() -> None:
 def test_an_inferred_range_is_not_enforced() -> None:
     record = DecisionRecord.from_mapping({**GOOD, "outcome": {"cost": 100, "dropped": 0}})
     assert record.validate_against(replace(SPECIFICATION, inferred=("reward_range",))) == record
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.0, None, "at least 0"), (None, 2.5, "at most 2.5"), (0.0, 1234567.5, "[0, 1234567.5]")],
+)
+def test_a_declared_range_is_said_as_it_is_declared(low: float | None, high: float | None, said: str) -> None:
+    field = ObservationField("load", low=low, high=high)
+    with pytest.raises(RecordError, match=re.escape(f" is outside the declared range, {said}; correct")):
+        field.encode(-1.0 if low is not None else 3.0)

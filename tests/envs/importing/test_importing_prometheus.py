@@ -348,3 +348,19 @@ def test_outcomes_that_cannot_be_there_yet_are_not_missed(monkeypatch: pytest.Mo
         for row in batch.rows
     ]
     assert rows and not any("decision_id" in row.content for row in rows)
+
+
+def test_a_request_in_toml_is_told_from_other_files(tmp_path: Path) -> None:
+    path = tmp_path / "scaling.toml"
+    home = Home.create(tmp_path / "home")
+    with replaying_server(kept()) as address:
+        tables = ("observation", "outcome")
+        lines = [f'url = "{address}"', *(f"{key} = {json.dumps(OPTIONS[key])}" for key in OPTIONS if key not in tables)]
+        for table in tables:
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in OPTIONS[table].items())]
+        path.write_text("\n".join(lines))
+        report = import_files(home, "scaling", [path])
+    assert report.added == report.rows > report.outcomes > 150
+    path.write_text('url = "http://127.0.0.1:9"')
+    with pytest.raises(DataError, match="action is missing; write action into the file"):
+        import_files(home, "scaling", [path])
