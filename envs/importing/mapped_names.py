@@ -31,7 +31,7 @@ class MappedNames:
     def __init__(self, mapping: Mapping[str, Any], where: str) -> None:
         self._mapping, self._where = mapping, where
         self._separate = "decision_id" in mapping  # outcomes come in rows of their own, perhaps another day
-        self._decision_names = tuple(names_read(mapping.get("decision_id", "decision_id")))
+        self._decision_names = {"decision_id", *names_read(mapping.get("decision_id", "decision_id"))}
         self._unmet = {name for source in mapping.values() for name in names_read(source)}
         self._there: set[str] = set()
         self._shapes: set[tuple[str, ...]] = set()
@@ -75,6 +75,8 @@ class MappedNames:
         if not any(self._met.values()):
             return  # no row could be read
         for place, source in self._asked():
+            if place in self._there:  # the rows are of another source, which has our own names
+                continue
             for name in names_read(source):
                 if name in self._unmet:
                     self._refuse(place, name, source)

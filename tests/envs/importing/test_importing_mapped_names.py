@@ -80,6 +80,14 @@ def test_outcomes_in_rows_of_their_own_may_come_another_day(tmp_path: Path) -> N
     assert 'in rows of their own, write decision_id = "THEIR_NAME"' in refused(alone, path, agent="f")
 
 
+def test_rows_under_our_own_names_need_no_name_of_the_mapping(tmp_path: Path) -> None:
+    own = {"event_id": "a", "observation": {"load": 0.5}, "action": "up", "reward": -2.0, "outcome": {"cost": 2.0}}
+    home, path = mapped(tmp_path, [own], 'reward = "= -total_cost"', 'outcome = { cost = "= 2 * fee" }')
+    assert import_files(home, "f", [path]).added == 1
+    late = jsonl(tmp_path / "late.jsonl", [{"decision_id": "a", "outcome": {"seconds": 2.0}}])
+    assert import_files(home, "f", [late]).added == 1
+
+
 def test_a_wrong_import_can_be_repaired_as_the_page_says(tmp_path: Path) -> None:
     lines = 'observation = ["load"]\nmetadata = ["total_cost", "cpu"]\n'
     home, path = mapped(tmp_path, [ROW | {"tenant": "acme"}], 'metadata = ["total_cost", "cpu"]')
