@@ -103,7 +103,7 @@ class MappedNames:
         there = sorted(self._there)
         known = ", ".join(there[:SHOWN]) + (", …" if len(there) > SHOWN else "")
         remedy = "correct the name" if near else f"correct the name, the rows have {known}"
-        if place.partition(".")[0] in SAYING and not self._separate:
+        if not near and place.partition(".")[0] in SAYING and not self._separate:
             remedy += '; where outcomes come in rows of their own, write decision_id = "THEIR_NAME"'
         raise SpecificationError(
             f"mapping.{place}: {name!r} is not a field of any row{meant}", where=self._where, remedy=remedy
