@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from envs.expression import CONSTANTS
+from envs.expression_grammar import CONSTANTS
 from envs.values import timestamp
 
 WRITTEN, ZONELESS, UNCLEAR = "written", "zoneless", "unclear"

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from envs.errors import RecordError
-from envs.expression import CONSTANTS, TEXT_FUNCTIONS, Expression
+from envs.expression import Expression
+from envs.expression_grammar import CONSTANTS, TEXT_FUNCTIONS
 from envs.log.forms import FormColumns, by_form
 
 Columns = dict[str, np.ndarray]
