@@ -20,7 +20,7 @@ import numpy as np
 from envs.behavior import unit_folds
 from envs.card.blocks import LEVEL
 from envs.card.findings import Finding
-from envs.card.propensities import draw_residuals, martingale_residual
+from envs.card.propensities import Draws, draw_residuals, martingale_residual
 from envs.dataset import Dataset
 from envs.observation import ObservationField
 
@@ -92,7 +92,7 @@ def foretelling_fields(dataset: Dataset) -> dict[str, float]:
     levels = [_level(declared, values, bins[at]) for at, (declared, values) in enumerate(_columns(dataset))]
     fold = unit_folds(dataset.units, FOLDS)[dataset.episode_index]
     found: dict[str, float] = {}
-    read = max(int(draws.any(axis=1).sum()), 1)
+    read = max(int(draws.residuals.any(axis=1).sum()), 1)
     left = [at for at in range(observation.size) if bins[at].shape[1] > 1]
 
     def scores_of(fields: list[int]) -> dict[int, float]:
@@ -152,20 +152,22 @@ def _without(dataset: Dataset, names: Sequence[str]) -> Dataset:
     return replace(dataset, observations=observations)
 
 
-def _score(own: np.ndarray, others: list[np.ndarray], draws: np.ndarray, fold: np.ndarray) -> float:
-    """What a field tells of the draws (N, A), learned on some units and seen on others: z, above 0.
+def _score(own: np.ndarray, others: list[np.ndarray], draws: Draws, fold: np.ndarray) -> float:
+    """What a field tells of the draws, learned on some units and seen on others: z, above 0.
 
     What it tells may depend on the others: a good outcome speaks for one action here and for another one there.
+    Where rare actions had a chance that did not come, what came varies too little: chance moves it further.
     """
     around = np.concatenate([np.ones((len(own), 1)), *others], axis=1)[:, :MOST_AROUND]
     features = (own[:, :, None] * around[:, None, :]).reshape(len(own), -1)
-    told = np.zeros(len(own))
+    speaks = np.zeros_like(draws.residuals)
     for number in range(1, FOLDS):
         # From the units before only: two units that tell each other are one coincidence counted twice.
         before, inside = fold < number, fold == number
-        learned = _fit(features[before], draws[before], penalty=SHRINKAGE)
-        told[inside] = ((features[inside] @ learned) * draws[inside]).sum(axis=1)
-    return float(told.sum() / math.sqrt(max(float((told**2).sum()), 1e-300)))
+        learned = _fit(features[before], draws.residuals[before], penalty=SHRINKAGE)
+        speaks[inside] = features[inside] @ learned
+    told = (speaks * draws.residuals).sum(axis=1)
+    return float(told.sum() / math.sqrt(max(float((told**2).sum()), draws.variance(speaks), 1e-300)))
 
 
 def _columns(dataset: Dataset) -> Iterator[tuple[ObservationField, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist
 
@@ -22,6 +23,28 @@ UNSEEN_TERMS = 8
 # Below this relative difference a residual is no contradiction, however many rows make it significant.
 NEGLIGIBLE = 0.05
 UNIFORM = 1e-6
+USUAL = 0.5
+"""A propensity above this is that of the only action that can have one so large."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """What was drawn less what was likely, and how far chance moves it.
+
+    Attributes:
+        residuals: float64 (N, A), of mean 0 given everything before the draw; 0 where nothing is known.
+        likely: probability of each action (N, A); what the taken one's leaves, evenly, where it alone is known.
+        unit: what a residual changes by where its action is drawn, (N, A).
+    """
+
+    residuals: np.ndarray
+    likely: np.ndarray
+    unit: np.ndarray
+
+    def variance(self, factors: np.ndarray) -> float:
+        """Of the sum of the residuals times these factors (N, A), over all the draws that there could have been."""
+        moved = factors * self.unit
+        return float(((moved**2 * self.likely).sum(axis=1) - (moved * self.likely).sum(axis=1) ** 2).sum())
 
 
 def martingale_residual(dataset: Dataset) -> float:
@@ -35,7 +58,8 @@ def martingale_residual(dataset: Dataset) -> float:
     with an allowance for large terms that were not drawn: the harmonic mean test of Li, Kim & Zitouni
     (2015), "Toward predicting the outcome of an A/B experiment for search relevance", as used by Lefortier
     et al. (2016), "Large-scale validation of counterfactual learning methods". This second form counts only
-    where the sum is 5 % off.
+    where the sum is 5 % off. What states cannot show, as they may mix situations, is told by
+    :func:`_too_few_rare_draws`.
 
     The largest of several residuals is given as the one residual that is as rare (Šidák).
 
@@ -53,14 +77,13 @@ def martingale_residual(dataset: Dataset) -> float:
         return _rarity(list(np.abs(total) / np.sqrt(np.maximum(variance, 1e-6))))
     if not np.isfinite(dataset.propensities).any() or len(np.unique(dataset.units)) < 2:
         return math.nan
-    return _rarity(_harmonic_residuals(dataset, taken))
+    return _rarity([*_harmonic_residuals(dataset, taken), *_too_few_rare_draws(dataset)])
 
 
-def draw_residuals(dataset: Dataset) -> np.ndarray | None:
-    """What was drawn less what was likely, float64 (N, A), of mean 0 given everything before the draw.
+def draw_residuals(dataset: Dataset) -> Draws | None:
+    """The residuals of the draws; ``None`` where no probability is known.
 
-    0 where an action's probability is not known; ``None`` where that is so everywhere. With the taken action's
-    propensity alone it is 1 / p - 1 or -1 over its usual size, for actions of which enough was drawn, and in one
+    With the taken action's propensity alone a residual is 1 / p - 1 or -1 over its usual size, for actions of which enough was drawn, and in one
     half of the units: the other half says where there is support, what is enough, and the usual size. Whatever of
     that were read off the same draws, or two halves for each other, would make residuals that foretell each other.
     """
@@ -68,7 +91,8 @@ def draw_residuals(dataset: Dataset) -> np.ndarray | None:
     known = np.isfinite(every).all(axis=1)
     taken = np.eye(len(dataset.specification.actions))[dataset.actions]
     if known.mean() >= 0.5:
-        return np.asarray(np.where(known[:, None], taken - np.nan_to_num(every), 0.0))
+        likely = np.where(known[:, None], every, 0.0)
+        return Draws(np.where(known[:, None], taken - likely, 0.0), likely, np.ones_like(likely))
     if not np.isfinite(dataset.propensities).any() or len(np.unique(dataset.units)) < 2:
         return None
     weights = taken * np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)[:, None]
@@ -76,8 +100,10 @@ def draw_residuals(dataset: Dataset) -> np.ndarray | None:
     other = testable & ~read[:, None]
     sums, squares = ((np.where(other, weights, 0.0) ** power).sum(axis=0) for power in (1, 2))
     enough = sums**2 >= MINIMUM_HITS * squares
-    residual = np.where(testable & read[:, None] & enough & (sums > 0.0), weights - 1.0, 0.0)
-    return np.asarray(residual / np.sqrt(np.maximum(squares, 1.0)))
+    likely = _likely(dataset)
+    chosen = testable & read[:, None] & enough & (sums > 0.0) & (likely > 0.0)
+    size = np.where(chosen, np.sqrt(np.maximum(squares, 1.0)), np.inf)
+    return Draws((weights - 1.0) / size, likely, 1.0 / (np.where(chosen, likely, 1.0) * size))
 
 
 def _probabilities(dataset: Dataset) -> np.ndarray:
@@ -87,6 +113,19 @@ def _probabilities(dataset: Dataset) -> np.ndarray:
     if np.abs(dataset.propensities * count - 1.0).max(initial=0.0) <= UNIFORM:
         return np.asarray(allowed / count[:, None])
     return dataset.action_probabilities
+
+
+def _likely(dataset: Dataset) -> np.ndarray:
+    """The taken action's propensity, and for the others what it leaves, evenly, (N, A); 0 where none is known.
+
+    No more than how large the terms are that were not drawn is ever read off it.
+    """
+    rows, allowed = np.arange(len(dataset)), dataset.allowed[dataset.rows]
+    known = np.nan_to_num(dataset.propensities)
+    left = np.where(known > 0.0, 1.0 - known, 0.0) / np.maximum(allowed.sum(axis=1) - 1, 1)
+    likely = np.where(allowed, np.maximum(left, 0.0)[:, None], 0.0)
+    likely[rows, dataset.actions] = known
+    return likely
 
 
 def _testable(dataset: Dataset) -> np.ndarray:
@@ -100,8 +139,10 @@ def _testable(dataset: Dataset) -> np.ndarray:
 def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
     """|z| of each action in each half of the units, where it can be tested; 0 where it is negligible."""
     half, testable = unit_folds(dataset.units, 2)[dataset.episode_index], _testable(dataset)
-    inverse = np.where(np.isfinite(dataset.propensities), 1.0 / dataset.propensities, 0.0)
-    largest = np.max(taken * inverse[:, None], axis=0)
+    likely = _likely(dataset)
+    # Rare actions of which none was drawn have the largest terms of all.
+    possible = (likely > 0.0) & (testable | (taken > 0.0))
+    largest = np.max(possible / np.where(possible, likely, 1.0), axis=0)
     found = []
     for action, part in product(range(taken.shape[1]), range(2)):
         chosen = testable[:, action] & (half == part)
@@ -113,8 +154,26 @@ def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
         total, variance = float(residual.sum()), float((residual**2).sum())
         if total < 0.0:
             variance += UNSEEN_TERMS * float(largest[action]) ** 2
+        else:  # what was not drawn here are other actions: as many as those that were drawn leave room for
+            variance = max(variance, float((weights * (weights - 1.0)).sum()))
         found.append(abs(total) / math.sqrt(variance) if noticeable else 0.0)
     return found
+
+
+def _too_few_rare_draws(dataset: Dataset) -> list[float]:
+    """|z| of the draws of a propensity of at most a half, where they are fewer than the others leave room for; else 0.
+
+    Where an action with p > 1 / 2 was drawn, others had 1 - p; over p, as it is seen with that probability, this is
+    their expected number, whatever the observation. Without such an action every draw counts as rare, never too few.
+    A constant that was taken for a propensity is found by it.
+    """
+    propensities = dataset.propensities[np.isfinite(dataset.propensities)]
+    usual = propensities[propensities > USUAL]
+    expected, rare = float((1.0 / usual - 1.0).sum()), len(propensities) - len(usual)
+    lacking = expected - rare
+    if lacking <= NEGLIGIBLE * expected or expected < 1.0:
+        return [0.0] if len(usual) else []
+    return [lacking / math.sqrt(float(((1.0 - usual) / usual**2).sum()))]
 
 
 def _rarity(residuals: Sequence[float]) -> float:
