@@ -100,7 +100,7 @@ def draw_residuals(dataset: Dataset) -> Draws | None:
     other = testable & ~read[:, None]
     sums, squares = ((np.where(other, weights, 0.0) ** power).sum(axis=0) for power in (1, 2))
     enough = sums**2 >= MINIMUM_HITS * squares
-    likely = _likely(dataset)
+    likely = possible_probabilities(dataset)
     chosen = testable & read[:, None] & enough & (sums > 0.0) & (likely > 0.0)
     size = np.where(chosen, np.sqrt(np.maximum(squares, 1.0)), np.inf)
     return Draws((weights - 1.0) / size, likely, 1.0 / (np.where(chosen, likely, 1.0) * size))
@@ -115,10 +115,10 @@ def _probabilities(dataset: Dataset) -> np.ndarray:
     return dataset.action_probabilities
 
 
-def _likely(dataset: Dataset) -> np.ndarray:
+def possible_probabilities(dataset: Dataset) -> np.ndarray:
     """The taken action's propensity, and for the others what it leaves, evenly, (N, A); 0 where none is known.
 
-    No more than how large the terms are that were not drawn is ever read off it.
+    It says how rare what was not drawn may have been, and no more: an action may have had less.
     """
     rows, allowed = np.arange(len(dataset)), dataset.allowed[dataset.rows]
     known = np.nan_to_num(dataset.propensities)
@@ -139,7 +139,7 @@ def _testable(dataset: Dataset) -> np.ndarray:
 def _harmonic_residuals(dataset: Dataset, taken: np.ndarray) -> list[float]:
     """|z| of each action in each half of the units, where it can be tested; 0 where it is negligible."""
     half, testable = unit_folds(dataset.units, 2)[dataset.episode_index], _testable(dataset)
-    likely = _likely(dataset)
+    likely = possible_probabilities(dataset)
     # Rare actions of which none was drawn have the largest terms of all.
     possible = (likely > 0.0) & (testable | (taken > 0.0))
     largest = np.max(possible / np.where(possible, likely, 1.0), axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.card.blocks import LEVEL
 from envs.card.findings import Finding
+from envs.card.propensities import possible_probabilities
 from envs.dataset import Dataset
 from envs.observation import ObservationField
 
@@ -37,7 +38,7 @@ def untried_regions(dataset: Dataset) -> list[Finding]:
     """The largest such region of each action that was taken elsewhere; none where the rule left nothing to chance.
 
     Where all probabilities are logged, an action that had none is enough. Elsewhere a region is reported where the
-    smallest propensity that the action had would have shown it with near certainty; without propensities decisions
+    smallest propensity that the action had, or may have had, would have shown it with near certainty; without propensities decisions
     count once for each unit, since a unit may have stayed with one action.
     """
     actions, rows = dataset.specification.actions, dataset.observations[dataset.rows]
@@ -67,7 +68,9 @@ def _possible(dataset: Dataset, action: int, usable: np.ndarray) -> tuple[np.nda
         return possible, 1.0, np.ones(len(usable))
     taken = dataset.actions[usable] == action
     if np.isfinite(dataset.propensities).all():
-        floor = float(np.clip(dataset.propensities[usable][taken].min(initial=1.0), SMALLEST_FLOOR, 0.5))
+        # Of a rare action that was drawn nowhere else only what the others' propensities leave says how rare it is.
+        chances = possible_probabilities(dataset)[usable, action]
+        floor = float(np.clip(chances[chances > 0.0].min(initial=1.0), SMALLEST_FLOOR, 0.5))
         return taken, floor, np.ones(len(usable))
     _, unit, sizes = np.unique(dataset.units[dataset.episode_index[usable]], return_inverse=True, return_counts=True)
     return taken, FLOOR, 1.0 / sizes[unit]
