@@ -165,15 +165,17 @@ def _too_few_rare_draws(dataset: Dataset) -> list[float]:
 
     Where an action with p > 1 / 2 was drawn, others had 1 - p; over p, as it is seen with that probability, this is
     their expected number, whatever the observation. Without such an action every draw counts as rare, never too few.
-    A constant that was taken for a propensity is found by it.
+    A constant that was taken for a propensity is found by it. |z| is the root of the Poisson deviance, half a draw
+    away, over what the variance exceeds Poisson's: where few are expected it is as rare as they are.
     """
     propensities = dataset.propensities[np.isfinite(dataset.propensities)]
     usual = propensities[propensities > USUAL]
-    expected, rare = float((1.0 / usual - 1.0).sum()), len(propensities) - len(usual)
-    lacking = expected - rare
-    if lacking <= NEGLIGIBLE * expected or expected < 1.0:
+    expected, drawn = float((1.0 / usual - 1.0).sum()), len(propensities) - len(usual) + 0.5
+    if not len(usual) or drawn >= (1.0 - NEGLIGIBLE) * expected:
         return [0.0] if len(usual) else []
-    return [lacking / math.sqrt(float(((1.0 - usual) / usual**2).sum()))]
+    excess = float(((1.0 / usual - 1.0) / usual).sum()) / expected
+    deviance = 2.0 * (expected - drawn - drawn * math.log(expected / drawn))
+    return [math.sqrt(deviance / excess)]
 
 
 def _rarity(residuals: Sequence[float]) -> float:

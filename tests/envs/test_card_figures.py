@@ -12,10 +12,13 @@ from envs.build import dataset_from_records
 from envs.card import build_card
 from envs.card.advice import decisions_per_day, plan_exploration, provable_steps
 from envs.card.evidence import gather_evidence
+from envs.card.leaks import foretelling_fields
 from envs.card.overlap import measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import martingale_residual
+from envs.card.regions import untried_regions
 from envs.card.sensitivity import tipping_factor
 from envs.dataset import Dataset
+from tests.envs.clean_logs import Kind, sound
 from tests.envs.samples import KEY, built, numbered, record, simulated, specification
 
 # Propensities.
@@ -59,6 +62,24 @@ def test_rare_actions_with_heavy_tailed_propensities_are_not_accused() -> None:
         records.append(record(f"e{number}", action=action, propensity=probabilities[action], terminated=True))
     dataset, _ = dataset_from_records(specification(actions=actions, horizon=1), numbered(records), KEY)
     assert not martingale_residual(dataset) >= 3.5
+
+
+@pytest.mark.parametrize("logged", ["probabilities", "propensity"])
+@pytest.mark.parametrize(("explore", "episodes"), [(0.005, 330), (0.01, 330), (0.05, 330), (0.02, 1000), (0.01, 3000)])
+def test_rare_draws_that_did_not_come_accuse_nobody(explore: float, episodes: int, logged: str) -> None:
+    """A handful of explored decisions or none, where two are expected: neither propensities, nor fields, nor regions."""
+    for seed in range(3):
+        dataset, _ = sound(Kind(explore=explore, episodes=episodes, horizon=1, logged=logged), seed)
+        assert not martingale_residual(dataset) >= 3.5
+        assert foretelling_fields(dataset) == {} and untried_regions(dataset) == []
+
+
+def test_a_constant_is_no_propensity_though_no_state_shows_it() -> None:
+    """Of 1,200 draws with a propensity of .99 twelve must have been others; of 250 none may be."""
+    dataset, _ = sound(Kind(episodes=1200, horizon=1, logged="propensity"), 0)
+    confident = replace(dataset, propensities=np.full(1200, 0.99), observations=np.zeros_like(dataset.observations))
+    assert martingale_residual(confident) > 3.5
+    assert not martingale_residual(confident.select_episodes(np.arange(250))) >= 3.5
 
 
 def test_a_contradiction_is_counted() -> None:
