@@ -161,7 +161,7 @@ def inspect(
         return InspectResult(name, card, report)
     path = workspace.home.path / "reports" / f"{name}-data.html" if page is None or page is True else Path(page)
     try:
-        write_card(card, report, portray(workspace.dataset), path)
+        write_card(card, report, portray(workspace.dataset, card.findings), path)
     except (OSError, MissingExtraError) as error:  # the card is the answer; its page is a convenience
         return InspectResult(name, card, report, problem=str(error))
     return InspectResult(name, card, report, path)

@@ -90,7 +90,9 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     )
     if unproven or shortage:
         unpaid = decide(_unpaid(len(finalists), grade, look, shortage, planning))
-        return Answer(replace(unpaid, reason=unproven or unpaid.reason), 0, newest)
+        if unproven:  # exploration is no remedy for records that are wrong themselves
+            unpaid = replace(unpaid, reason=unproven, needs=unpaid.needs if card.exploration_advice else Needs())
+        return Answer(unpaid, 0, newest)
     refusal = _carried_over(dataset) or guardrail_refusal(dataset, sides.tested, sides.fitted, grade)
     if refusal:
         return Answer(_refusal(refusal, look), 0, newest)

@@ -42,7 +42,7 @@ GRADES = {
     "A": "Proves other policies: exact propensities and enough overlap.",
     "A-M": "Proves other policies where the present state says all that matters.",
     "B": "Propensities are estimated: good for a live test, not for a promotion.",
-    "C": "Deterministic or without overlap: proves nothing about other actions.",
+    "C": "Proves no other policy: deterministic, without overlap, or its records contradict or repeat each other.",
     "D": "Not learnable as it is.",
 }
 SEVERITIES = {"error": "bad", "warning": "warn"}

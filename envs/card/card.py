@@ -13,6 +13,7 @@ from envs.card.detectors import detect
 from envs.card.evidence import Evidence, gather_evidence
 from envs.card.findings import SEVERITIES, Finding
 from envs.card.grade import MEANINGS, grade_log, units_lacking
+from envs.card.spoilt import lowered
 from envs.counting import counted
 from envs.dataset import SPLIT_NAMES, Dataset
 
@@ -108,10 +109,8 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
     """
     specification = dataset.specification
     evidence = gather_evidence(dataset)
-    grade, decisive = grade_log(evidence, specification)
-    if 0 < report.recorded_rewards < evidence.decisions:
-        grade, decisive = "D", [_mixed_rewards(report), *decisive]
-    found = [*decisive, *detect(dataset, report, evidence)]
+    by_weights, decisive = grade_log(evidence, specification)
+    grade, found = lowered(by_weights, [*decisive, *detect(dataset, report, evidence)], specification.horizon)
     if 0 < specification.minimum_units - evidence.units <= report.unscored_episodes + report.broken_episodes:
         found = _causes_first(found)
     findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -120,8 +119,8 @@ def build_card(dataset: Dataset, report: BuildReport) -> DataCard:
         horizon=specification.horizon,
         findings=tuple(findings),
         figures=_figures(dataset, evidence, report),
-        provable_steps=evidence.steps,
-        exploration_advice=_advice(dataset, evidence) if grade == "C" else "",
+        provable_steps=evidence.steps if grade == by_weights else (),
+        exploration_advice=_advice(dataset, evidence) if by_weights == grade == "C" else "",
     )
 
 
@@ -129,18 +128,6 @@ def _causes_first(found: list[Finding]) -> list[Finding]:
     """What left out the units that are too few stands before their number: more of the same would be left out too."""
     causes = [finding for finding in found if finding.code in LEAVE_OUT]
     return [*(replace(cause, severity="error") for cause in causes), *(each for each in found if each not in causes)]
-
-
-def _mixed_rewards(report: BuildReport) -> Finding:
-    """Two versions of the reward in one log: no return of it means anything."""
-    return Finding(
-        "mixed_rewards",
-        "error",
-        f"{counted(report.recorded_rewards, 'decision has', 'decisions have')} a recorded reward but no outcome for "
-        "the declared expression, by which the others are scored",
-        "two versions of the reward would be pooled: nothing can be learned",
-        "record outcomes, exclude those decisions (retrainer log exclude), or remove the expression",
-    )
 
 
 def _advice(dataset: Dataset, evidence: Evidence) -> str:

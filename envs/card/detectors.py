@@ -21,6 +21,8 @@ from envs.specification import INFORMATIVE
 
 # Of the steps that could show a change, this share without one is no coincidence.
 UNCHANGED = 0.999
+LARGEST_DOUBT = 0.01
+"""Contradictory outcomes a decision beyond which no return is known."""
 
 
 def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Finding]:
@@ -48,7 +50,8 @@ def detect(dataset: Dataset, report: BuildReport, evidence: Evidence) -> list[Fi
         _untried_actions(dataset),
         *(untried_regions(dataset) if chancy else ()),
         *_left_out(report),
-        *_doubtful(report),
+        *_doubtful(report, len(dataset)),
+        _mixed_rewards(report, len(dataset)),
         _inferred(dataset),
     ]
     return [finding for finding in found if finding is not None]
@@ -237,7 +240,7 @@ def _left_out(report: BuildReport) -> list[Finding | None]:
     ]
 
 
-def _doubtful(report: BuildReport) -> list[Finding | None]:
+def _doubtful(report: BuildReport, decisions: int) -> list[Finding | None]:
     return [
         _counted(
             report.mistimed,
@@ -261,7 +264,7 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
         _counted(
             report.contradictory_outcomes,
             "contradictory_outcomes",
-            "warning",
+            "error" if report.contradictory_outcomes > LARGEST_DOUBT * decisions else "warning",
             "value of an outcome contradicts what was recorded before",
             "values of outcomes contradict what was recorded before",
             "the earlier value is used; which of the two is true cannot be told",
@@ -277,6 +280,20 @@ def _doubtful(report: BuildReport) -> list[Finding | None]:
             "nothing need be done",
         ),
     ]
+
+
+def _mixed_rewards(report: BuildReport, decisions: int) -> Finding | None:
+    """Two versions of the reward in one log: no return of it means anything."""
+    if not 0 < report.recorded_rewards < decisions:
+        return None
+    return Finding(
+        "mixed_rewards",
+        "error",
+        f"{counted(report.recorded_rewards, 'decision has', 'decisions have')} a recorded reward but no outcome for "
+        "the declared expression, by which the others are scored",
+        "two versions of the reward would be pooled: nothing can be learned",
+        "record outcomes, exclude those decisions (retrainer log exclude), or remove the expression",
+    )
 
 
 def _inferred(dataset: Dataset) -> Finding | None:

@@ -12,6 +12,8 @@
 - **C**: deterministic, or without overlap at this horizon.
 - **D**: not learnable.
 
+Records that are wrong themselves lower it: :mod:`envs.card.spoilt`.
+
 One deviation: a detectable effect above the practical effect is a finding and leaves grade A unless it is
 ten times as large (then B). The gate itself answers "inconclusive" and says how many more decisions it
 needs; a grade that fell whenever the practical effect was declared small would say nothing about the log.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -10,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from envs.card.blocks import time_order
+from envs.card.findings import Finding
 from envs.card.grade import SMALLEST_PROPENSITY
 from envs.card.horizons import grades_by_horizon
 from envs.card.overlap import episode_returns
@@ -66,8 +68,13 @@ class Portrait:
     grades: tuple[tuple[int, str], ...]
 
 
-def portray(dataset: Dataset) -> Portrait:
-    """The figures of a log that has decisions; of one without, nothing."""
+def portray(dataset: Dataset, findings: Sequence[Finding] = ()) -> Portrait:
+    """The figures of a log that has decisions; of one without, nothing.
+
+    Args:
+        dataset: the log.
+        findings: of its card, on which the grades depend.
+    """
     if not len(dataset):
         return Portrait((), (), tuple(map(str, dataset.specification.actions)), (), (), (), ())
     order, starts = time_order(dataset)
@@ -77,7 +84,7 @@ def portray(dataset: Dataset) -> Portrait:
     period = np.minimum(place, PERIODS - 1)[dataset.episode_index]
     grades: dict[int, str] = {}
     if len(dataset) <= MOST_GRADED:
-        grades = grades_by_horizon(dataset)
+        grades = grades_by_horizon(dataset, findings)
     return Portrait(
         periods=_labels(order, place[order], starts),
         courses=_courses(dataset, period),

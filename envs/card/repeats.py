@@ -24,7 +24,7 @@ def repeated_episodes(dataset: Dataset, once: Dataset) -> Finding | None:
         return None
     return Finding(
         "repeated_episodes",
-        "warning",
+        "error",
         f"{copies:,} of {dataset.episode_count:,} episodes repeat another one word for word under another episode_id",
         "they count as evidence twice, and a copy of what was trained on may judge it",
         "exclude the second import (retrainer log exclude), and give records an event_id",
@@ -61,7 +61,7 @@ def repeated_steps(dataset: Dataset) -> Finding | None:
         return None
     return Finding(
         "repeated_steps",
-        "warning",
+        _severity(dataset),
         f"{int(again.sum()):,} decisions in {episodes:,} episodes repeat the one before, at the same moment",
         "rewards are counted twice, and episodes are longer than they were",
         "record each decision once, or give a resent record the event_id that it had",
@@ -79,11 +79,16 @@ def shuffled_steps(dataset: Dataset) -> Finding | None:
         return None
     return Finding(
         "shuffled_steps",
-        "warning",
+        _severity(dataset),
         f"in {episodes:,} of {dataset.episode_count:,} episodes a later step has an earlier timestamp",
         "what followed what is not known, so that next observations and returns are those of other decisions",
         "number the steps in the order in which they happened, from 0",
     )
+
+
+def _severity(dataset: Dataset) -> str:
+    """An error where what follows counts."""
+    return "error" if dataset.specification.horizon > 1 else "warning"
 
 
 def _clocked(dataset: Dataset) -> bool:

@@ -51,7 +51,7 @@ def decide(request: GateRequest) -> GateDecision:
     """
     units = request.differences.shape[1]
     if request.grade in ("C", "D"):
-        why = "its actions have no overlap" if request.grade == "C" else "nothing can be learned from it"
+        why = "it proves no other policy" if request.grade == "C" else "nothing can be learned from it"
         needs = Needs(None, None, more_exploration(request.planning) if request.grade == "C" else None)
         return _refused(request, f"the log is grade {request.grade}: {why}", needs)
     if request.unpaid:
