@@ -200,7 +200,7 @@ def dataset_from_records(
         broken_episodes=gathered.broken_episodes,
         broken_reason=gathered.broken_reason,
         embargoed_episodes=int((splits == EMBARGO).sum()),
-        unknown_ends=int((~end_known).sum()),
+        unknown_ends=int((~end_known & ~terminated[offsets[1:] - 1]).sum()),
         conflicting_observations=conflicts,
         recorded_rewards=scorer.recorded,
         overridden=sum(record.executed_action not in (None, record.action) for record in rows),

@@ -24,7 +24,7 @@ class BuildReport:
         broken_episodes: closed episodes that lack a step or go on after their end.
         broken_reason: the first such episode and what is wrong with it, or empty.
         embargoed_episodes: episodes in the dataset that belong to no split.
-        unknown_ends: episodes in the dataset whose last observation is not known.
+        unknown_ends: episodes in the dataset that did not terminate and whose last observation is not known.
         conflicting_observations: decisions whose ``next_observation`` is not the next step's observation.
         recorded_rewards: decisions without outcome, whose reward is as recorded and not the expression's.
         overridden: decisions whose executed action was another than the requested one.

@@ -78,8 +78,9 @@ class DataCard:
         )
         lines = [*_wrapped(head, "", "  "), *_wrapped(sizes, "  ", "  ")]
         if "effective_sample_size" in figures:
+            places = 0 if int(figures["units"]) >= 100 else 2  # 3.96 of 4 must not be told as 4 of 4 and 99 %
             effective = (
-                f"effective sample size {figures['effective_sample_size']:,.0f} of {units} "
+                f"effective sample size {figures['effective_sample_size']:,.{places}f} of {units} "
                 f"({100 * float(figures['effective_sample_size_fraction']):.0f} %), "
                 f"mean return {figures['mean_return']:.4g}"
             )

@@ -171,10 +171,16 @@ def _drawn(dataset: Dataset, basic: Evidence) -> Evidence:
     believed = not (false or checked.contradictions)
     behavior = behavior_probabilities(dataset, believed=believed)
     foretold = behavior if once is dataset else behavior_probabilities(once, believed=believed)
+    certain_share = float((foretold.argmax(axis=1) == once.actions).mean())
+    # Of a rule that leaves nothing to chance 1 is the propensity: the test takes the other side of its threshold,
+    # in states that look alike, for draws that were not made.
+    rule = replace(checked, residual=math.nan, propensities=dataset.propensities, certain_share=1.0)
+    if checked.smallest >= CERTAIN and certain_share >= DETERMINISTIC and rule.true_propensities:
+        return rule
     return replace(
         checked,
         estimated=True,
         excusing=excusing_fields(once, LARGEST_RESIDUAL) if false else (),
         propensities=behavior[np.arange(len(dataset)), dataset.actions],
-        certain_share=float((foretold.argmax(axis=1) == once.actions).mean()),
+        certain_share=certain_share,
     )

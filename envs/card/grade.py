@@ -24,8 +24,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from envs.card.evidence import CERTAIN, LARGEST_RESIDUAL, Evidence
+from envs.card.evidence import LARGEST_RESIDUAL, Evidence
 from envs.card.findings import Finding
+from envs.card.sensitivity import LARGEST
 from envs.counting import counted
 from envs.specification import AgentSpecification
 
@@ -119,16 +120,19 @@ def _aliased_states(evidence: Evidence) -> list[Finding]:
     history = evidence.history
     if history is None or not history.failed:
         return []
-    put = "put what was before into the observation (the last observation, action and reward)"
+    remedy = "put what was before (the last observation, action and reward), or what is hidden, into the observation"
     if history.target == "end":  # such as of an episode that always ends at its fifth decision
-        put += " or, where it tells the end, the number of the step, or record what only its length ends as truncated"
+        remedy = (
+            "put the number of the step into the observation, or, where episodes end only because they have reached "
+            f"their length, record truncated instead of terminated at their last decision; or {remedy}"
+        )
     return [
         Finding(
             "aliased_states",
             "warning",
             history.sentence,
             "different states look alike: what models of the observation say is off, and they do not show it",
-            f"{put}, or what is hidden",
+            remedy,
         )
     ]
 
@@ -267,10 +271,7 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
                 "log the probability with which the requested action was drawn",
             )
         )
-    # Of a rule that leaves nothing to chance 1 is the propensity: the test takes the other side of its threshold,
-    # in states that look alike, for draws that were not made.
-    certain = evidence.deterministic and evidence.smallest >= CERTAIN
-    if evidence.residual >= LARGEST_RESIDUAL and not certain:
+    if evidence.residual >= LARGEST_RESIDUAL:
         found.append(_false_propensities(evidence, severity))
     if evidence.logged_share < 0.999:
         found.append(
@@ -278,8 +279,8 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
                 "missing_propensities",
                 severity,
                 f"{100 * (1 - evidence.logged_share):.1f} % of the decisions have no propensity",
-                "the behaviour policy is estimated, which an unrecorded cause can mislead"
-                + (f" (by a factor of {evidence.gamma:.2f} it could undo the difference)" if error else ""),
+                "the behaviour policy is estimated, and what its actions depended on may not have been recorded"
+                + (_tipping(evidence.gamma) if error else ""),
                 'let the agent decide through Agent(..., explore=...), or log "propensity"',
             )
         )
@@ -304,6 +305,13 @@ def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
             )
         )
     return found
+
+
+def _tipping(gamma: float) -> str:
+    """How far off estimated propensities may be."""
+    if gamma >= LARGEST:
+        return ""
+    return f": estimates {gamma:.2f} times too high or too low can make a policy look better that is worse"
 
 
 def _false_propensities(evidence: Evidence, severity: str) -> Finding:

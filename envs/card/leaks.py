@@ -60,7 +60,7 @@ def leaks(dataset: Dataset, foretelling: Mapping[str, float]) -> list[Finding]:
     for name, told in (_telling(_sample(dataset)) if _testable(dataset) else {}).items():
         if name not in foretelling:
             sentence = f"{name} alone tells {100 * told:.0f} % of the reward's variance, whatever the action"
-            consequence = f"it was set after the outcome: {blind}"
+            consequence = f"if it was set after the outcome, {blind}"
             found.append(Finding("leaking_field", "warning", sentence, consequence, remedy.format(name)))
     return found
 

@@ -129,7 +129,7 @@ def load(
         broken_episodes=log.broken_episodes,
         broken_reason=log.broken_reason,
         embargoed_episodes=int((splits == EMBARGO).sum()),
-        unknown_ends=int((~columns.end_known).sum()),
+        unknown_ends=int((~columns.end_known & ~terminated[offsets[1:] - 1]).sum()),
         conflicting_observations=columns.conflicts,
         recorded_rewards=earned.recorded,
         overridden=columns.overridden,

@@ -48,6 +48,7 @@ def test_each_episode_has_one_observation_more_than_decisions() -> None:
     assert dataset.truncated.tolist() == [False, False, False, False, True]
     assert dataset.next_known.tolist() == [True, True, True, True, False]
     assert report.unknown_ends == 1 and report.decisions == 5 and report.episodes == 2
+    assert build(episode("a", 3, terminated=True))[1].unknown_ends == 0, "nothing follows an end"
 
 
 def test_terminated_and_truncated_counts_as_terminated() -> None:

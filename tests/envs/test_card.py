@@ -66,6 +66,7 @@ def test_a_deterministic_rule_of_several_thresholds_is_found_without_propensitie
     assert card.grade == "C" and codes(card)[0] == "deterministic_rule"
     honest = card_of([replace(each, propensity=1.0) for each in records], horizon=1)
     assert honest.grade == "C" and codes(honest) == ["deterministic_rule"], "1 is the true propensity of a rule"
+    assert honest.figures["propensities"] == "logged" and "propensity of 1" in honest.findings[0].sentence
 
 
 def test_a_long_horizon_is_grade_c_and_the_card_says_why() -> None:

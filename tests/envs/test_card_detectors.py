@@ -17,6 +17,7 @@ from envs.card.horizons import grades_by_horizon
 from envs.card.leaks import excusing_fields, foretelling_fields, leaks
 from envs.card.regions import untried_regions
 from envs.card.repeats import repeated_episodes, repeated_steps, shuffled_steps, without_copies
+from envs.card.spoilt import SPOILT
 from envs.card.tenants import mixed_tenants
 from envs.dataset import Dataset
 from tests.envs import faulty_logs
@@ -280,6 +281,29 @@ def test_the_card_names_the_defect_and_no_other(make: Callable[[Dataset], Datase
     dataset, report = sound(Kind(episodes=800, horizon=2), 3)
     found = codes(build_card(make(dataset), report).findings) - FACTS
     assert found == {code}
+
+
+@pytest.mark.parametrize(
+    ("make", "grade", "alone"),
+    [(faulty_logs.shuffled, "D", "A"), (faulty_logs.resent, "C", "A"), (faulty_logs.imported_twice, "C", "C")],
+)
+def test_records_that_are_wrong_themselves_lower_the_grade(
+    make: Callable[[Dataset], Dataset], grade: str, alone: str
+) -> None:
+    """At horizons at which they falsify returns, or their number; no exploration is advised for it."""
+    dataset, report = sound(Kind(episodes=800, horizon=2), 3)
+    card = build_card(make(dataset), report)
+    assert (build_card(dataset, report).grade, card.grade) == ("A", grade)
+    assert card.findings[0].severity == "error" and card.findings[0].code in SPOILT
+    assert card.exploration_advice == "" and card.provable_steps == ()
+    assert grades_by_horizon(make(dataset), card.findings) == {1: alone, 2: grade}
+
+
+@pytest.mark.parametrize(("count", "grade"), [(4, "A"), (5, "C")])
+def test_contradictions_of_more_than_a_hundredth_leave_no_return_known(count: int, grade: str) -> None:
+    dataset, report = sound(Kind(), 0)
+    few = dataset.select_episodes(np.arange(450))  # of one decision in three
+    assert build_card(few, replace(report, contradictory_outcomes=count * 3)).grade == grade
 
 
 @pytest.mark.parametrize("logged", ["probabilities", "nothing"])

@@ -131,6 +131,12 @@ def test_the_effective_sample_size_is_kishs_over_units() -> None:
     assert overlap.units == 20 and overlap.effective == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
 
 
+def test_a_sample_size_of_few_units_is_told_so_that_its_share_agrees() -> None:
+    card = build_card(*built(episodes=60))
+    shown = replace(card, figures=card.figures | {"units": 4, "effective_sample_size": 3.96})
+    assert "effective sample size 3.96 of 4 units" in shown.to_text()
+
+
 def test_only_the_horizons_first_decisions_are_weighed() -> None:
     dataset, _ = built(episodes=40, explore=0.5)
     ratios = np.random.default_rng(0).uniform(0.5, 2.0, len(dataset))
