@@ -83,9 +83,10 @@ def martingale_residual(dataset: Dataset) -> float:
 def draw_residuals(dataset: Dataset) -> Draws | None:
     """The residuals of the draws; ``None`` where no probability is known.
 
-    With the taken action's propensity alone a residual is 1 / p - 1 or -1 over its usual size, for actions of which enough was drawn, and in one
-    half of the units: the other half says where there is support, what is enough, and the usual size. Whatever of
-    that were read off the same draws, or two halves for each other, would make residuals that foretell each other.
+    With the taken action's propensity alone a residual is 1 / p - 1 or -1 over its usual size, for actions of which
+    enough was drawn, and in one half of the units: the other half says where there is support, what is enough, and
+    the usual size. Whatever of that were read off the same draws, or two halves for each other, would make residuals
+    that foretell each other.
     """
     every = _probabilities(dataset)
     known = np.isfinite(every).all(axis=1)

@@ -38,8 +38,8 @@ def untried_regions(dataset: Dataset) -> list[Finding]:
     """The largest such region of each action that was taken elsewhere; none where the rule left nothing to chance.
 
     Where all probabilities are logged, an action that had none is enough. Elsewhere a region is reported where the
-    smallest propensity that the action had, or may have had, would have shown it with near certainty; without propensities decisions
-    count once for each unit, since a unit may have stayed with one action.
+    smallest propensity that the action had, or may have had, would have shown it with near certainty; without
+    propensities decisions count once for each unit, since a unit may have stayed with one action.
     """
     actions, rows = dataset.specification.actions, dataset.observations[dataset.rows]
     allowed = dataset.allowed[dataset.rows]

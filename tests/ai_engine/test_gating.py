@@ -85,6 +85,20 @@ def test_a_guardrail_without_values_refuses_by_name_and_for_free(swept: tuple[Ho
     assert gate(AGENT, home=home).decision == "promote"
 
 
+def test_copies_of_episodes_refuse_the_gate_for_free_and_no_exploration_is_advised(
+    swept: tuple[Home, TuneResult],
+) -> None:
+    home, _ = swept
+    copies = [
+        replace(each, event_id=f"{each.event_id}-again", episode_id=f"{each.episode_id}-again")
+        for each in homes.records(100)
+    ]
+    homes.write(home, copies)
+    result = gate(AGENT, home=home)
+    assert (result.decision, result.look, result.needs) == ("refused", 0, Needs())
+    assert "grade C: 100 of 1,300 episodes repeat another one" in result.reason
+
+
 def without_overlap(tuned: TuneResult, model_gain: float) -> TuneResult:
     """The same sweep of a log that reaches no variant; a model speaks for the recommendation."""
     variants = tuple(

@@ -67,7 +67,7 @@ def test_rare_actions_with_heavy_tailed_propensities_are_not_accused() -> None:
 @pytest.mark.parametrize("logged", ["probabilities", "propensity"])
 @pytest.mark.parametrize(("explore", "episodes"), [(0.005, 330), (0.01, 330), (0.02, 1000)])
 def test_rare_draws_that_did_not_come_accuse_nobody(explore: float, episodes: int, logged: str) -> None:
-    """A handful of explored decisions or none, where two are expected: neither propensities, nor fields, nor regions."""
+    """A handful of explored decisions or none, where two are expected: no propensity, no field and no region."""
     for seed in range(5):
         dataset, _ = sound(Kind(explore=explore, episodes=episodes, horizon=1, logged=logged), seed)
         assert not martingale_residual(dataset) >= 3.5

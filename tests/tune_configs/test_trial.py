@@ -18,6 +18,7 @@ from algorithms.policy import Policy
 from envs.columns import save_columns
 from envs.dataset import Dataset
 from tests import homes
+from tests.envs.clean_logs import Kind, sound
 from tune_configs.judge import Judge, Judgement, episodes_in
 from tune_configs.judged_checkpoint import JudgedCheckpoint
 from tune_configs.strategy import CHECKPOINTS
@@ -175,6 +176,11 @@ def test_propensities_that_cannot_be_believed_are_estimated(log: tuple[Dataset, 
     assert found is not None
     found = found[taken]
     assert np.abs(np.log(found / true)).mean() < 0.2
+
+
+def test_rare_exploration_that_did_not_come_is_no_false_propensity() -> None:
+    rare, _ = sound(Kind(explore=0.01, episodes=330, horizon=1, logged="propensity"), 0)
+    assert unlogged_behavior(rare) is None
 
 
 def test_a_trial_leaves_its_two_files_and_what_was_learned(log: tuple[Dataset, bytes], tmp_path: Path) -> None:
