@@ -24,21 +24,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from envs.card.evidence import LARGEST_RESIDUAL, Evidence
+from envs.card.doubts import doubts_about
+from envs.card.evidence import Evidence
 from envs.card.findings import Finding
-from envs.card.sensitivity import LARGEST
+from envs.card.obstacles import obstacles
 from envs.counting import counted
 from envs.specification import AgentSpecification
 
 GRADES = ("A", "A-M", "B", "C", "D")
-SMALLEST_PROPENSITY = 0.003
 NEEDED_UNITS = 200
 NEEDED_FRACTION = 0.1
 NEEDED_MARGINAL_FRACTION = 0.25
-LARGEST_SHARE = 0.05
 HOPELESS = 10.0
-LARGEST_BEYOND = 0.01
-"""Share of decisions behind a horizon that was only inferred."""
 
 MEANINGS = {
     "A": "the gate can prove an improvement with this log and promote it",
@@ -59,9 +56,9 @@ def grade_log(evidence: Evidence, specification: AgentSpecification) -> tuple[st
     Returns:
         The grade, and the findings: those that decide it, and whether observations are states.
     """
-    obstacles = _obstacles(evidence, specification)
-    if obstacles:
-        return "D", obstacles
+    hopeless = obstacles(evidence, specification)
+    if hopeless:
+        return "D", hopeless
     aliased = _aliased_states(evidence)
     missing = _lack_of_overlap(evidence, specification)
     if missing and evidence.marginal is not None:
@@ -71,14 +68,14 @@ def grade_log(evidence: Evidence, specification: AgentSpecification) -> tuple[st
         if grade == "A" and enough and not _lack_of_overlap(by_step, specification):
             return "A-M", [_marginal_overlap(evidence), *found]
     if missing:
-        return "C", [*missing, *_doubts(evidence, error=False), *aliased]
+        return "C", [*missing, *doubts_about(evidence, error=False), *aliased]
     grade, found = _graded(evidence, specification)
     return grade, [*found, *aliased]
 
 
 def _graded(evidence: Evidence, specification: AgentSpecification) -> tuple[str, list[Finding]]:
     """A or B, of a log with overlap."""
-    doubts = [*_doubts(evidence, error=True), *_carried_over(evidence, specification)]
+    doubts = [*doubts_about(evidence, error=True), *_carried_over(evidence, specification)]
     effect = _detectable_effect(evidence, specification)
     hopeless = effect is not None and effect.severity == "error"
     # Of a field that knows the draw the findings are told with the other leaks.
@@ -137,77 +134,6 @@ def _aliased_states(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def _obstacles(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
-    """Why nothing can be learned; the grade is D."""
-    learn = "nothing can be learned"
-    found = []
-    if evidence.units < specification.minimum_units:
-        missing = specification.minimum_units - evidence.units
-        found.append(
-            Finding(
-                "too_few_units",
-                "error",
-                f"{counted(evidence.units, 'independent unit')} ({specification.unit}s) of at least "
-                f"{specification.minimum_units:,}",
-                learn,
-                f"log {missing} more, or declare a smaller minimum_units",
-            )
-        )
-    if evidence.decisions and evidence.actions_tried < 2:
-        found.append(
-            Finding(
-                "one_action",
-                "error",
-                f"every one of {evidence.decisions:,} decisions took the same action",
-                f"{learn} about any other",
-                "explore: take another action in a few per cent of the decisions",
-            )
-        )
-    if evidence.constant_reward:
-        found.append(
-            Finding(
-                "constant_reward",
-                "error",
-                "every decision has the same reward, and every episode the same return",
-                "no action looks better than another, and " + learn,
-                "check the reward expression and the recorded outcomes",
-            )
-        )
-    if evidence.overlap is not None and not math.isfinite(evidence.overlap.deviation):
-        found.append(
-            Finding(
-                "boundless_rewards",
-                "error",
-                "rewards are so large that their squares are no numbers any more",
-                learn,
-                "correct them, exclude such decisions (retrainer log exclude), or declare a reward in another unit",
-            )
-        )
-    if evidence.episodes and not evidence.complete_episodes:
-        found.append(
-            Finding(
-                "no_complete_episode",
-                "error",
-                f"no episode terminated or reached the horizon of {specification.horizon}",
-                "no return is known, and " + learn,
-                "record terminated, or declare a shorter horizon",
-            )
-        )
-    if "horizon" in specification.inferred and evidence.beyond > LARGEST_BEYOND * evidence.decisions:
-        # A draft that was made of the first decision knows one; of a log that was shorter then, too few.
-        found.append(
-            Finding(
-                "undeclared_horizon",
-                "error",
-                f"episodes have up to {evidence.longest:,} decisions, and nobody declared that only the first "
-                f"{specification.horizon:,} count",
-                f"{evidence.beyond:,} of {evidence.decisions:,} decisions would count for nothing",
-                f"declare horizon = {evidence.longest} in [agents.{specification.name}] and remove it from inferred",
-            )
-        )
-    return found
-
-
 def _lack_of_overlap(evidence: Evidence, specification: AgentSpecification) -> list[Finding]:
     """Why no other policy can be proven; the grade is C."""
     found = []
@@ -255,76 +181,6 @@ def units_lacking(evidence: Evidence) -> int:
     if overlap is None or overlap.fraction < NEEDED_FRACTION:
         return 0
     return max(math.ceil(NEEDED_UNITS / overlap.fraction) - overlap.units, 1)
-
-
-def _doubts(evidence: Evidence, *, error: bool) -> list[Finding]:
-    """What keeps a log with overlap from grade A."""
-    severity = "error" if error else "warning"
-    found = []
-    if evidence.contradictions:
-        found.append(
-            Finding(
-                "contradictory_propensities",
-                severity,
-                f"{evidence.contradictions:,} decisions give the action taken a propensity that is not its probability",
-                "the propensities are not used; the behaviour policy is estimated",
-                "log the probability with which the requested action was drawn",
-            )
-        )
-    if evidence.residual >= LARGEST_RESIDUAL:
-        found.append(_false_propensities(evidence, severity))
-    if evidence.logged_share < 0.999:
-        found.append(
-            Finding(
-                "missing_propensities",
-                severity,
-                f"{100 * (1 - evidence.logged_share):.1f} % of the decisions have no propensity",
-                "the behaviour policy is estimated, and what its actions depended on may not have been recorded"
-                + (_tipping(evidence.gamma) if error else ""),
-                'let the agent decide through Agent(..., explore=...), or log "propensity"',
-            )
-        )
-    elif evidence.smallest < SMALLEST_PROPENSITY:
-        found.append(
-            Finding(
-                "small_propensities",
-                severity,
-                f"the smallest propensity is {evidence.smallest:.2g}, below {SMALLEST_PROPENSITY}",
-                "a single decision can outweigh hundreds",
-                "raise the exploration floor, or mask actions that must not be taken",
-            )
-        )
-    if evidence.overlap is not None and evidence.overlap.largest_share > LARGEST_SHARE:
-        found.append(
-            Finding(
-                "heavy_unit",
-                severity,
-                f"one unit has {100 * evidence.overlap.largest_share:.1f} % of all weight",
-                "an estimate hangs on that unit",
-                "log more units, or explore more evenly",
-            )
-        )
-    return found
-
-
-def _tipping(gamma: float) -> str:
-    """How far off estimated propensities may be."""
-    if gamma >= LARGEST:
-        return ""
-    return f": estimates {gamma:.2f} times too high or too low can make a policy look better that is worse"
-
-
-def _false_propensities(evidence: Evidence, severity: str) -> Finding:
-    sentence = f"actions were taken more or less often than their propensities say (|z| = {evidence.residual:.1f})"
-    remedy = "log the probability of the draw, not a confidence, and after masks and limits"
-    if evidence.excusing:
-        fields = ", ".join(evidence.excusing)
-        sentence += f"; without {fields} in the observation they could be true"
-        remedy = f"if {fields} was set after acting, take it out of the observation; if not, {remedy}"
-    else:
-        remedy += "; and take out of the observation what was set after acting"
-    consequence = "the propensities are not used; the behaviour policy is estimated"
-    return Finding("false_propensities", severity, sentence, consequence, remedy)
 
 
 def _detectable_effect(evidence: Evidence, specification: AgentSpecification) -> Finding | None:

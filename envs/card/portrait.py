@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from envs.card.blocks import time_order
+from envs.card.doubts import SMALLEST_PROPENSITY
 from envs.card.findings import Finding
-from envs.card.grade import SMALLEST_PROPENSITY
 from envs.card.horizons import grades_by_horizon
 from envs.card.overlap import episode_returns
 from envs.dataset import Dataset
