@@ -26,8 +26,8 @@ from envs.columns import save_columns
 from envs.dataset import Dataset
 from envs.declaration import specification_hash
 from envs.errors import DataError
+from envs.field_statistics import MAXIMUM_CATEGORIES
 from envs.home import Home
-from envs.infer import MAXIMUM_CATEGORIES
 from envs.journal.journal import Journal
 from envs.specification import AgentSpecification
 from tune_configs.training import train_component

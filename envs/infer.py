@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envs.errors import SpecificationError
-from envs.observation import MOST_TAGS, ObservationField, ObservationSpecification, flatten
+from envs.field_statistics import FieldStatistics
+from envs.observation import ObservationField, ObservationSpecification, flatten
 from envs.specification import Action, AgentSpecification
 
 if TYPE_CHECKING:
     from envs.record import DecisionRecord
 
-# More values than this are no category but an identifier; the most frequent are kept, others stay unknown (-1).
-MAXIMUM_CATEGORIES = 64
-COUNTED_VALUES = 65_536  # different values of a field that are counted exactly; beyond, the rarest are forgotten
-COUNTED_NUMBERS = 256  # the same for numbers, which are counted only in case texts come among them
 MAXIMUM_FIELDS = 10_000  # different fields of an observation, and different actions
 
 
@@ -48,7 +42,7 @@ class LogStatistics:
     to the largest. The horizon is the longest episode. The reward's range is that of the data; where
     no record has a reward and every outcome tells ``success``, that is the reward. Exploration is 0:
     a log never proves that it will go on. All of this is exact; the most frequent texts of a field are,
-    unless it has more than :data:`COUNTED_VALUES` different ones, and then it is an identifier.
+    unless it has more than :data:`~envs.field_statistics.COUNTED_VALUES` different ones, and then it is an identifier.
 
     Args:
         where: what errors name.
@@ -60,7 +54,7 @@ class LogStatistics:
         self._kinds: set[str] = set()
         self._sizes: set[int] = set()
         self._observations = 0
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, FieldStatistics] = {}
         self._integers: tuple[int, int] | None = None
         self._actions: set[Any] = set()
         self._probability_names: set[str] = set()
@@ -148,7 +142,7 @@ class LogStatistics:
                 else:
                     self._column(field_name, event).add(value)
 
-    def _column(self, name: str, event: str) -> _Column:
+    def _column(self, name: str, event: str) -> FieldStatistics:
         column = self._columns.get(name)
         if column is None:
             if len(self._columns) >= MAXIMUM_FIELDS:
@@ -157,7 +151,7 @@ class LogStatistics:
                     where=self.where,
                     remedy="use the same names in every row, or declare the agent first",
                 )
-            column = self._columns[name] = _Column(event)
+            column = self._columns[name] = FieldStatistics(event)
         return column
 
     def _observation(self) -> ObservationSpecification:
@@ -239,74 +233,6 @@ class LogStatistics:
         return "", (low, high) if math.isfinite(high - low) else None
 
 
-@dataclass(slots=True)
-class _Column:
-    """One field of the observations: the event that had it first, how often it is there, of which types, and its
-    most frequent texts."""
-
-    first: str
-    present: int = 0
-    booleans: int = 0
-    bits: int = 0  # numbers that are 0 or 1
-    numbers: int = 0
-    integers: int = 0
-    texts: int = 0
-    moments: int = 0
-    lists: int = 0
-    counted: Counter[str] = field(default_factory=Counter)
-
-    def add(self, value: Any) -> None:
-        if value is None:
-            return
-        self.present += 1
-        if isinstance(value, (bool, np.bool_)):
-            self.booleans += 1
-        elif isinstance(value, (int, float, np.integer, np.floating)):
-            self.bits += self.bits == self.numbers and value in (0, 1)  # one that is neither tells enough
-            self.numbers += 1
-            if isinstance(value, (int, np.integer)):
-                self.integers += 1
-        elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            self.lists += 1
-            for tag in value:
-                self._count(tag)
-        else:
-            self.texts += 1
-            self.moments += self.moments + 1 == self.texts and _is_moment(value)  # one that is none tells enough
-            self._count(str(value))
-            return
-        # Once texts are among them, they are a category's values; until then they are kept in mind, some of them.
-        if not self.lists and (self.texts or len(self.counted) < COUNTED_NUMBERS):
-            self._count(str(value))
-
-    def _count(self, text: str) -> None:
-        self.counted[text] += 1
-        if len(self.counted) > COUNTED_VALUES:
-            self.counted = Counter(dict(self.counted.most_common(COUNTED_VALUES // 2)))
-
-    @property
-    def empty(self) -> bool:
-        """Whether there were lists only, and nothing in any of them."""
-        return self.lists > 0 and self.lists == self.present and not self.counted
-
-    def declared(self, name: str, kind: str, observations: int) -> ObservationField:
-        optional = self.present < observations
-        if self.booleans and self.booleans + self.bits == self.present:
-            return ObservationField(name, "boolean", optional=optional)
-        if self.numbers + self.booleans == self.present:
-            # A vector is "numbers" to whoever wrote it: [0, 1.5] and [0.0, 1.5] are the same observation.
-            whole = kind == "object" and self.integers + self.booleans == self.present
-            return ObservationField(name, "integer" if whole and self.present else "number", optional=optional)
-        if self.present and self.moments == self.present:
-            return ObservationField(name, "time", optional=optional)
-        tags = self.lists > 0 and self.lists == self.present
-        most = MOST_TAGS if tags else MAXIMUM_CATEGORIES
-        kept = sorted(self.counted, key=lambda text: (-self.counted[text], text))[:most]
-        if tags:
-            return ObservationField(name, "tags", categories=tuple(sorted(kept)), optional=optional)
-        return ObservationField(name, "category", categories=tuple(sorted(kept)), optional=optional)
-
-
 def _kind(observation: Any) -> str:
     if isinstance(observation, Mapping):
         return "object"
@@ -317,13 +243,6 @@ def _kind(observation: Any) -> str:
 
 def _is_integer(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
-
-
-def _is_moment(value: Any) -> bool:
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except (TypeError, ValueError):
-        return False
 
 
 def _is_number(value: Any) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 from envs.declaration import from_table, to_table
 from envs.errors import SpecificationError
-from envs.infer import MAXIMUM_CATEGORIES, infer_specification
+from envs.field_statistics import MAXIMUM_CATEGORIES
+from envs.infer import infer_specification
 from envs.record import DecisionRecord
 from tests.envs.samples import episode, record, simulated
 
