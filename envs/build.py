@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.build_choices import allowed_rows, choices, chosen_actions
 from envs.build_report import BuildReport
+from envs.clocked_ends import read_as_cut
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
 from envs.earlier_rules import forget_earlier_rules
@@ -154,6 +155,7 @@ def dataset_from_records(
             probabilities[missing], allowed[decision_rows[missing]], specification.explore
         )
     terminated, truncated = _ends(rows, offsets)
+    clocked, blind = read_as_cut(terminated, truncated, end_known, offsets, specification.horizon)
     units, splits = assign_splits(
         split_key,
         specification.unit,
@@ -212,6 +214,8 @@ def dataset_from_records(
         mistimed=gathered.mistimed,
         mistimed_first=gathered.mistimed_first,
         excluded_episodes=gathered.excluded_episodes,
+        clocked_episodes=clocked,
+        blindly_clocked_episodes=blind,
     )
     return dataset, report
 

@@ -36,6 +36,8 @@ class BuildReport:
         mistimed: decisions whose timestamp is before 1970 or more than a day in the future, excluded ones not counted.
         mistimed_first: the first of them with its position and its time, or empty.
         excluded_episodes: episodes with a decision in an excluded range of the log.
+        clocked_episodes: episodes in the dataset that ended because they had reached the horizon; they count as cut.
+        blindly_clocked_episodes: the same where what came after the end is not known; they count as terminated.
         other_versions: records of an earlier version of the declaration, under which fields meant other things.
         late_outcomes: outcomes that became known after their decision's maturation window had closed.
         contradictory_outcomes: values of outcomes that were recorded before with another value.
@@ -68,6 +70,8 @@ class BuildReport:
     mistimed: int = 0
     mistimed_first: str = ""
     excluded_episodes: int = 0
+    clocked_episodes: int = 0
+    blindly_clocked_episodes: int = 0
     other_versions: int = 0
     late_outcomes: int = 0
     contradictory_outcomes: int = 0

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envs.clocked_ends import read_as_cut
 from envs.dataset import EMBARGO, Dataset
 from envs.declaration import specification_hash
 from envs.encoding.stacking import stack_history
@@ -85,6 +86,7 @@ def load(
     terminated, truncated, timestamps = _ends(log, offsets)
     log.release()
     columns = _fill(source, log, specification, offsets, retired)
+    clocked, blind = read_as_cut(terminated, truncated, columns.end_known, offsets, specification.horizon)
     roots = columns.roots
     if rule is not None:
         roots = root_rows(specification, [], np.empty(0, dtype=np.int64), columns.observations, rule)
@@ -141,6 +143,8 @@ def load(
         mistimed=log.mistimed,
         mistimed_first=log.mistimed_first,
         excluded_episodes=log.excluded_episodes,
+        clocked_episodes=clocked,
+        blindly_clocked_episodes=blind,
         late_outcomes=source.late,
         contradictory_outcomes=source.contradictory,
         orphaned_outcomes=source.orphans,

@@ -14,6 +14,7 @@ import pytest
 
 from ai_engine import evaluating
 from ai_engine.comparing import compare
+from ai_engine.continuous_learning import LearningPipeline
 from ai_engine.deploy.registry import Registry
 from ai_engine.evaluating import EvaluateResult, aligned, evaluate
 from ai_engine.text import ESTIMATED_PROPENSITIES
@@ -316,3 +317,43 @@ def test_a_function_is_valued_as_it_would_be_served_and_never_on_final(
     assert (named.split, named.policy) == ("select", f"{__name__}:always_down")
     poisoned(monkeypatch, "final")
     assert evaluate(always_down, on=AGENT, home=home, force=True).to_json() == named.to_json()
+
+
+def test_models_do_not_take_the_end_of_the_day_for_what_an_action_did(tmp_path: Path) -> None:
+    """Episodes of five decisions that all end by the clock, recorded as terminated with what came after."""
+    rng, horizon, moves = np.random.default_rng(1), 5, {"stay": 0.0, "go": 0.8}
+
+    def chance(state: int) -> dict[str, float]:
+        return {"stay": 0.3, "go": 0.7} if state < 3 else {"stay": 0.9, "go": 0.1}
+
+    value = np.zeros(5)
+    for _ in range(horizon):
+        ahead = {
+            name: move * value[np.minimum(np.arange(5) + 1, 4)] + (1 - move) * value for name, move in moves.items()
+        }
+        value = np.array([s + sum(p * ahead[name][s] for name, p in chance(s).items()) for s in range(5)])
+    home = Home.create(tmp_path)
+    with LearningPipeline(home) as pipeline:
+        records = []
+        for episode in range(600):
+            state = int(rng.integers(5))
+            for step in range(horizon):
+                action = ("stay", "go")[rng.random() < 0.5]
+                after = min(state + int(rng.random() < moves[action]), 4)
+                end = {"terminated": True, "next_observation": after} if step == horizon - 1 else {}
+                records.append(
+                    {
+                        "agent": "walk",
+                        "observation": state,
+                        "action": action,
+                        "action_probabilities": {"stay": 0.5, "go": 0.5},
+                        "reward": float(state),
+                        "episode_id": f"e{episode}",
+                        "step": step,
+                        **end,
+                    }
+                )
+                state = after
+        pipeline.record_many(records)
+    found = by_name(evaluate(chance, on="walk", home=home))["direct_method"]
+    assert found.value == pytest.approx(value.mean(), rel=0.05)

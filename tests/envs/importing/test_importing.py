@@ -84,7 +84,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "other content": (
         lambda row: {**row, "event_id": "e0"},
         "event_id",
-        "'e0' was recorded before with other content, see ",
+        "'e0' was recorded before with other content (action was ",
     ),
     "reward out of range": (
         lambda row: {**row, "reward": 11},
