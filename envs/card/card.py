@@ -81,9 +81,10 @@ class DataCard:
             places = 0 if int(figures["units"]) >= 100 else 2  # 3.96 of 4 must not be told as 4 of 4 and 99 %
             effective = (
                 f"effective sample size {figures['effective_sample_size']:,.{places}f} of {units} "
-                f"({100 * float(figures['effective_sample_size_fraction']):.0f} %), "
-                f"mean return {figures['mean_return']:.4g}"
+                f"({100 * float(figures['effective_sample_size_fraction']):.0f} %)"
             )
+            if "mean_return" in figures:  # finite rewards may have returns that are not
+                effective += f", mean return {figures['mean_return']:.4g}"
             lines += _wrapped(effective, "  ", "  ")
         for finding in self.findings:
             lines += _wrapped(finding.sentence, f"  {MARKS[finding.severity]} ", "    ")

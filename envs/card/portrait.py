@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,6 +21,8 @@ PERIODS = 24
 PARTS = ("first third", "second third", "last third")
 MOST_FIELDS = 9
 RETURN_BINS = 12
+LARGEST_DRAWN = 1e300
+"""Where there are larger values nothing is drawn: the difference of two may be no number."""
 PROPENSITY_BOUNDS = (0.0, SMALLEST_PROPENSITY, 0.01, 0.03, 0.1, 0.3, 0.9, 0.999, math.inf)
 MOST_GRADED = 100_000
 """Decisions of a log beyond which it is not graded at shorter horizons too: that takes as long as the card, each."""
@@ -51,7 +53,7 @@ class Portrait:
 
     Attributes:
         periods: when each period begins, as text; numbers of the first episode where no clock was read.
-        courses: reward and fields over the periods of equally many decisions.
+        courses: reward and fields over the periods of equally many decisions, where they can be drawn.
         actions: the declared actions.
         chosen: for each third of the log the share of each action.
         propensities: text of a range and the share of decisions with such a propensity; empty where none is logged.
@@ -118,7 +120,11 @@ def _courses(dataset: Dataset, period: np.ndarray) -> tuple[Course, ...]:
             courses.append(_course(name, "share", (values == usual).astype(np.float64), period, share=True))
         else:
             courses.append(_course(declared.name, declared.unit, values, period))
-    return tuple(courses)
+    return tuple(course for course in courses if _drawable([*course.low, *course.middle, *course.high]))
+
+
+def _drawable(values: Iterable[float | None]) -> bool:
+    return all(value is None or abs(value) <= LARGEST_DRAWN for value in values)
 
 
 def _course(name: str, unit: str, values: np.ndarray, period: np.ndarray, *, share: bool = False) -> Course:
@@ -153,6 +159,8 @@ def _propensities(values: np.ndarray) -> tuple[tuple[str, float], ...]:
 
 
 def _returns(values: np.ndarray) -> tuple[tuple[float, float, float], ...]:
+    if not _drawable(values.tolist()):
+        return ()
     counts, edges = np.histogram(values, bins=RETURN_BINS if np.ptp(values) > 0.0 else 1)
     shares = counts / len(values)
     return tuple(

@@ -68,6 +68,16 @@ def test_an_empty_log_has_a_page(tmp_path: Path) -> None:
     assert "0 independent units" in page.text and "1 episode (1 decision) has not ended yet" in page.text
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_rewards_as_large_as_numbers_get_have_a_card_and_a_page_of_grade_d() -> None:
+    dataset, report = built(episodes=100)
+    for larger in (np.where(dataset.rewards > 0.5, 1.7e308, -1.7e308), np.full(len(dataset), 1.7e308)):
+        boundless = replace(dataset, rewards=larger)
+        card = build_card(boundless, report)
+        assert card.grade == "D" and "grade D" in card.to_text() and "mean_return" not in card.to_json()["figures"]
+        assert "squares are no numbers" in Page(render_card(card, report, portray(boundless))).text
+
+
 def test_the_portrait_is_the_log() -> None:
     dataset = faulty_logs.with_new_traffic(sound(Kind(episodes=960, horizon=2), 1)[0], share=0.5, size=5.0)
     portrait = portray(dataset)
