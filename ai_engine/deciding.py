@@ -82,7 +82,7 @@ def gate(name: str, *, home: Home | str | Path | None = None, least_power: float
         result = _record(
             workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
         )
-        told = result if result.look else _standing_pass(workspace, run) or result
+        told = result if result.look else _standing_answer(workspace, run) or result
         run.write("gate.json", told.to_json())
         write_run_report(
             workspace,
@@ -109,13 +109,13 @@ def next_command(result: GateResult, home: Home | str | Path | None = None) -> s
     return f"{command} --home {shlex.quote(str(home.path if isinstance(home, Home) else home))}"
 
 
-def _standing_pass(workspace: Workspace, run: Run) -> GateResult | None:
-    """The kept answer of a run, where it is a pass that no move of the champion has overtaken."""
+def _standing_answer(workspace: Workspace, run: Run) -> GateResult | None:
+    """The kept answer of a run, where it spent a look and no move of the champion has overtaken it."""
     kept, entries = run.read("gate.json"), workspace.registry.history(workspace.name)
-    if not kept or kept["decision"] != "promote":
+    if not kept or not kept["look"]:
         return None
-    passed, *later = entries[kept["entry"] - 1 :]
-    return GateResult.of(passed) if all(entry.kind in MOVES_NOBODY for entry in later) else None
+    answered, *later = entries[kept["entry"] - 1 :]
+    return GateResult.of(answered) if all(entry.kind in MOVES_NOBODY for entry in later) else None
 
 
 def _finalists(workspace: Workspace, tuned: TuneResult) -> list[str]:

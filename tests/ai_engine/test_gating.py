@@ -302,3 +302,7 @@ def test_an_inconclusive_gate_says_what_would_settle_it(swept: tuple[Home, TuneR
         home, tuned
     )
     assert result.to_text().endswith(f"inconclusive: {result.reason}.")
+    # What was paid for is not hidden by a refusal that judged nothing.
+    shown, run = page(home, tuned), Run.open(home, tuned.run)
+    assert gate(AGENT, home=home).decision == "refused"
+    assert page(home, tuned) == shown and run.read("gate.json") == result.to_json()
