@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ai_engine.deploy.ledger import LedgerEntry
+from ai_engine.provisos import provisos
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
@@ -97,7 +98,8 @@ class GateResult:
             rows.append(("overlap", f"{self.estimate.effective_sample_size:,.0f} of {self.units:,} units"))
         rows += [(f"guardrail {outcome.name}", told(outcome)) for outcome in self.guardrails]
         rows.append(("look", f"{self.look}, α {self.alpha:.4f} spent" if self.look else "none spent"))
-        return f"{table((), rows)}\n{self.decision}: {self.reason}."
+        estimated = self.estimate is not None and self.estimate.on_estimates
+        return f"{table((), rows)}\n{self.decision}: {self.reason}.{provisos('', estimated=estimated)}"
 
 
 def decision_details(decision: GateDecision) -> dict[str, Any]:

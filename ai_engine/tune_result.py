@@ -11,7 +11,7 @@ from typing import Any
 
 from ai_engine.provisos import provisos
 from ai_engine.text import interval, number, signed, table
-from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
+from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
 from tune_configs.judged_checkpoint import JudgedCheckpoint, estimate_from_json
 from tune_configs.recommendation import models_gain
@@ -249,7 +249,7 @@ class TuneResult:
     @property
     def estimated(self) -> bool:
         """Whether the propensities that its gains stand on are estimated."""
-        return any(ESTIMATED_PROPENSITIES in variant.gain.assumptions for variant in self.variants)
+        return any(variant.gain.on_estimates for variant in self.variants)
 
     @property
     def reservation(self) -> str:

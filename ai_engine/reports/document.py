@@ -37,7 +37,7 @@ class ReportDocument:
             ``exploration_advice``.
         variants: each ``version, algorithm, hyperparameters, seeds, step``, ``estimate`` and ``gain``
             (each ``value, lower, upper, confidence, estimator, effective_sample_size, evidence,
-            refused``), ``model_gain``, ``curve`` (``metric``, ``values``), ``finalist``, ``recommended``.
+            refused, assumptions``), ``model_gain``, ``curve`` (``metric``, ``values``), ``finalist``, ``recommended``.
         gate: ``decision, version, reason, needs {decisions, seconds, explore}, estimate, alpha, look,
             guardrails`` (each ``name, change, bound, margin, direction, verdict``), or ``None`` where no gate was run.
         placebo: ``command``, and where the gate's self-test was run ``text, decisions, created`` and ``outcome``

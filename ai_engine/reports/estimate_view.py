@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ai_engine.reports.formats import DASH, estimate_decimals, fixed, interval, label, number, percent
+from ai_engine.text import ESTIMATED_PROPENSITIES
+from algorithms.ope.estimate import ESTIMATED_PROPENSITIES as ASSUMED
 
 
 def estimate_view(estimate: Mapping[str, Any], column: int, *, signed: bool = False) -> dict[str, Any]:
@@ -27,3 +29,8 @@ def method(shown: Mapping[str, Any]) -> str:
     """Estimator and confidence; a range over models claims none."""
     claimed = "" if shown["confidence"] == percent(0.0) else f", {shown['confidence']}"
     return f"{label(shown['estimator'])}{claimed}"
+
+
+def proviso(estimates: Sequence[Mapping[str, Any]]) -> str:
+    """What is said beside numbers that stand on estimated propensities, or empty."""
+    return ESTIMATED_PROPENSITIES if any(ASSUMED in (each.get("assumptions") or ()) for each in estimates) else ""

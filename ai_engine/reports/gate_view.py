@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ai_engine.reports.estimate_view import estimate_view
+from ai_engine.reports.estimate_view import estimate_view, proviso
 from ai_engine.reports.formats import DASH, MINUS, common_decimals, finite, known, number
 
 Data = Mapping[str, Any]
@@ -28,6 +28,7 @@ def gate_view(gate: Data | None) -> dict[str, Any] | None:
         "needs": {key: finite((gate.get("needs") or {}).get(key)) for key in ("decisions", "seconds", "explore")},
         "scarce": (gate.get("scarce") or {}).get("action") or "",
         "estimate": estimate_view(estimate, decimals, signed=True) if estimate else None,
+        "proviso": proviso([estimate]),
     }
 
 

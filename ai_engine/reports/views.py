@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_engine.reports.bars import share_bars, step_bars
 from ai_engine.reports.charts import GainRow, TruthRow, forest_plot, truth_plot
-from ai_engine.reports.estimate_view import estimate_view, method
+from ai_engine.reports.estimate_view import estimate_view, method, proviso
 from ai_engine.reports.formats import (
     DASH,
     SPACE,
@@ -124,7 +124,13 @@ def variants_view(variants: Sequence[Data]) -> dict[str, Any]:
         text = "; ".join(f"{row.label}: {row.text}" for row in chart)
         drawing = forest_plot(chart, "gains", "Paired gain of each variant over the champion", text)
     methods = {key: _common_method([row[key] for row in rows]) for key in ("gain", "estimate")}
-    return {"rows": rows, "drawing": drawing, "methods": methods, "by_model": sum(not row["by_log"] for row in rows)}
+    return {
+        "rows": rows,
+        "drawing": drawing,
+        "methods": methods,
+        "by_model": sum(not row["by_log"] for row in rows),
+        "proviso": proviso([*gains, *values]),
+    }
 
 
 def action_view(actions: Data) -> dict[str, Any] | None:

@@ -117,6 +117,7 @@ def tracked_run(run: Run, registry: Registry) -> TrackedRun:
         if entry.tags.get("recommended") == "yes":
             points += tuple(replace(point, step=0) for point in _standing(entry))
             tags["recommended"] = f"{run.agent}@{entry.version}"
+            tags |= {name: value for name, value in entry.tags.items() if name == "propensities"}
     if gate := run.read("gate.json"):
         tags["gate"] = str(gate["decision"])
     return TrackedRun(
@@ -179,6 +180,7 @@ def _entry(
         "version": reference,
         "evidence": "log" if judged.gain.usable else "model",
         "refused": judged.gain.refused,
+        "propensities": "estimated" if judged.gain.on_estimates or judged.value.on_estimates else "",
         "finalist": _yes(bool(version) and reference in result.get("finalists", ())),
         "recommended": _yes(bool(version) and reference == result.get("recommended")),
         "note": note,

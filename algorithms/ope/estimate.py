@@ -43,3 +43,8 @@ class Estimate:
     def usable(self) -> bool:
         """Whether the number may be acted on."""
         return not self.refused and math.isfinite(self.value)
+
+    @property
+    def on_estimates(self) -> bool:
+        """Whether the propensities that it stands on are estimated."""
+        return ESTIMATED_PROPENSITIES in self.assumptions

@@ -18,6 +18,8 @@ from ai_engine.deciding import GateResult, gate, promote, release, rollback
 from ai_engine.deploy import Registry
 from ai_engine.locking import retraining_lock
 from ai_engine.runs import Run
+from ai_engine.text import ESTIMATED_PROPENSITIES as PROVISO
+from ai_engine.tracking.tracked_run import tracked_run
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace, open_workspace
 from envs.dataset import FINAL
@@ -25,6 +27,7 @@ from envs.errors import BusyError, DataError, RegistryError
 from envs.home import Home
 from envs.record import DecisionRecord
 from tests import homes
+from tests.ai_engine.reports.pages import Page
 from tests.ai_engine.sweeping import looks
 from tune_configs.gate import foresight
 from tune_configs.gate.budget import alpha_at
@@ -56,7 +59,7 @@ def test_the_gate_reads_final_once_and_says_what_it_cost(swept: tuple[Home, Tune
     # The gate moves nobody by itself.
     assert Registry(home).champion(AGENT) == "0"
     assert GateResult.of(entry).to_json() == result.to_json()
-    assert "promote" in result.to_text().splitlines()[-1]
+    assert "promote" in result.to_text().splitlines()[-1] and PROVISO not in result.to_text()
 
 
 def test_a_second_gate_at_once_is_refused_and_free(swept: tuple[Home, TuneResult]) -> None:
@@ -219,5 +222,13 @@ def test_estimated_propensities_promote_nobody(tmp_path: Path, without_ray: list
     result = gate(AGENT, home=home)
     assert result.decision == "canary"
     assert "grade B" in result.reason
+    # What every number stands on is said wherever one is.
+    assert result.estimate is not None and result.estimate.on_estimates and result.to_text().endswith(PROVISO)
+    run = Run.open(home, tuned.run)
+    page = Page((run.path / "report.html").read_text()).text
+    assert page.count(PROVISO) == 2, "of the variants and of the gate"
+    told = tracked_run(run, Registry(home))
+    assert all(entry.tags["propensities"] == "estimated" for entry in told.entries)
+    assert told.tags["propensities"] == "estimated"
     with pytest.raises(RegistryError, match="said canary"):
         promote(result.version, home=home)

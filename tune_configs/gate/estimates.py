@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from algorithms.ope.estimate import Estimate
+from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
 from tune_configs.gate.asymptotic import StepDown
 from tune_configs.gate.betting import betting_lower_bounds
 from tune_configs.gate.budget import alpha_at
@@ -52,6 +52,7 @@ def refused_estimate(request: GateRequest, finalist: int, reason: str) -> Estima
         effective_sample_size=float(request.effective_sample_sizes[finalist]),
         units=request.differences.shape[1],
         refused=reason,
+        assumptions=_of_propensities(request),
     )
 
 
@@ -74,9 +75,14 @@ def _by_mean(request: GateRequest, finalist: int, asymptotic: StepDown, at: int,
         assumptions=(
             "simultaneous over the finalists",
             "units are independent and alike",
+            *_of_propensities(request),
             *((f"nothing rare is missing from the log, which it does not show: {tail}",) if tail else ()),
         ),
     )
+
+
+def _of_propensities(request: GateRequest) -> tuple[str, ...]:
+    return (ESTIMATED_PROPENSITIES,) if request.estimated else ()
 
 
 def _estimator(request: GateRequest) -> str:
@@ -94,5 +100,9 @@ def _by_bets(request: GateRequest, finalist: int, lower: float, level: float) ->
         effective_sample_size=float(request.effective_sample_sizes[finalist]),
         units=request.differences.shape[1],
         diagnostics={"bound": float(request.bounded.bounds[finalist])},
-        assumptions=("one-sided, simultaneous over the finalists", "the declared bounds are exact"),
+        assumptions=(
+            "one-sided, simultaneous over the finalists",
+            "the declared bounds are exact",
+            *_of_propensities(request),
+        ),
     )

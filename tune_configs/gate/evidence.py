@@ -140,6 +140,7 @@ def gate_request(
         cut=cut,
         model_estimate=model_estimate,
         overlap=overlap_rule(grade),
+        estimated=behavior is not None,
         planning=planning or Planning(),
         scarce=() if tested.marginal else tuple(scarce_action(tested.subset, each) for each in trajectories),
     )

@@ -84,6 +84,7 @@ class GateRequest:
         lacking: final units that this look lacks, where it cannot be paid for; ``None`` where no number helps.
         model_estimate: model-based gain of the recommendation, where no finalist has overlap.
         overlap: smallest overlap at which the asymptotic leg tests a finalist.
+        estimated: whether the propensities behind the weights are estimated.
         planning: the log's rate.
         draws: of the bootstrap, and most of those of a law.
         seed: of the bootstrap.
@@ -109,6 +110,7 @@ class GateRequest:
     lacking: int | None = None
     model_estimate: Estimate | None = None
     overlap: OverlapRule = DOUBLY_ROBUST_RULE
+    estimated: bool = False
     planning: Planning = field(default_factory=Planning)
     draws: int = DRAWS
     seed: int = 0
