@@ -15,7 +15,6 @@ from envs.card.advice import credible_times
 from envs.card.carry_over import carry_over
 from envs.card.history import history_test
 from envs.dataset import Dataset
-from envs.specification import AgentSpecification
 from tune_configs.gate.decision import decide
 from tune_configs.gate.evidence import Sides, fresh_final, gate_request
 from tune_configs.gate.foresight import Shortage, foreseen_shortage
@@ -65,7 +64,7 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     newest = int(dataset.sequences.max(initial=0))
     card, look = workspace.card(), looks.count + 1
     grade, unproven = card.grade, _unproven(card)
-    planning = planning_of(dataset, specification)
+    planning = planning_of(dataset, card)
     model = _model_estimate(question.tuned)
     if question.forbidden:
         return Answer(_refusal(question.forbidden, look), 0, newest)
@@ -111,15 +110,15 @@ def ask(workspace: Workspace, question: Question) -> Answer:
     return Answer(_checked(decide(request), dataset), request.differences.shape[1], newest)
 
 
-def planning_of(dataset: Dataset, specification: AgentSpecification) -> Planning:
-    """The log's rate."""
+def planning_of(dataset: Dataset, card: DataCard) -> Planning:
+    """The log's rate and its exploration: as the propensities show it, as it is declared where none are logged."""
     times = credible_times(dataset)
     span = float(times.max() - times.min()) if len(times) else 0.0
     units = len(np.unique(dataset.units))
     return Planning(
         decisions_per_unit=len(dataset) / max(units, 1),
         units_per_second=units / span if span > 0 else None,
-        explore=specification.explore,
+        explore=float(card.figures.get("exploration_share", dataset.specification.explore)),
     )
 
 

@@ -10,7 +10,8 @@ def provisos(grade: str, *, estimated: bool) -> str:
     """Sentences, each after a space; empty where the log proves what it says.
 
     Args:
-        grade: of the log; empty where it is said already. On C a policy near the one that wrote it may still be valued, but no gain is proven.
+        grade: of the log; empty where it is said already. On C a policy near the one that wrote it may still be valued,
+            but no gain is proven.
         estimated: whether the propensities are estimated.
     """
     unproven = f" The log is grade {grade}: {MEANINGS[grade]}." if grade in ("C", "D") else ""

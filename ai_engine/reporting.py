@@ -47,7 +47,7 @@ def write_run_report(
             "horizon": workspace.specification.horizon,
             **{f"{name} episodes": size for name, size in sizes.items()},
             "mean return of the log": _mean_return(workspace),
-            "exploration share": workspace.specification.explore,
+            "exploration share": card.figures.get("exploration_share", workspace.specification.explore),
             "champion judged against": tuned.champion,
         },
         "card": card.to_json(),

@@ -11,6 +11,7 @@ from envs.build_report import BuildReport
 from envs.card.advice import MINIMUM_FRACTION, decisions_per_day, exploration_advice, patience_advice
 from envs.card.detectors import detect
 from envs.card.evidence import Evidence, gather_evidence
+from envs.card.exploration import exploration_share
 from envs.card.findings import SEVERITIES, Finding
 from envs.card.grade import MEANINGS, grade_log, units_lacking
 from envs.card.spoilt import lowered
@@ -151,6 +152,7 @@ def _figures(dataset: Dataset, evidence: Evidence, report: BuildReport) -> dict[
         "propensities_logged": evidence.logged_share,
         "propensities": "estimated" if evidence.estimated else "logged",
         "smallest_propensity": evidence.smallest,
+        "exploration_share": math.nan if evidence.estimated else exploration_share(dataset),
         "martingale_residual": evidence.residual,
         "certain_share": evidence.certain_share,
         "sensitivity_gamma": evidence.gamma,

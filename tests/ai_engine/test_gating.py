@@ -29,6 +29,7 @@ from envs.errors import DataError, RegistryError
 from envs.guardrail import GuardrailSpecification
 from envs.home import Home
 from tests import homes
+from tests.ai_engine.reports.pages import Page
 from tests.envs.samples import built
 from tests.envs.samples import specification as samples_specification
 from tune_configs.gate.budget import alpha_at
@@ -283,7 +284,7 @@ def test_an_inconclusive_gate_says_what_would_settle_it(swept: tuple[Home, TuneR
     home, tuned = swept
     first = gate(AGENT, home=Home(shutil.copytree(home.path, tmp_path / "copy")))
     assert first.estimate is not None
-    home.declare(homes.specification(minimum_gain=first.estimate.value))
+    home.declare(homes.specification(minimum_gain=first.estimate.value, explore=0.0))  # the log shows .3
     result = gate(AGENT, home=home)
     assert (result.decision, result.look, result.looks) == ("inconclusive", 1, 1)
     told = re.search(
@@ -297,6 +298,7 @@ def test_an_inconclusive_gate_says_what_would_settle_it(swept: tuple[Home, TuneR
     assert int(decisions.replace(",", "")) == about(result.needs.decisions) >= result.needs.decisions
     assert int(fresh.replace(",", "")) == about(result.until_look)
     # The rule never says "down", which is right in a third of the states: it is what the finalist steps towards.
+    assert "exploration share 30 %" in Page(page(home, tuned)).text
     assert action == result.scarce.action == "down" and result.scarce.frequency < 0.15
     assert "What would settle it" in page(home, tuned) and "of down, which the log has too little of" in page(
         home, tuned

@@ -12,6 +12,7 @@ from envs.build import dataset_from_records
 from envs.card import build_card
 from envs.card.advice import decisions_per_day, plan_exploration, provable_steps
 from envs.card.evidence import gather_evidence
+from envs.card.exploration import exploration_share
 from envs.card.leaks import foretelling_fields
 from envs.card.overlap import measure_overlap, modal_actions, reference_ratios
 from envs.card.propensities import martingale_residual
@@ -50,6 +51,20 @@ def test_a_confidence_is_no_propensity() -> None:
     card = build_card(*dataset_from_records(declared, numbered(confident), KEY))
     assert card.grade == "B" and "false_propensities" in [finding.code for finding in card.findings]
     assert card.figures["propensities"] == "estimated"
+
+
+def test_the_exploration_is_that_of_the_log_and_not_the_declared_one() -> None:
+    for explore, logged in ((0.2, "probabilities"), (0.2, "propensity"), (0.05, "propensity"), (0.0, "probabilities")):
+        dataset, report = built(episodes=600, explore=explore, logged=logged)
+        assert dataset.specification.explore == 0.0
+        assert build_card(dataset, report).figures["exploration_share"] == pytest.approx(explore)
+    assert "exploration_share" not in build_card(*built(episodes=600, logged="nothing")).figures
+    # Of two allowed actions at .9 and .1 a fifth is uniform; without a choice there is nothing to explore.
+    allowed, chances = dataset.allowed.copy(), np.tile([0.9, 0.1, 0.0], (len(dataset), 1))
+    allowed[:, 2] = False
+    allowed[dataset.rows[: len(dataset) // 2], 1] = False
+    masked = replace(dataset, allowed=allowed, action_probabilities=chances)
+    assert exploration_share(masked) == pytest.approx(0.2)
 
 
 def test_rare_actions_with_heavy_tailed_propensities_are_not_accused() -> None:
