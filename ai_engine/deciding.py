@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from ai_engine.deploy.ledger import LedgerEntry
 from ai_engine.deploy.references import parse_reference
 from ai_engine.deploy.registry import Registry
 from ai_engine.gate_result import GateResult, decision_details
-from ai_engine.gating import Question, ask
+from ai_engine.gating import Answer, Question, ask
 from ai_engine.locking import retraining_lock
+from ai_engine.provisos import without_exploration
 from ai_engine.reporting import write_run_report
 from ai_engine.runs import FINISHED, Run, list_runs
 from ai_engine.self_test import forbidden_by, kept_placebo
@@ -23,17 +24,23 @@ from ai_engine.workspace import Workspace, open_workspace
 from algorithms.policy.provenance import plain_json
 from envs.errors import DataError, RegistryError
 from envs.home import Home
-from tune_configs.gate.request import GateDecision
 
 MOVES_NOBODY = ("gate", "hold", "release")
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerMove:
-    """An entry that was written to the ledger."""
+    """An entry that was written to the ledger.
+
+    Attributes:
+        agent: whose ledger.
+        entry: the entry.
+        warning: what follows for the next log, a sentence after a space, or empty.
+    """
 
     agent: str
     entry: LedgerEntry
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
@@ -45,6 +52,7 @@ class LedgerMove:
                 "kind": self.entry.kind,
                 "champion": f"{self.agent}@{self.entry.version}",
                 "reason": self.entry.reason,
+                "warning": self.warning.strip(),
             }
         )
         return plain
@@ -52,8 +60,8 @@ class LedgerMove:
     def to_text(self) -> str:
         """One sentence."""
         why = f" ({self.entry.reason})" if self.entry.reason else ""
-        entry = self.entry
-        return f"Ledger entry {entry.number}, {entry.kind}: the champion is {self.agent}@{entry.version}{why}."
+        entry, champion = self.entry, f"{self.agent}@{self.entry.version}"
+        return f"Ledger entry {entry.number}, {entry.kind}: the champion is {champion}{why}.{self.warning}"
 
 
 def gate(name: str, *, home: Home | str | Path | None = None, least_power: float = 0.0) -> GateResult:
@@ -79,9 +87,7 @@ def gate(name: str, *, home: Home | str | Path | None = None, least_power: float
         forbidden = forbidden_by(kept_placebo(workspace.home, workspace.specification))
         since = int(run.record.get("since", 0))
         answer = ask(workspace, Question(champion, versions, tuned, since, forbidden, least_power))
-        result = _record(
-            workspace, champion.version, tuned, versions, answer.decision, answer.units, answer.final_sequence
-        )
+        result = _record(workspace, champion.version, tuned, versions, answer)
         told = result if result.look else _standing_answer(workspace, run) or result
         run.write("gate.json", told.to_json())
         write_run_report(
@@ -149,11 +155,9 @@ def _record(
     champion: str,
     tuned: TuneResult,
     versions: list[str],
-    decision: GateDecision,
-    units: int,
-    final_sequence: int,
+    answer: Answer,
 ) -> GateResult:
-    name, registry = workspace.name, workspace.registry
+    name, registry, decision = workspace.name, workspace.registry, answer.decision
     if decision.subject is not None:
         candidate = versions[decision.subject]
     elif not versions or decision.decision == "canary":  # only a model speaks, and it speaks of the recommendation
@@ -170,12 +174,13 @@ def _record(
         champion=champion,
         look=look or None,
         alpha=decision.alpha,
-        final_sequence=final_sequence if look else registry.looks(name).final_sequence,
+        final_sequence=answer.final_sequence if look else registry.looks(name).final_sequence,
         reason=reason,
         details={
             "run": tuned.run,
             "held": held,
-            "units": units if look else 0,
+            "units": answer.units if look else 0,
+            "certain": bool(answer.certain) and decision.subject is not None and answer.certain[decision.subject],
             "looks": decision.look - (0 if look else 1),
             **decision_details(decision),
         },
@@ -206,9 +211,9 @@ def promote(
     if parsed.path is not None:
         raise RegistryError("a file is no version", where=str(parsed.path), remedy="name it NAME@N")
     version = parsed.version
-    if override:
-        return _moved(found, registry.override(parsed.agent, version, reason), track)
     gates = [entry for entry in registry.history(parsed.agent) if entry.kind == "gate"]
+    if override:
+        return _appointed(found, registry.override(parsed.agent, version, reason), gates, track)
     if "@" not in reference and gates:
         version = str(_last_read(gates).details["candidate"])
     version = registry.resolve(parsed.agent, version)
@@ -226,7 +231,16 @@ def promote(
             remedy=f"run retrainer gate {parsed.agent}, or promote it with --override --reason TEXT",
         )
     entry = registry.promote(parsed.agent, version, gate_entry=_last_read(judged), reason=reason)
-    return _moved(found, entry, track)
+    return _appointed(found, entry, gates, track)
+
+
+def _appointed(home: Home, entry: LedgerEntry, gates: Sequence[LedgerEntry], track: Sequence[str] | None) -> LedgerMove:
+    """The move, and what the gate saw of how the new champion decides, where it judged it."""
+    move, agent = _moved(home, entry, track), entry.agent
+    judged = [gate for gate in gates if gate.details["candidate"] == entry.version]
+    if not judged or not _last_read(judged).details.get("certain"):
+        return move
+    return replace(move, warning=without_exploration(agent, f"{agent}@{entry.version}"))
 
 
 def _last_read(gates: Sequence[LedgerEntry]) -> LedgerEntry:

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ai_engine.deploy.ledger import LedgerEntry
-from ai_engine.provisos import provisos
+from ai_engine.provisos import provisos, without_exploration
 from ai_engine.text import interval, number, signed, table
 from algorithms.ope.estimate import Estimate
 from algorithms.policy.provenance import plain_json
 from tune_configs.gate.guardrails import GuardrailOutcome
-from tune_configs.gate.request import GateDecision, Needs
+from tune_configs.gate.request import CANARY, PROMOTE, GateDecision, Needs
 from tune_configs.gate.scarcity import ScarceAction
 from tune_configs.trial import estimate_from_json
 
@@ -38,6 +38,7 @@ class GateResult:
         looks: looks at ``final`` that the agent has spent, this one included.
         until_look: new decisions until there are final units for a further look; ``None`` where they are there.
         held: whether automation was held, so that a version that passed is promoted only after a release.
+        certain: whether that finalist leaves nothing to chance, so that its own log would prove nothing.
     """
 
     agent: str
@@ -56,6 +57,7 @@ class GateResult:
     looks: int = 0
     until_look: int | None = None
     held: bool = False
+    certain: bool = False
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> GateResult:
@@ -78,6 +80,7 @@ class GateResult:
             looks=facts.get("looks", facts["look"] or 0),
             until_look=facts.get("until_look"),
             held=facts.get("held", False),
+            certain=facts.get("certain", False),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +102,14 @@ class GateResult:
         rows += [(f"guardrail {outcome.name}", told(outcome)) for outcome in self.guardrails]
         rows.append(("look", f"{self.look}, α {self.alpha:.4f} spent" if self.look else "none spent"))
         estimated = self.estimate is not None and self.estimate.on_estimates
-        return f"{table((), rows)}\n{self.decision}: {self.reason}.{provisos('', estimated=estimated)}"
+        said = f"{self.decision}: {self.reason}.{provisos('', estimated=estimated)}{self.warning}"
+        return f"{table((), rows)}\n{said}"
+
+    @property
+    def warning(self) -> str:
+        """What follows for the next log if that finalist decides, a sentence after a space, or empty."""
+        moves = self.certain and self.decision in (PROMOTE, CANARY)
+        return without_exploration(self.agent, self.version) if moves else ""
 
 
 def decision_details(decision: GateDecision) -> dict[str, Any]:

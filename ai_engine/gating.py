@@ -13,6 +13,7 @@ from algorithms.policy import Policy
 from envs.card import DataCard
 from envs.card.advice import credible_times
 from envs.card.carry_over import carry_over
+from envs.card.evidence import CERTAIN, DETERMINISTIC
 from envs.card.history import history_test
 from envs.dataset import Dataset
 from tune_configs.gate.decision import decide
@@ -48,11 +49,19 @@ class Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The decision, the number of final units read, and the journal position up to which they are used."""
+    """What a look found.
+
+    Attributes:
+        decision: the decision.
+        units: final units that were read.
+        final_sequence: journal position up to which they are used.
+        certain: per finalist whether it leaves nothing to chance where it has a choice; empty where nobody was judged.
+    """
 
     decision: GateDecision
     units: int
     final_sequence: int
+    certain: tuple[bool, ...] = ()
 
 
 def ask(workspace: Workspace, question: Question) -> Answer:
@@ -107,7 +116,8 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         model_estimate=model,
         barred=_barred(grade, dataset, len(candidates)),
     )
-    return Answer(_checked(decide(request), dataset), request.differences.shape[1], newest)
+    certain = tuple(_leaves_nothing_to_chance(dataset, each) for each in candidates)
+    return Answer(_checked(decide(request), dataset), request.differences.shape[1], newest, certain)
 
 
 def planning_of(dataset: Dataset, card: DataCard) -> Planning:
@@ -120,6 +130,12 @@ def planning_of(dataset: Dataset, card: DataCard) -> Planning:
         units_per_second=units / span if span > 0 else None,
         explore=float(card.figures.get("exploration_share", dataset.specification.explore)),
     )
+
+
+def _leaves_nothing_to_chance(dataset: Dataset, probabilities: np.ndarray) -> bool:
+    """Whether a policy's own log would be deterministic, by what it does in this one."""
+    choices = dataset.rows[dataset.allowed[dataset.rows].sum(axis=1) > 1]
+    return bool(len(choices)) and float((probabilities[choices].max(axis=1) >= CERTAIN).mean()) >= DETERMINISTIC
 
 
 def _unproven(card: DataCard) -> str:

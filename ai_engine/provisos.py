@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ai_engine.text import ESTIMATED_PROPENSITIES
 from envs.card.grade import MEANINGS
+from tune_configs.gate.planning import FIRST_EXPLORATION
 
 
 def provisos(grade: str, *, estimated: bool) -> str:
@@ -16,3 +17,16 @@ def provisos(grade: str, *, estimated: bool) -> str:
     """
     unproven = f" The log is grade {grade}: {MEANINGS[grade]}." if grade in ("C", "D") else ""
     return unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
+
+
+def without_exploration(agent: str, version: str) -> str:
+    """What follows from a policy that leaves nothing to chance, as a sentence after a space.
+
+    Args:
+        agent: the agent.
+        version: of it, ``agent@N``.
+    """
+    return (
+        f" {version} leaves nothing to chance, so that its own log will prove nothing: declare explore "
+        f"(such as {FIRST_EXPLORATION:g}) under [agents.{agent}] and run retrainer tune {agent}."
+    )

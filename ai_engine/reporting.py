@@ -98,7 +98,8 @@ def _sentence(tuned: TuneResult, gate: GateResult | None) -> str:
         whom = f"{tuned.recommended} is recommended (evidence: {tuned.evidence}){tuned.reservation}"
         return f"{whom}; no gate has judged yet."
     if gate.decision == "promote" and gate.estimate:
-        return f"{gate.version} is proven better than {gate.champion} by {signed(gate.estimate.value)} a return."
+        gain = signed(gate.estimate.value)
+        return f"{gate.version} is proven better than {gate.champion} by {gain} a return.{gate.warning}"
     return f"{gate.decision}: {gate.reason}."
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ai_engine
-from ai_engine import deciding
+from ai_engine import deciding, gating
 from ai_engine.deciding import gate, hold, promote, release, rollback
 from ai_engine.deploy import Registry, load_policy
 from ai_engine.runs import Run
@@ -17,6 +18,7 @@ from ai_engine.workspace import open_workspace
 from envs.errors import DataError, RegistryError
 from envs.home import Home
 from tests import homes
+from tests.ai_engine.reports.pages import Page
 from tests.ai_engine.sweeping import looks
 from tune_configs.gate.budget import alpha_at
 
@@ -51,6 +53,29 @@ def test_only_a_pass_promotes(swept: tuple[Home, TuneResult], monkeypatch: pytes
         promote(passed.version, home=home)
     with pytest.raises(DataError, match="no sweep against the champion"):
         gate(AGENT, home=home)
+
+
+def test_whoever_promotes_what_leaves_nothing_to_chance_is_told(
+    swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, tuned = swept
+    dataset, (floored,) = open_workspace(AGENT, home).with_known_ends(open_workspace(AGENT, home).champion())
+    bare = np.eye(len(homes.ACTIONS))[floored.argmax(axis=1)]
+    measured = gating._leaves_nothing_to_chance
+    assert measured(dataset, bare) and not measured(dataset, floored)
+    assert not measured(dataset, 0.98 * bare + 0.02 / len(homes.ACTIONS)), "a little exploration is exploration"
+    monkeypatch.setattr(gating, "_leaves_nothing_to_chance", lambda dataset, probabilities: measured(dataset, bare))
+    certain = gate(AGENT, home=home)
+    told = (
+        f"{certain.version} leaves nothing to chance, so that its own log will prove nothing: declare explore "
+        f"(such as 0.1) under [agents.{AGENT}] and run retrainer tune {AGENT}."
+    )
+    assert (certain.decision, certain.certain) == ("promote", True) and certain.to_text().endswith(told)
+    assert told in Page((Run.open(home, tuned.run).path / "report.html").read_text()).text
+    assert "chance" not in replace(certain, certain=False).to_text() + replace(certain, decision="keep").to_text()
+    move = promote(AGENT, home=home)
+    assert move.to_text().endswith(told) and move.to_json()["warning"] == told
+    assert "chance" not in rollback(AGENT, home=home, reason="latency").to_text()
 
 
 def test_what_the_gate_did_not_pass_needs_a_person(
