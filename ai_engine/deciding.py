@@ -164,7 +164,7 @@ def _record(
         candidate = tuned.recommended.rpartition("@")[2]
     else:
         candidate = versions[0]
-    look = decision.look if decision.alpha > 0 else 0
+    look, shares = (decision.look if decision.alpha > 0 else 0), answer.certain_shares
     held = registry.held(name) and decision.decision == "promote"
     reason = f"{decision.reason}; automation is held, release it to promote" if held else decision.reason
     entry = registry.record_gate(
@@ -180,7 +180,7 @@ def _record(
             "run": tuned.run,
             "held": held,
             "units": answer.units if look else 0,
-            "certain": bool(answer.certain) and decision.subject is not None and answer.certain[decision.subject],
+            "certain_share": shares[decision.subject] if shares and decision.subject is not None else 0.0,
             "looks": decision.look - (0 if look else 1),
             **decision_details(decision),
         },
@@ -238,9 +238,8 @@ def _appointed(home: Home, entry: LedgerEntry, gates: Sequence[LedgerEntry], tra
     """The move, and what the gate saw of how the new champion decides, where it judged it."""
     move, agent = _moved(home, entry, track), entry.agent
     judged = [gate for gate in gates if gate.details["candidate"] == entry.version]
-    if not judged or not _last_read(judged).details.get("certain"):
-        return move
-    return replace(move, warning=without_exploration(agent, f"{agent}@{entry.version}"))
+    share = _last_read(judged).details.get("certain_share", 0.0) if judged else 0.0
+    return replace(move, warning=without_exploration(agent, f"{agent}@{entry.version}", share))
 
 
 def _last_read(gates: Sequence[LedgerEntry]) -> LedgerEntry:

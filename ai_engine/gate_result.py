@@ -38,7 +38,7 @@ class GateResult:
         looks: looks at ``final`` that the agent has spent, this one included.
         until_look: new decisions until there are final units for a further look; ``None`` where they are there.
         held: whether automation was held, so that a version that passed is promoted only after a release.
-        certain: whether that finalist leaves nothing to chance, so that its own log would prove nothing.
+        certain_share: share of that finalist's decisions left to no chance, of which its own log would prove nothing.
     """
 
     agent: str
@@ -57,7 +57,7 @@ class GateResult:
     looks: int = 0
     until_look: int | None = None
     held: bool = False
-    certain: bool = False
+    certain_share: float = 0.0
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> GateResult:
@@ -80,7 +80,7 @@ class GateResult:
             looks=facts.get("looks", facts["look"] or 0),
             until_look=facts.get("until_look"),
             held=facts.get("held", False),
-            certain=facts.get("certain", False),
+            certain_share=facts.get("certain_share", 0.0),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -108,8 +108,8 @@ class GateResult:
     @property
     def warning(self) -> str:
         """What follows for the next log if that finalist decides, a sentence after a space, or empty."""
-        moves = self.certain and self.decision in (PROMOTE, CANARY)
-        return without_exploration(self.agent, self.version) if moves else ""
+        moves = self.decision in (PROMOTE, CANARY)
+        return without_exploration(self.agent, self.version, self.certain_share) if moves else ""
 
 
 def decision_details(decision: GateDecision) -> dict[str, Any]:

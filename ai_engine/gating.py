@@ -13,7 +13,7 @@ from algorithms.policy import Policy
 from envs.card import DataCard
 from envs.card.advice import credible_times
 from envs.card.carry_over import carry_over
-from envs.card.evidence import CERTAIN, DETERMINISTIC
+from envs.card.evidence import CERTAIN
 from envs.card.history import history_test
 from envs.dataset import Dataset
 from tune_configs.gate.decision import decide
@@ -55,13 +55,14 @@ class Answer:
         decision: the decision.
         units: final units that were read.
         final_sequence: journal position up to which they are used.
-        certain: per finalist whether it leaves nothing to chance where it has a choice; empty where nobody was judged.
+        certain_shares: per finalist the share of decisions with a choice that it leaves to no chance; empty where
+            nobody was judged.
     """
 
     decision: GateDecision
     units: int
     final_sequence: int
-    certain: tuple[bool, ...] = ()
+    certain_shares: tuple[float, ...] = ()
 
 
 def ask(workspace: Workspace, question: Question) -> Answer:
@@ -116,8 +117,8 @@ def ask(workspace: Workspace, question: Question) -> Answer:
         model_estimate=model,
         barred=_barred(grade, dataset, len(candidates)),
     )
-    certain = tuple(_leaves_nothing_to_chance(dataset, each) for each in candidates)
-    return Answer(_checked(decide(request), dataset), request.differences.shape[1], newest, certain)
+    certain_shares = tuple(_certain_share(dataset, each) for each in candidates)
+    return Answer(_checked(decide(request), dataset), request.differences.shape[1], newest, certain_shares)
 
 
 def planning_of(dataset: Dataset, card: DataCard) -> Planning:
@@ -132,10 +133,10 @@ def planning_of(dataset: Dataset, card: DataCard) -> Planning:
     )
 
 
-def _leaves_nothing_to_chance(dataset: Dataset, probabilities: np.ndarray) -> bool:
-    """Whether a policy's own log would be deterministic, by what it does in this one."""
+def _certain_share(dataset: Dataset, probabilities: np.ndarray) -> float:
+    """Share of the decisions with a choice that a policy leaves to no chance, in the states of this log."""
     choices = dataset.rows[dataset.allowed[dataset.rows].sum(axis=1) > 1]
-    return bool(len(choices)) and float((probabilities[choices].max(axis=1) >= CERTAIN).mean()) >= DETERMINISTIC
+    return float((probabilities[choices].max(axis=1) >= CERTAIN).mean()) if len(choices) else 0.0
 
 
 def _unproven(card: DataCard) -> str:

@@ -6,6 +6,9 @@ from ai_engine.text import ESTIMATED_PROPENSITIES
 from envs.card.grade import MEANINGS
 from tune_configs.gate.planning import FIRST_EXPLORATION
 
+NOTICEABLE = 0.01
+"""Share of decisions without chance from which it is told."""
+
 
 def provisos(grade: str, *, estimated: bool) -> str:
     """Sentences, each after a space; empty where the log proves what it says.
@@ -19,14 +22,18 @@ def provisos(grade: str, *, estimated: bool) -> str:
     return unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
 
 
-def without_exploration(agent: str, version: str) -> str:
-    """What follows from a policy that leaves nothing to chance, as a sentence after a space.
+def without_exploration(agent: str, version: str, certain_share: float) -> str:
+    """What follows from a policy that leaves decisions to no chance, as a sentence after a space; empty of very few.
 
     Args:
         agent: the agent.
         version: of it, ``agent@N``.
+        certain_share: share of its decisions.
     """
+    if certain_share < NOTICEABLE:
+        return ""
     return (
-        f" {version} leaves nothing to chance, so that its own log will prove nothing: declare explore "
-        f"(such as {FIRST_EXPLORATION:g}) under [agents.{agent}] and run retrainer tune {agent}."
+        f" {version} leaves nothing to chance in {100 * certain_share:.0f} % of its decisions, of which its own log "
+        f"will prove nothing: declare explore (such as {FIRST_EXPLORATION:g}) under [agents.{agent}] and run "
+        f"retrainer tune {agent}."
     )

@@ -61,18 +61,19 @@ def test_whoever_promotes_what_leaves_nothing_to_chance_is_told(
     home, tuned = swept
     dataset, (floored,) = open_workspace(AGENT, home).with_known_ends(open_workspace(AGENT, home).champion())
     bare = np.eye(len(homes.ACTIONS))[floored.argmax(axis=1)]
-    measured = gating._leaves_nothing_to_chance
-    assert measured(dataset, bare) and not measured(dataset, floored)
-    assert not measured(dataset, 0.98 * bare + 0.02 / len(homes.ACTIONS)), "a little exploration is exploration"
-    monkeypatch.setattr(gating, "_leaves_nothing_to_chance", lambda dataset, probabilities: measured(dataset, bare))
+    measured = gating._certain_share
+    assert measured(dataset, bare) == 1.0 and measured(dataset, floored) == 0.0
+    assert measured(dataset, 0.98 * bare + 0.02 / len(homes.ACTIONS)) == 0.0, "a little exploration is exploration"
+    half = np.where(np.arange(len(bare))[:, None] < len(bare) // 2, bare, floored)
+    monkeypatch.setattr(gating, "_certain_share", lambda dataset, probabilities: measured(dataset, half))
     certain = gate(AGENT, home=home)
     told = (
-        f"{certain.version} leaves nothing to chance, so that its own log will prove nothing: declare explore "
-        f"(such as 0.1) under [agents.{AGENT}] and run retrainer tune {AGENT}."
+        f"{certain.version} leaves nothing to chance in 50 % of its decisions, of which its own log will prove "
+        f"nothing: declare explore (such as 0.1) under [agents.{AGENT}] and run retrainer tune {AGENT}."
     )
-    assert (certain.decision, certain.certain) == ("promote", True) and certain.to_text().endswith(told)
+    assert certain.decision == "promote" and certain.to_text().endswith(told)
     assert told in Page((Run.open(home, tuned.run).path / "report.html").read_text()).text
-    assert "chance" not in replace(certain, certain=False).to_text() + replace(certain, decision="keep").to_text()
+    assert "chance" not in replace(certain, certain_share=0.0).to_text() + replace(certain, decision="keep").to_text()
     move = promote(AGENT, home=home)
     assert move.to_text().endswith(told) and move.to_json()["warning"] == told
     assert "chance" not in rollback(AGENT, home=home, reason="latency").to_text()
