@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +12,13 @@ import numpy as np
 
 from ai_engine.gate_result import GateResult
 from ai_engine.reports import ReportDocument, write_report
-from ai_engine.self_test import command as self_test_command
-from ai_engine.self_test import kept_placebo
+from ai_engine.self_test import KEPT_DOCUMENT, kept_placebo, placebo_section
 from ai_engine.text import signed
 from ai_engine.tune_result import TuneResult
 from ai_engine.workspace import Workspace
 from algorithms.policy.provenance import plain_json
 from envs.dataset import SPLIT_NAMES
+from envs.storage import LocalStorage
 
 
 def write_run_report(
@@ -31,7 +32,7 @@ def write_run_report(
     created: str = "",
     command: str = "",
 ) -> Path:
-    """Write ``report.html`` into a run's folder and return its path."""
+    """Write ``report.html`` into a run's folder, beside it what it says, and return its path."""
     card, dataset = workspace.card(), workspace.dataset
     sizes = {name: int((dataset.splits == code).sum()) for name, code in SPLIT_NAMES.items()}
     document = {
@@ -67,7 +68,7 @@ def write_run_report(
             for variant in tuned.variants
         ],
         "gate": gate.to_json() if gate else None,
-        "placebo": _placebo(workspace),
+        "placebo": placebo_section(workspace.name, kept_placebo(workspace.home, workspace.specification)),
         "actions": {
             "names": [str(a) for a in workspace.specification.actions],
             "series": _shares(workspace, tuned, gate),
@@ -75,15 +76,10 @@ def write_run_report(
         "reveal": list(reveal),
         "command": command or f"retrainer gate {workspace.name}",
     }
-    path = directory / "report.html"
-    write_report(ReportDocument.from_json(plain_json(document)), path)
+    path, said = directory / "report.html", ReportDocument.from_json(plain_json(document))
+    write_report(said, path)
+    LocalStorage(directory).replace(KEPT_DOCUMENT, json.dumps(said.to_json()).encode())
     return path
-
-
-def _placebo(workspace: Workspace) -> dict[str, Any]:
-    """The kept self-test of the gate, or the command that runs it."""
-    kept = kept_placebo(workspace.home, workspace.specification)
-    return {"command": self_test_command(workspace.name), **(kept.to_json() if kept else {})}
 
 
 def _mean_return(workspace: Workspace) -> float:

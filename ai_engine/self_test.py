@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ai_engine.reports import ReportDocument, write_report
+from ai_engine.runs import list_runs
 from ai_engine.text import table
 from ai_engine.workspace import open_workspace
 from algorithms.on_log import probabilities_on
@@ -28,6 +30,8 @@ from tune_configs.gate.placebo import PlaceboOutcome, run_placebo
 from tune_configs.trial import unlogged_behavior
 
 COPIES = 200
+KEPT_DOCUMENT = "report.json"
+"""What the report of a run says, beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,23 @@ def placebo(
     )
     content = json.dumps(result.to_json(), indent=1).encode()
     LocalStorage(workspace.home.runs_path).replace(_key(name), content)
+    _show(workspace.home, result)
     return result
+
+
+def placebo_section(name: str, result: PlaceboResult | None) -> dict[str, Any]:
+    """What a report says of the self-test of an agent's gate: its result, or only the command that runs it."""
+    return {"command": command(name), **(result.to_json() if result else {})}
+
+
+def _show(home: Home, result: PlaceboResult) -> None:
+    """Let the report of the agent's last run say it; all else on the page stays as it was written."""
+    for run in reversed(list_runs(home, result.agent)):
+        if document := run.read(KEPT_DOCUMENT):
+            shown = ReportDocument.from_json({**document, "placebo": placebo_section(result.agent, result)})
+            write_report(shown, run.path / "report.html")
+            run.write(KEPT_DOCUMENT, shown.to_json())
+            return
 
 
 def kept_placebo(home: Home, specification: AgentSpecification) -> PlaceboResult | None:

@@ -173,7 +173,12 @@ def test_every_report_shows_the_kept_self_test_or_how_to_run_it(
     gate(AGENT, home=home)
     assert "Not run" in page(home, tuned) and f"retrainer gate {AGENT} --placebo 200" in page(home, tuned)
     asked = fake(monkeypatch, promoted=1)
+    before = page(home, tuned)
     placebo(AGENT, home=home)
+    shown = page(home, tuned)
+    assert "1 of 200 placebo copies would have been promoted" in shown and "Not run" not in shown
+    gates = [re.sub(r"<h3>Placebo</h3>.*?</section>", "", each, flags=re.DOTALL) for each in (before, shown)]
+    assert gates[0] == gates[1], "of all else it says what it said"
     assert (asked[0]["copies"], asked[0]["look"], asked[0]["grade"]) == (200, 2, "A"), "as the next gate would judge"
     gate(AGENT, home=home)
     shown = page(home, tuned)
