@@ -239,7 +239,7 @@ def _appointed(home: Home, entry: LedgerEntry, gates: Sequence[LedgerEntry], tra
     move, agent = _moved(home, entry, track), entry.agent
     judged = [gate for gate in gates if gate.details["candidate"] == entry.version]
     share = _last_read(judged).details.get("certain_share", 0.0) if judged else 0.0
-    return replace(move, warning=without_exploration(agent, f"{agent}@{entry.version}", share))
+    return replace(move, warning=without_exploration(agent, f"{agent}@{entry.version}", share, promoted=True))
 
 
 def _last_read(gates: Sequence[LedgerEntry]) -> LedgerEntry:

@@ -22,18 +22,20 @@ def provisos(grade: str, *, estimated: bool) -> str:
     return unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
 
 
-def without_exploration(agent: str, version: str, certain_share: float) -> str:
+def without_exploration(agent: str, version: str, certain_share: float, *, promoted: bool = False) -> str:
     """What follows from a policy that leaves decisions to no chance, as a sentence after a space; empty of very few.
 
     Args:
         agent: the agent.
         version: of it, ``agent@N``.
         certain_share: share of its decisions.
+        promoted: whether it is the champion by now. Exploration costs: no gate puts it in such a champion's place.
     """
     if certain_share < NOTICEABLE:
         return ""
+    then = ", and promote what it recommends with --override" if promoted else ""
     return (
         f" {version} leaves nothing to chance in {100 * certain_share:.0f} % of its decisions, of which its own log "
         f"will prove nothing: declare explore (such as {FIRST_EXPLORATION:g}) under [agents.{agent}] and run "
-        f"retrainer tune {agent}."
+        f"retrainer tune {agent}{then}."
     )

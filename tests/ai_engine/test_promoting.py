@@ -75,6 +75,7 @@ def test_whoever_promotes_what_leaves_nothing_to_chance_is_told(
     assert told in Page((Run.open(home, tuned.run).path / "report.html").read_text()).text
     assert "chance" not in replace(certain, certain_share=0.0).to_text() + replace(certain, decision="keep").to_text()
     move = promote(AGENT, home=home)
+    told = told.removesuffix(".") + ", and promote what it recommends with --override."
     assert move.to_text().endswith(told) and move.to_json()["warning"] == told
     assert "chance" not in rollback(AGENT, home=home, reason="latency").to_text()
 
