@@ -15,6 +15,9 @@ Three cases:
 * contradicted: what is reached by its lower bound, and the rest by b m, where b = Σ d m / s² : Σ m² / s² ≤ 1 is
   the share of the promised gains that the log confirms; with b ≤ 0 nothing that it does not reach comes first.
 
+In every case, where one that is reached gains in the log, the first is none that does not (d ≤ 0): a recommendation
+that its own table speaks against is nobody's to follow, and a gain that noise hides is found in the next log.
+
 Measured on worlds that chose nothing of this (12 families of 16 tabular worlds with 20 policies, ten logs of each;
 lost share of the policies' spread of values): where models are wrong because a harm is not observed .14 ± .02 and
 .44 ± .02, by fitted Q evaluation alone .94 and .96, and so by the lower bound where there is one and m elsewhere.
@@ -76,7 +79,11 @@ def best_first(judged: Sequence[Judged], checked: Sequence[Judged] | None = None
             return False, -lower, 0.0
         return share <= 0, -_known(each.model_gain if share <= 0 else share * each.model_gain), 0.0
 
-    return sorted(range(len(judged)), key=key)
+    ranked = sorted(range(len(judged)), key=key)
+    if any(each.gain.value > 0 for each in reached):
+        first = next((n for n, at in enumerate(ranked) if not _logged_loss(judged[at].gain)), 0)
+        ranked.insert(0, ranked.pop(first))
+    return ranked
 
 
 def models_contradicted(judged: Sequence[Judged]) -> bool:
@@ -110,6 +117,10 @@ def models_gain(judged: Judged) -> float:
 def standard_error(gain: Estimate) -> float:
     """Of an estimate with a Student-t interval."""
     return (gain.value - gain.lower) / float(stats.t.ppf(0.5 * (1.0 + gain.confidence), _freedom(gain)))
+
+
+def _logged_loss(gain: Estimate) -> bool:
+    return gain.usable and not gain.value > 0
 
 
 def _surely(gain: Estimate, count: int) -> float:

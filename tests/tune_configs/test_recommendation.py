@@ -64,6 +64,26 @@ def test_models_that_see_no_gain_do_not_outweigh_what_the_log_proves() -> None:
     assert best_first([policy(mean=0.2), lucky, *[policy(0.0, least=0.0)] * 9])[0] == 0
 
 
+def test_a_logged_loss_is_never_first_where_the_log_shows_a_gain() -> None:
+    # The models promise most for the loss, and its error is too large to contradict them.
+    loss, gains, better = (
+        policy(-3.0, 3.0, least=2.0, mean=3.0),
+        policy(0.1, 0.1, mean=0.1),
+        policy(0.5, 1.0, mean=0.6),
+    )
+    assert not models_contradicted([loss, gains, better])
+    assert best_first([loss, gains, better]) == [2, 0, 1], "the others stay in their order"
+    assert best_first([policy(0.0, 3.0, mean=3.0), gains]) == [1, 0], "the champion itself is no gain"
+    assert best_first([loss, policy(-0.1, 0.1, mean=0.1)]) == [0, 1], "where none gains, the models choose"
+    far = policy(least=1.0, mean=1.0)
+    assert best_first([loss, far, gains]) == [1, 0, 2], "the log says nothing against what it does not reach"
+    # Contradicted models: a bound that is tight about a loss does not beat a wide one about a gain.
+    tight, denied = policy(-0.1, 0.1), policy(-2.0, 0.1, least=3.0)
+    assert best_first([tight, better, denied]) == [1, 0, 2]
+    # The gain may be that of a checkpoint which is not proposed itself.
+    assert best_first([loss, far], [loss, gains]) == [1, 0]
+
+
 def test_where_the_log_confirms_nothing_of_what_models_promise_the_reached_come_first() -> None:
     denied = policy(-1.0, 0.1, least=1.0, mean=5.0)
     proven, vague = policy(0.5, 0.1, least=0.4, mean=0.5), policy(0.6, 0.5, least=0.6, mean=1.0)
