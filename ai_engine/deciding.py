@@ -26,6 +26,7 @@ from envs.errors import DataError, RegistryError
 from envs.home import Home
 
 MOVES_NOBODY = ("gate", "hold", "release")
+LIVE_TEST = "only where a person answers for a live test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,16 @@ def gate(name: str, *, home: Home | str | Path | None = None, least_power: float
 
 def next_command(result: GateResult, home: Home | str | Path | None = None) -> str:
     """What is run after a gate's answer, with the home where it was named."""
-    command = f"retrainer gate {result.agent}"
+    command, note = f"retrainer gate {result.agent}", ""
     if result.decision == "promote":
         command = (
             f"retrainer release {result.agent} --reason TEXT" if result.held else f"retrainer promote {result.agent}"
         )
-    if home is None:
-        return command
-    return f"{command} --home {shlex.quote(str(home.path if isinstance(home, Home) else home))}"
+    elif result.decision == "canary":
+        command, note = f"retrainer promote {result.version} --override --reason TEXT", f"  # {LIVE_TEST}"
+    if home is not None:
+        command += f" --home {shlex.quote(str(home.path if isinstance(home, Home) else home))}"
+    return command + note
 
 
 def _standing_answer(workspace: Workspace, run: Run) -> GateResult | None:
@@ -179,8 +182,9 @@ def _record(
         details={
             "run": tuned.run,
             "held": held,
-            "units": answer.units if look else 0,
             "certain_share": shares[decision.subject] if shares and decision.subject is not None else 0.0,
+            "finalist": candidate in versions,
+            "units": answer.units if look else 0,
             "looks": decision.look - (0 if look else 1),
             **decision_details(decision),
         },

@@ -24,21 +24,22 @@ class GateResult:
     Attributes:
         agent: the agent.
         decision: ``promote``, ``canary``, ``keep``, ``inconclusive`` or ``refused``.
-        version: the finalist that it speaks of, ``agent@N``, or empty.
+        version: the version that it speaks of, ``agent@N``, or empty.
         reason: one sentence; of an open question it says what would settle it.
         needs: the same in numbers.
-        estimate: gain of that finalist over the champion, or ``None``.
+        estimate: gain of that version over the champion, or ``None``.
         alpha: what the look cost of the lifetime budget.
         look: number of the look; 0 where no outcome of ``final`` was read.
         champion: whom the finalists were judged against.
         units: final units that were read.
         entry: number of the ledger entry.
-        guardrails: what was found of each declared guardrail for that finalist.
+        guardrails: what was found of each declared guardrail for that version.
         scarce: the action that its weights vary most by, which more exploration would help most.
         looks: looks at ``final`` that the agent has spent, this one included.
         until_look: new decisions until there are final units for a further look; ``None`` where they are there.
         held: whether automation was held, so that a version that passed is promoted only after a release.
         certain_share: share of that finalist's decisions left to no chance, of which its own log would prove nothing.
+        finalist: whether the version is a finalist of the sweep, else it is what the sweep recommends.
     """
 
     agent: str
@@ -58,6 +59,7 @@ class GateResult:
     until_look: int | None = None
     held: bool = False
     certain_share: float = 0.0
+    finalist: bool = True
 
     @classmethod
     def of(cls, entry: LedgerEntry) -> GateResult:
@@ -81,6 +83,7 @@ class GateResult:
             until_look=facts.get("until_look"),
             held=facts.get("held", False),
             certain_share=facts.get("certain_share", 0.0),
+            finalist=facts.get("finalist", True),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +98,7 @@ class GateResult:
 
     def to_text(self) -> str:
         """The figures and one sentence."""
-        rows = [("champion", self.champion), ("finalist", self.version or "–")]
+        rows = [("champion", self.champion), ("finalist" if self.finalist else "recommended", self.version or "–")]
         if self.estimate and self.estimate.usable:
             rows.append(("gain", f"{signed(self.estimate.value)} {interval(self.estimate.lower, self.estimate.upper)}"))
             rows.append(("overlap", f"{self.estimate.effective_sample_size:,.0f} of {self.units:,} units"))

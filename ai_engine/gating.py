@@ -23,6 +23,7 @@ from tune_configs.gate.guardrail_evidence import guardrail_refusal
 from tune_configs.gate.request import CANARY, KEEP, REFUSED, GateDecision, GateRequest, Needs, Planning
 from tune_configs.gate.tail import TailEvidence
 from tune_configs.judge import BY_STATES, episodes_in, overlap_rule
+from tune_configs.recommendation import models_contradicted
 from tune_configs.trial import unlogged_behavior
 
 
@@ -185,15 +186,22 @@ def _checked(decision: GateDecision, dataset: Dataset) -> GateDecision:
 def _without_finalists(
     tuned: TuneResult, unproven: str, look: int, minimum_gain: float, model: Estimate | None
 ) -> GateDecision:
-    """No variant may be tested: at most a live test on a model's word, where the log's actions are not certain."""
+    """No variant may be tested: at most a live test on a model's word, where the log's actions are not certain.
+
+    Variants that the log reaches and that lose say nothing of one that it does not, unless they contradict the models.
+    """
     if unproven:
         return _refusal(unproven, look)
-    if any(variant.gain.usable for variant in tuned.variants):
-        reason = "no variant that the log reaches gains on select"
-        return GateDecision(KEEP, reason, None, "", (), 0.0, look, Needs())
-    if model is not None and model.lower > minimum_gain:
+    reached = [variant for variant in tuned.variants if variant.gain.usable]
+    contradicted = models_contradicted(reached)
+    if model is not None and model.lower > minimum_gain and not contradicted:
         reason = f"only a model speaks for it (gain {model.lower:.4g}): a live test may start, nothing is promoted"
         return GateDecision(CANARY, reason, None, "", (), 0.0, look, Needs())
+    if reached:
+        reason = "no variant that the log reaches gains on select"
+        if model is not None and contradicted:
+            reason += ", which contradicts the models that speak for another"
+        return GateDecision(KEEP, reason, None, "", (), 0.0, look, Needs())
     return _refusal("no variant has overlap", look)
 
 

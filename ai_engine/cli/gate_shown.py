@@ -1,4 +1,4 @@
-"""A gate's answer for people and for programs; a pass names the command that comes next."""
+"""A gate's answer for people and for programs; a pass or a canary names the command that comes next."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ class GateShown:
         return document
 
     def to_text(self) -> str:
-        """The answer, and what follows a pass."""
+        """The answer, and what follows a pass or may follow a canary."""
         from ai_engine.deciding import next_command  # loads what a command line without a gate does not need
 
         text = str(self.result.to_text())
-        return f"{text}\nnext: {next_command(self.result, self.home)}" if self.result.decision == "promote" else text
+        if self.result.decision not in ("promote", "canary"):
+            return text
+        return f"{text}\nnext: {next_command(self.result, self.home)}"
 
 
 def shown(result: Any, home: str | None) -> GateShown:

@@ -97,7 +97,7 @@ def test_a_free_refusal_hides_no_pass(swept: tuple[Home, TuneResult], monkeypatc
     release(AGENT, home=home)
     with pytest.raises(RegistryError, match="is not promoted"):
         promote(AGENT, home=home)
-    run.write("result.json", replace(tuned, finalists=()).to_json())
+    run.write("result.json", replace(tuned, finalists=(), evidence="log").to_json())
     assert gate(AGENT, home=home).decision == "keep" == run.read("gate.json")["decision"]
     assert "is proven better than" not in (run.path / "report.html").read_text()
 
@@ -181,7 +181,7 @@ def test_no_gate_while_the_agent_is_retrained(swept: tuple[Home, TuneResult]) ->
 
 def test_a_sweep_without_finalists_keeps_for_free(swept: tuple[Home, TuneResult]) -> None:
     home, tuned = swept
-    Run.open(home, tuned.run).write("result.json", replace(tuned, finalists=()).to_json())
+    Run.open(home, tuned.run).write("result.json", replace(tuned, finalists=(), evidence="log").to_json())
     result = gate(AGENT, home=home)
     assert (result.decision, result.look, result.alpha) == ("keep", 0, 0.0)
     assert looks(home) == (0, 0.0)

@@ -126,6 +126,34 @@ def test_a_models_word_alone_is_worth_a_live_test_of_the_recommendation(swept: t
     assert gate(AGENT, home=home).decision == "refused"
 
 
+def beside_a_loss(tuned: TuneResult, loss: float) -> TuneResult:
+    """The same, but the log reaches a variant and says that it loses; the models promise it nothing."""
+    said = without_overlap(tuned, 0.2)
+    other = next(variant for variant in said.variants if variant.index != said.recommended_index)
+    gain = replace(other.gain, value=loss, lower=loss - 0.1, upper=loss + 0.1, refused="")
+    reached = replace(other, gain=gain, model_gain=-0.1)
+    return replace(said, variants=tuple(reached if each is other else each for each in said.variants))
+
+
+def test_a_loss_elsewhere_takes_no_live_test_away_unless_it_contradicts_the_models(
+    swept: tuple[Home, TuneResult],
+) -> None:
+    home, tuned = swept
+    run = Run.open(home, tuned.run)
+    run.write("result.json", beside_a_loss(tuned, -0.1).to_json())
+    result = gate(AGENT, home=home)
+    assert (result.decision, result.version, result.finalist) == ("canary", tuned.recommended, False)
+    assert "recommended  " in result.to_text() and "finalist" not in result.to_text()
+    assert f"retrainer promote {tuned.recommended} --override --reason TEXT" in page(home, tuned)
+    run.write("result.json", beside_a_loss(tuned, -2.0).to_json())
+    result = gate(AGENT, home=home)
+    assert result.decision == "keep" and "contradicts the models" in result.reason
+    # No model promises enough, and what the log reaches loses.
+    run.write("result.json", replace(beside_a_loss(tuned, -0.1), evidence="log").to_json())
+    result = gate(AGENT, home=home)
+    assert result.decision == "keep" and "contradicts" not in result.reason
+
+
 def test_a_canary_on_a_models_word_names_the_recommendation_and_no_finalist(
     swept: tuple[Home, TuneResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ Run = Callable[..., click.testing.Result]
 class Result:
     decision: str = "promote"
     agent: str = "scaling"
+    version: str = "scaling@4"
     held: bool = False
     refused: bool = False
     content: dict[str, Any] = field(default_factory=lambda: {"schema_version": 1, "agent": "scaling"})

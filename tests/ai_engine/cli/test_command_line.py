@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ai_engine.cli.application import SECTIONS, retrainer
+from ai_engine.deciding import LIVE_TEST
 from tests.ai_engine.cli.fakes import Calls, Result, Run
 
 HOME = {"home": None}
@@ -246,6 +247,7 @@ def test_gate_tells_its_decision_by_exit_code_only_when_asked(run: Run, calls: C
         ("promote", False, (), "next: retrainer promote scaling"),
         ("promote", False, ("--home", "a home"), "next: retrainer promote scaling --home 'a home'"),
         ("promote", True, (), "next: retrainer release scaling --reason TEXT"),
+        ("canary", False, (), f"next: retrainer promote scaling@4 --override --reason TEXT  # {LIVE_TEST}"),
         ("keep", False, (), "One plain sentence."),
     ],
 )
