@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ai_engine.runs import FINISHED, Run
 from ai_engine.sweep_plan import plan_of
 from ai_engine.tune_request import TuneRequest
 from ai_engine.workspace import Workspace
+from algorithms.policy.provenance import plain_json
+from envs.declaration import to_table
 from envs.errors import DataError
 
 
@@ -44,7 +47,7 @@ def extend(workspace: Workspace, run: Run, add: int) -> None:
 
 def _check_comparable(workspace: Workspace, run: Run) -> None:
     for what, then, now in (
-        ("log", run.record["dataset"], workspace.dataset.identifier),
+        (_changed(workspace, run), run.record["dataset"], workspace.dataset.identifier),
         ("champion", run.record["champion"], workspace.champion().version),
     ):
         if then != now:
@@ -53,3 +56,13 @@ def _check_comparable(workspace: Workspace, run: Run) -> None:
                 where=f"run {run.identifier}",
                 remedy=f"run retrainer tune {workspace.name}",
             )
+
+
+def _changed(workspace: Workspace, run: Run) -> str:
+    """What another dataset comes from: the keys of the declaration that differ, else the log."""
+    now: dict[str, Any] = plain_json(to_table(workspace.specification))
+    then: dict[str, Any] | None = run.record.get("declaration")
+    if then is None:  # of a run before declarations were kept with it
+        return "log or its declaration"
+    keys = [key for key in {**now, **then} if now.get(key) != then.get(key)]
+    return f"declaration ({', '.join(keys)})" if keys else "log"

@@ -8,6 +8,7 @@ from ai_engine.workspace import Workspace
 from algorithms.on_log import probabilities_on
 from envs.columns import save_columns
 from envs.dataset import SELECT
+from envs.declaration import to_table
 from envs.storage import LocalStorage
 from tune_configs.trial_plan import TrialPlan
 from tune_configs.variant import VariantSpecification
@@ -34,6 +35,7 @@ def prepare(workspace: Workspace, run: Run) -> None:
     run.update(
         champion=champion.version,
         dataset=workspace.dataset.identifier,
+        declaration=to_table(workspace.specification),  # part of the dataset's identifier: what changed can be named
         since=run.record.get("since", since if fresh.sum() >= FRESH_SELECT_UNITS else 0),
     )
     LocalStorage(run.path).replace(CHAMPION, champion.to_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ai_engine.interrupts import Interrupted
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, Run, list_runs
 from ai_engine.tune_result import TuneResult
 from envs.errors import DataError, RegistryError
+from envs.guardrail import GuardrailSpecification
 from envs.home import Home
 from tests import homes
 from tests.ai_engine.sweeping import tuned, versions
@@ -131,6 +133,11 @@ def test_further_variants_that_could_not_be_compared_are_refused(
     run.update(status=FINISHED)
     with pytest.raises(DataError, match="add at least one"):
         learning.runs_resume(result.run, home=home, add=0)
+    declared = home.specification(homes.AGENT)
+    home.declare(replace(declared, guardrails=(GuardrailSpecification("misses", "gain < 0.5", "lower", margin=0.1),)))
+    with pytest.raises(DataError, match=r"the declaration \(guardrails\) has changed since"):
+        learning.runs_resume(result.run, home=home, add=1)
+    home.declare(declared)
     homes.write(home, homes.records(5, seed=99))
     with pytest.raises(DataError, match="the log has changed since"):
         learning.runs_resume(result.run, home=home, add=1)
