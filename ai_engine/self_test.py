@@ -88,12 +88,19 @@ class PlaceboResult:
             ("copies", f"{self.outcome.copies}: {given}"),
             ("promoted", told(self.outcome)),
         ]
-        sentence = (
-            "The gate keeps its error rate on this log"
-            if self.outcome.passed
-            else f"The gate does not keep its error rate on this log and refuses to judge {self.agent}"
+        return f"{table((), rows)}\n{self._verdict()}; no α was spent and no outcome of final was read."
+
+    def _verdict(self) -> str:
+        outcome, needed = self.outcome, self.outcome.telling_copies
+        if not outcome.passed:
+            return f"The gate does not keep its error rate on this log and refuses to judge {self.agent}"
+        if outcome.copies >= needed:
+            return "The gate keeps its error rate on this log"
+        few = counted(outcome.copies, "copy is", "copies are")
+        return (
+            f"{few} too few to tell whether the gate keeps its error rate on this log, though nothing speaks against "
+            f"it: {needed:,} or more tell, for 0 of so many bring the interval down to {100 * outcome.nominal:.2g} %"
         )
-        return f"{table((), rows)}\n{sentence}; no α was spent and no outcome of final was read."
 
 
 def placebo(

@@ -259,11 +259,15 @@ def test_the_command_prints_the_share_and_judges_nobody(
 ) -> None:
     home, _ = swept
     words = ["gate", AGENT, "--placebo", "40", "--home", str(home.path)]
-    for promoted, code in ((1, 0), (9, 6)):
+    few, many = "40 copies are too few to tell whether", "does not keep its error rate"
+    for promoted, code, verdict in ((0, 0, few), (1, 0, "120 or more tell"), (9, 6, many)):
         fake(monkeypatch, promoted)
         shown = CliRunner().invoke(retrainer, [*words, "--exit-status"])
+        assert verdict in shown.stdout and "The gate keeps" not in shown.stdout
         assert f"{promoted} of 40 placebo copies" in shown.stdout and shown.exit_code == code
     document = json.loads(CliRunner().invoke(retrainer, [*words, "--json"]).stdout)
+    fake(monkeypatch, 0)
+    assert "The gate keeps its error rate" in CliRunner().invoke(retrainer, [*words, "--placebo", "120"]).stdout
     assert document["outcome"]["promoted"] == 9 and document["outcome"]["passed"] is False
     assert [entry.kind for entry in Registry(home).history(AGENT)] == ["version0"]
     assert CliRunner().invoke(retrainer, [*words[:3], "0"]).exit_code == 2

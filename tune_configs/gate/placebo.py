@@ -8,6 +8,7 @@ Reference: Clopper & Pearson (1934), The use of confidence or fiducial limits, f
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,11 @@ class PlaceboOutcome:
     def passed(self) -> bool:
         """Whether the share is no more than the nominal rate explains, at 1 %."""
         return self.p_value >= LEVEL
+
+    @property
+    def telling_copies(self) -> int:
+        """Copies of which no promotion would bring the interval's upper end down to the nominal rate."""
+        return math.ceil(math.log(0.5 * (1.0 - CONFIDENCE)) / math.log1p(-self.nominal))
 
 
 def run_placebo(

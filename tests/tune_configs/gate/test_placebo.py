@@ -43,6 +43,10 @@ def test_the_outcome_is_exact():
     limit = next(k for k in range(30) if not PlaceboOutcome(200, k, alpha_at(1), 1, 150).passed)
     assert stats.binom.sf(limit - 1, 200, alpha_at(1)) < 0.01 <= stats.binom.sf(limit - 2, 200, alpha_at(1))
     assert PlaceboOutcome(200, 0, alpha_at(1), 1, 150).interval[0] == 0.0
+    # As few copies as can put the upper end at the nominal rate.
+    needed = PlaceboOutcome(4, 0, alpha_at(2), 2, 4).telling_copies
+    ends = [PlaceboOutcome(copies, 0, alpha_at(2), 2, copies).interval[1] for copies in (needed - 1, needed)]
+    assert ends[1] <= alpha_at(2) < ends[0]
 
 
 def test_a_truly_better_action_is_promoted_by_the_log_and_not_by_its_copies():
