@@ -24,7 +24,7 @@ def retraining_lock(home: Home, name: str) -> Iterator[None]:
     descriptor = os.open(_lock_path(home.runs_path, name), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _locked(descriptor):
-            raise _busy(name, _written(descriptor))
+            raise _busy(home, name, _written(descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
@@ -39,7 +39,7 @@ def refuse_busy(home: Home, name: str) -> None:
         BusyError: another process is retraining the agent.
     """
     if holder := lock_holder(home.runs_path, name):
-        raise _busy(name, holder)
+        raise _busy(home, name, holder)
 
 
 def lock_holder(runs_path: Path, name: str) -> int:
@@ -57,11 +57,15 @@ def lock_holder(runs_path: Path, name: str) -> int:
         os.close(descriptor)
 
 
-def _busy(name: str, process: int) -> BusyError:
+def _busy(home: Home, name: str, process: int) -> BusyError:
+    from ai_engine.runs import RUNNING, list_runs  # which asks this module who holds the lock
+
+    by_it = [run for run in list_runs(home, name) if run.record["process"] == process and run.status == RUNNING]
+    stop = f", or stop it with `retrainer runs stop {by_it[-1].identifier}`" if by_it else ""
     return BusyError(
         f"is being retrained by process {process or 'unknown'}",
         where=f"agent {name}",
-        remedy="wait until it is done, or stop it with `retrainer runs stop`",
+        remedy=f"wait until it is done{stop}",
     )
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.locking import retraining_lock
+from ai_engine.locking import refuse_busy, retraining_lock
 from ai_engine.runs import FAILED, FINISHED, INTERRUPTED, RUNNING, Run, list_runs, runs_list, runs_show, runs_stop
 from ai_engine.tune_result import TuneResult
-from envs.errors import DataError, RegistryError
+from envs.errors import BusyError, DataError, RegistryError
 from envs.home import Home
 from tests import homes
 
@@ -152,6 +152,8 @@ def test_stopping_interrupts_the_process_at_work(home: Home) -> None:
         assert worker.stdout is not None and worker.stdout.readline() == "at work\n"
         (run,) = list_runs(home)
         assert run.status == RUNNING
+        with pytest.raises(BusyError, match=f"stop it with `retrainer runs stop {run.identifier}`"):
+            refuse_busy(home, AGENT)
         started = time.monotonic()
         asked = runs_stop(run.identifier, home=home).to_text().splitlines()[-1]
         assert "asked to stop" in asked and asked.endswith(f"retrainer runs resume {run.identifier}")
