@@ -59,10 +59,15 @@ class LedgerMove:
         return plain
 
     def to_text(self) -> str:
-        """One sentence."""
+        """One sentence; of a rollback another, what is barred and held from now on."""
         why = f" ({self.entry.reason})" if self.entry.reason else ""
-        entry, champion = self.entry, f"{self.agent}@{self.entry.version}"
-        return f"Ledger entry {entry.number}, {entry.kind}: the champion is {champion}{why}.{self.warning}"
+        entry = self.entry
+        moved = f"Ledger entry {entry.number}, {entry.kind}: the champion is {self.agent}@{entry.version}{why}.{self.warning}"
+        if entry.kind != "rollback":
+            return moved
+        barred = " and ".join(f"{self.agent}@{version}" for version in entry.details["barred"])
+        held = f"automation is held until retrainer release {self.agent} --reason TEXT"
+        return f"{moved}\n{f'{barred} is barred, and {held}' if barred else held.capitalize()}."
 
 
 def gate(name: str, *, home: Home | str | Path | None = None, least_power: float = 0.0) -> GateResult:

@@ -122,6 +122,8 @@ def test_a_rollback_bars_and_holds(swept: tuple[Home, TuneResult], without_ray: 
     registry = Registry(home)
     version = passed.version.rpartition("@")[2]
     assert (move.entry.kind, registry.champion(AGENT), registry.held(AGENT)) == ("rollback", "0", True)
+    told = f"{passed.version} is barred, and automation is held until retrainer release {AGENT} --reason TEXT."
+    assert move.to_text().splitlines()[1:] == [told]
     assert registry.barred(AGENT) == {version}
     with pytest.raises(RegistryError):
         promote(passed.version, home=home)
