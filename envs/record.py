@@ -34,6 +34,7 @@ except ImportError:
 SCHEMA_VERSION = 1
 MODES = ("live", "shadow", "logging")
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+NAME_RULE = "use 1 to 64 lower-case letters, digits, - and _, beginning with a letter or digit"
 
 
 class Storable(Protocol):
@@ -222,8 +223,7 @@ def _agent(given: Any, expected: str | None) -> str:
     if agent is None:
         raise UnfitValueError("is missing", "name the agent")
     if not isinstance(agent, str) or not _is_agent_name(agent):
-        remedy = "use 1 to 64 lower-case letters, digits, - and _, beginning with a letter or digit"
-        raise UnfitValueError(f"{values.shown(agent)} is not an agent's name", remedy)
+        raise UnfitValueError(f"{values.shown(agent)} is not an agent's name", NAME_RULE)
     if expected is not None and agent != expected:
         raise UnfitValueError(f"is {agent}, expected is {expected}", f"import it as {agent}, or correct it")
     return str(agent)

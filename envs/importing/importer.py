@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from envs import values
 from envs.counting import counted
 from envs.declaration import specification_hash
 from envs.errors import DataError, RecordError, SpecificationError
@@ -42,7 +43,7 @@ from envs.importing.writing import write
 from envs.infer import LogStatistics
 from envs.journal.errors import DamagedContentError
 from envs.journal.journal import Journal
-from envs.record import AGENT_NAME
+from envs.record import AGENT_NAME, NAME_RULE
 from envs.specification import AgentSpecification
 from envs.storage import LocalStorage
 
@@ -83,9 +84,8 @@ def import_files(
     if unknown not in UNKNOWN:
         raise ValueError(f"unknown must be one of {UNKNOWN}, not {unknown!r}")
     if not AGENT_NAME.fullmatch(name):
-        raise RecordError(
-            f"{name!r} is not an agent's name", field="agent", remedy="use lower-case letters, digits, - and _"
-        )
+        problem = f"{values.shown(name)} of {counted(len(name), 'character')} is not an agent's name"
+        raise RecordError(problem, field="agent", remedy=NAME_RULE)
     readers = open_sources(sources, format_name, options)
     task = _Import(home, name, readers, dry_run, keep_good, unknown, progress)
     with task.staging() as staging, Journal(home.journal_path) as journal, rare_collection():

@@ -229,7 +229,9 @@ def test_files_that_hold_nothing(home: Home, tmp_path: Path) -> None:
     assert refused(home, tmp_path / "absent.jsonl").startswith(f"{tmp_path}/absent.jsonl: does not exist; ")
     assert refused(home, tmp_path).startswith(f"{tmp_path}: is a folder; ")
     assert refused(home, empty).startswith(f"{empty}: has no rows; ")
-    assert "'Scaling!' is not an agent's name" in refused(home, empty, agent="Scaling!")
+    assert "'Scaling!' of 8 characters is not an agent's name" in refused(home, empty, agent="Scaling!")
+    long = refused(home, empty, agent="a" * 300)
+    assert "… of 300 characters is not an agent's name; use 1 to 64" in long and len(long) < 250
     assert "row: is not JSON" in refused(home, jsonl(tmp_path / "a.json", [json.dumps(rows(2), indent=1)]))
 
 
