@@ -265,7 +265,7 @@ def aligned(policy: Policy, dataset: Dataset) -> Policy:
 
 def _named(workspace: Workspace, reference: Reference) -> tuple[str, Policy]:
     """What the reader calls the policy, and the policy."""
-    if not isinstance(reference, str) or is_function(reference):
+    if is_function(reference) or not isinstance(reference, str):
         function = served(workspace.specification, reference, workspace.home, where="evaluate")
         return function.agent, function
     policy = aligned(_with_own_rule(workspace, reference), workspace.dataset)

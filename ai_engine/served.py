@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from algorithms.policy import BaseReference, Policy
+from algorithms.policy.rule import distribution
 from envs.declaration import RULE
-from envs.errors import DataError
+from envs.errors import DataError, RecordError
 from envs.home import Home
 from envs.rules import load_rule
 from envs.specification import AgentSpecification
@@ -16,8 +17,20 @@ Reference = str | Callable[[Any], Any]
 
 
 def is_function(reference: Reference) -> bool:
-    """Whether a reference is a function, or names one as ``module:function``."""
-    return callable(reference) or RULE.fullmatch(reference) is not None
+    """Whether a reference is a function, or names one as ``module:function``.
+
+    Raises:
+        DataError: it is no reference at all.
+    """
+    if callable(reference):
+        return True
+    if not isinstance(reference, str):
+        raise DataError(
+            f"{reference!r} is no policy",
+            where="reference",
+            remedy="give NAME@14, a .json file or module:function as a text, or a function",
+        )
+    return RULE.fullmatch(reference) is not None
 
 
 def served(specification: AgentSpecification, reference: Reference, home: Home, *, where: str) -> Policy:
@@ -39,13 +52,19 @@ def served(specification: AgentSpecification, reference: Reference, home: Home, 
 
     def answering(observation: Any) -> Any:
         try:
-            return function(observation)
+            answer = function(observation)
         except Exception as error:
             raise DataError(
                 f"failed at the observation {observation!r} ({type(error).__name__}: {error})",
                 where=name,
                 remedy="answer every observation of the log with an action or {action: probability}",
             ) from error
+        try:
+            distribution(answer, specification.actions)
+        except RecordError as error:
+            problem = f"at the observation {observation!r}: {error.problem}"
+            raise DataError(problem, where=name, remedy=error.remedy) from None
+        return answer
 
     return Policy(
         agent=name,  # not the log's own: its base is this callable, and not the rule that the log knows

@@ -38,17 +38,21 @@ def agent_of(references: Sequence[Reference], on: str | None, home: Home) -> str
 
     Raises:
         DataError: several agents, or none.
+        SpecificationError: of several agents one is not declared.
     """
-    texts = [text for text in references if isinstance(text, str) and not is_function(text)]
-    parsed = [parse_reference(text) for text in texts]
+    parsed = [parse_reference(str(text)) for text in references if not is_function(text)]
     agents = {reference.agent for reference in parsed if reference.path is None} | ({on} if on else set())
     if not agents:
         agents = {load_policy(reference.path, base=_not_asked).agent for reference in parsed if reference.path}
     if not agents:
         raise DataError("no reference names an agent", where="compare", remedy="say whose log with --on NAME")
     if len(agents) > 1:
+        for name in sorted(agents - set(home.agents())):
+            home.specification(name)  # raises: that it is not there explains more than that there are two
         raise DataError(
-            f"references to {len(agents)} agents", where="compare", remedy="compare versions of one agent by name"
+            f"references to {len(agents)} agents, {', '.join(sorted(agents))}",
+            where="compare",
+            remedy="compare versions of one agent by name",
         )
     return agents.pop()
 
@@ -60,7 +64,7 @@ def candidate(workspace: Workspace, reference: Reference) -> Candidate:
         RegistryError, ArtefactError, SpecificationError: it names nothing that can be used.
         DataError: a policy of another agent, or of another declaration.
     """
-    if not isinstance(reference, str) or is_function(reference):
+    if is_function(reference) or not isinstance(reference, str):
         function = served(workspace.specification, reference, workspace.home, where="compare")
         return Candidate(function.agent, function)
     policy = resolve_reference(workspace.registry, reference, base=workspace.rule)

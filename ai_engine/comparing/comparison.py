@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ai_engine.comparing.candidates import Reference, agent_of, candidate
+from ai_engine.comparing.candidates import Candidate, Reference, agent_of, candidate
 from ai_engine.comparing.differences import differences
 from ai_engine.comparing.evidence import SPLIT, Evidence, gather
 from ai_engine.comparing.result import ComparedPolicy, CompareResult
 from ai_engine.comparing.what_if import with_reward
 from ai_engine.evaluating import every_estimate, logged_return
+from ai_engine.reports.pages import check_place
 from ai_engine.runs import list_runs
 from ai_engine.workspace import open_workspace
 from algorithms.ope.disagreement import most_probable_agrees
@@ -46,22 +47,24 @@ def compare(
         on: the agent, where no reference names it.
         reward: another reward expression over ``outcome``, by which everything is valued anew.
         home: the home.
-        html: a file that the page is written to as well.
+        html: a file that the page is written to as well, in a folder that is there.
         confidence: of the intervals.
 
     Raises:
-        DataError: nothing to compare, references to several agents, or outcomes that ``reward`` cannot read.
+        DataError: nothing to compare, references to several agents, outcomes that ``reward`` cannot read, or a page
+            that cannot be written there.
         RegistryError, ArtefactError, SpecificationError: a reference names nothing that can be used.
     """
     if not references:
         raise DataError("nothing to compare", where="compare", remedy="name at least one policy")
+    if html is not None:
+        check_place(html)
     found = Home.find(home)
     named = [*references, *([] if against is None else [against])]
     workspace = open_workspace(agent_of(named, on, found), found)
     present = f"{workspace.name}@{workspace.champion().version}"
     base = candidate(workspace, present if against is None else against)
-    others = [candidate(workspace, reference) for reference in references]
-    others = [each for each in others if not (each.registered and each.registered == base.registered)]
+    others = _distinct(base, [candidate(workspace, each) for each in _named_once(references, against)])
     if not others:
         raise DataError(
             f"every reference is {base.reference}, which the others would be compared with",
@@ -96,6 +99,22 @@ def compare(
 
         write_comparison(result, html)
     return result
+
+
+def _named_once(references: Sequence[Reference], against: Reference | None) -> list[Reference]:
+    """The references without those that were given before."""
+    return [each for number, each in enumerate(references) if each not in (against, *references[:number])]
+
+
+def _distinct(base: Candidate, others: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are another version than the reference and than each one before: a repeat is no further test."""
+    seen = {base.registered} - {""}
+    found = []
+    for each in others:
+        if each.registered not in seen:
+            found.append(each)
+            seen |= {each.registered} - {""}
+    return found
 
 
 def _policies(evidence: Evidence, confidence: float) -> list[ComparedPolicy]:

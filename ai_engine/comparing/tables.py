@@ -11,6 +11,7 @@ from ai_engine.comparing.result import ComparedPolicy, ComparedRegion, CompareRe
 from ai_engine.text import interval, number, signed
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.multiple_testing import REFUSED, SAME, Effect
+from envs.counting import counted
 
 SHOWN_ACTIONS = 3
 LEAST_SHARE = 0.05
@@ -227,8 +228,9 @@ def lettered(result: CompareResult) -> list[tuple[str, ComparedRegion]]:
 def _family(result: CompareResult) -> tuple[str, ...]:
     if not result.tests:
         return ("Nothing is tested here: the log reaches no policy in any of these rows.",)
+    tested = counted(result.tests, "effect in segments and regions is", "effects in segments and regions are")
     return (
-        f"{result.tests} effects in segments and regions are one family: “shown” by Holm’s correction, so that the "
+        f"{tested} one family: “shown” by Holm’s correction, so that the "
         f"chance of any false claim is at most {1.0 - result.confidence:.0%}; the intervals cover all of them together "
         f"with {result.confidence:.0%}.",
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai_engine.reports import formats
 from ai_engine.reports.drawing import clean
-from envs.errors import MissingExtraError
+from envs.errors import DataError, MissingExtraError
 from envs.storage import LocalStorage
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ def render_page(template: str, context: Mapping[str, Any]) -> str:
         MissingExtraError: jinja2 is not installed; the message is the install line.
     """
     return clean(_template(template).render(context))
+
+
+def check_place(path: str | Path) -> None:
+    """Say before anything is computed that a page cannot be written there.
+
+    Raises:
+        DataError: it is a folder, or its folder is not there.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise DataError("is a folder", where=str(path), remedy=f"name a file in it, such as {target / 'page.html'}")
+    if not target.parent.is_dir():
+        raise DataError(f"there is no folder {target.parent}", where=str(path), remedy="create it, or name another")
 
 
 def write_page(page: str, path: str | Path) -> None:

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import ai_engine
 from ai_engine.cli.application import retrainer
 from ai_engine.comparing import CompareResult
+from envs.errors import DataError
 from envs.home import Home
 from tests import homes
 from tests.ai_engine.comparing import routing
 
 AGENT = homes.AGENT
+DOWN, STAY = f"{__name__}:down", f"{routing.MODULE}:stay"
 
 
 def run(*arguments: str, home: Home) -> Result:
     return CliRunner().invoke(retrainer, ["compare", *arguments, "--home", str(home.path)])
+
+
+def down(observation: int) -> str:
+    """An action, always."""
+    return "down"
+
+
+def test_a_repeat_is_no_further_test(versions_home: Home) -> None:
+    once = ai_engine.compare(f"{AGENT}@1", DOWN, home=versions_home)
+    again = ai_engine.compare(f"{AGENT}@1", DOWN, f"{AGENT}@01", DOWN, f"{AGENT}@champion", home=versions_home)
+    assert [policy.reference for policy in again.policies] == [policy.reference for policy in once.policies]
+    assert again.tests == once.tests
+
+
+@pytest.mark.parametrize("function", [ai_engine.compare, ai_engine.evaluate])
+def test_what_is_no_reference_is_refused_by_name(versions_home: Home, function: Callable[..., object]) -> None:
+    with pytest.raises(DataError, match="5 is no policy; give NAME@14"):
+        function(5, on=AGENT, home=versions_home)
 
 
 def test_text_markdown_json_and_page_say_the_same(versions_home: Home, tmp_path: Path) -> None:
@@ -56,6 +78,11 @@ def test_callables_rewards_and_the_reference_are_taken_from_the_line(routing_hom
         ([f"{AGENT}@1", f"{AGENT}@2", "--reward", "cost +"], 2, "--reward"),
         ([f"{AGENT}@1", f"{AGENT}@2", "--reward", "nothing"], 2, "outcome.nothing"),
         ([f"{AGENT}@1", "json:nowhere"], 2, "json:nowhere"),
+        ([f"{AGENT}@1", f"{AGENT}@2", "--on", "nope"], 2, "agent nope: is not declared"),
+        ([f"{AGENT}@1", f"{AGENT}@2", "--html", "."], 2, ".: is a folder; name a file in it, such as page.html"),
+        ([f"{AGENT}@1", f"{AGENT}@2", "--html", "no/page.html"], 2, "no/page.html: there is no folder no; create it"),
+        ([f"{AGENT}@1", STAY], 2, "the rule answered 'stay', which is not a declared action; answer one of down, hold"),
+        ([f"{AGENT}@1", STAY], 2, f"error: {STAY}: at the observation "),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

@@ -19,7 +19,7 @@ from ai_engine.workspace import Workspace, open_workspace
 from algorithms.ope.multiple_testing import BETTER, REFUSED, SAME, WORSE
 from algorithms.ope.registry import estimators_for
 from algorithms.policy import Provenance
-from envs.errors import DataError, RecordError, RegistryError, SpecificationError
+from envs.errors import DataError, RegistryError, SpecificationError
 from envs.home import Home
 from tests import homes
 from tests.ai_engine.comparing import routing
@@ -176,7 +176,7 @@ def test_what_cannot_be_compared_is_refused(versions_home: Home, tmp_path: Path)
         compare(f"{AGENT}@99", home=home)
     with pytest.raises(DataError, match="IndexError"):
         compare(lambda observation: ["up"][observation], on=AGENT, home=home)
-    with pytest.raises(RecordError, match="sideways"):
+    with pytest.raises(DataError, match="sideways"):
         compare(lambda observation: "sideways", on=AGENT, home=home)
     with pytest.raises(SpecificationError, match="nowhere"):
         compare(GOOD, "nowhere:function", home=home)
