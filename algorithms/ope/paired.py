@@ -28,6 +28,8 @@ from algorithms.ope.trajectories import Trajectories
 from algorithms.ope.unseen_rest import REST_AT_WORST, with_least_gain
 from envs.errors import DataError
 
+ROUNDING = 1e-11
+"""Of a contribution of usual size: what rounding alone makes of a difference of equals."""
 
 def paired_difference(
     candidate: Trajectories, champion: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False
@@ -55,7 +57,15 @@ def paired_difference(
         raise DataError("candidate and champion are on different episodes", remedy="build both from one dataset")
     contributions = marginalized_contributions if marginal else doubly_robust_contributions
     candidate, champion = with_least_gain(candidate, champion, marginal=marginal)
-    return unit_values(contributions(candidate) - contributions(champion), units)
+    ours, theirs = contributions(candidate), contributions(champion)
+    return unit_values(np.where(_is_rounding(ours, theirs), 0.0, ours - theirs), units)
+
+
+def _is_rounding(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Where two contributions (E,) differ by no more than sums in another order do: there the policies are equal."""
+    sizes = np.maximum(np.abs(ours), np.abs(theirs))
+    usual = float(np.median(sizes)) if len(sizes) else 0.0  # what cancels within one that is small was not small itself
+    return np.isfinite(sizes) & (np.abs(ours - theirs) <= ROUNDING * np.maximum(sizes, usual))
 
 
 def paired_overlap(trajectories: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False) -> float:

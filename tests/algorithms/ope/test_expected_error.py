@@ -66,9 +66,9 @@ def test_equal_policies_are_the_same_whatever_rounding_says() -> None:
         q_values=champion.q_values * (1 + 1e-14 * rng.normal(size=(300, 4))),
         log_ratios=1e-15 * rng.normal(size=(300, 4)),
     )
-    raw = paired_estimate(other, champion)
-    assert raw.diagnostics["standard_error"] > 0.0
-    cleaned = at_least_expected(raw, other, champion, residual_variances(champion))
+    raw, variances = paired_estimate(other, champion), residual_variances(champion)
+    assert expected_standard_error(other, champion, variances) > 0.0
+    cleaned = at_least_expected(raw, other, champion, variances)
     assert (cleaned.value, cleaned.lower, cleaned.upper) == (0.0, 0.0, 0.0)
     assert corrected([cleaned])[0].verdict == SAME
 
