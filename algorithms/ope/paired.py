@@ -31,6 +31,7 @@ from envs.errors import DataError
 ROUNDING = 1e-11
 """Of a contribution of usual size: what rounding alone makes of a difference of equals."""
 
+
 def paired_difference(
     candidate: Trajectories, champion: Trajectories, *, units: np.ndarray | None = None, marginal: bool = False
 ) -> np.ndarray:

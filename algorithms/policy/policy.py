@@ -159,7 +159,8 @@ class Policy:
         for layer in self.layers:
             moved = layer.component(rows, current, mask)
             current = moved if layer.step == 1.0 else (1.0 - layer.step) * current + layer.step * moved
-        return add_floor(current, mask, self.explore) if floor else current
+        # Mixing rounds; a probability above 1 is none that a record takes.
+        return np.minimum(add_floor(current, mask, self.explore) if floor else current, 1.0)
 
     def act(
         self,
@@ -211,6 +212,7 @@ class Policy:
         elif self._uncertainty(row) <= 0.5:
             best = current.index(max(current))
             return best, [float(position == best) for position in range(len(current))]
+        current = [min(p, 1.0) for p in current]  # as in probabilities
         return draw(current, rng), current
 
     def root_of(self, observation: Any) -> list[float]:

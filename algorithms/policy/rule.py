@@ -34,7 +34,7 @@ def distribution(answer: Any, actions: Sequence[Any], index: Mapping[Any, int] |
                 number = float(probability)
             except (TypeError, ValueError):
                 number = math.nan
-            if not 0.0 <= number <= 1.0:
+            if not 0.0 <= number <= 1.0 + SUM_TOLERANCE:  # a sum of shares may round to a little more than 1
                 raise _error(f"the rule gave {action!r} the probability {probability!r}", actions)
             out[_position(action, positions, actions)] += number
         total = math.fsum(out)

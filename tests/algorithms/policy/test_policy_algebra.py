@@ -32,6 +32,7 @@ from algorithms.policy import (
     rule_probabilities,
 )
 from algorithms.policy.encoders import ArrayState, GridState
+from algorithms.policy.rule import distribution
 from envs.encoding import IntegerStates, QuantileGrid, StandardFeatures
 from envs.errors import ArtefactError, RecordError
 from envs.observation import ObservationField, ObservationSpecification
@@ -51,6 +52,15 @@ def test_probabilities_sum_to_one_respect_mask_and_floor(name: str, seed: int, e
     assert (p[~allowed] == 0.0).all()
     floor = explore / allowed.sum(axis=1, keepdims=True) * np.ones(4)
     assert (p >= floor * (1 - 1e-12))[allowed].all()
+
+
+def test_no_probability_is_above_one_by_rounding_for_no_record_takes_it() -> None:
+    above = float(np.nextafter(1.0, 2.0))
+    policy = integer_policy(np.array([[above, 0.0]]))
+    decision = policy.act(0)
+    assert decision.propensity == decision.probabilities[decision.action] == 1.0
+    assert policy.probabilities(np.zeros((1, 1))).max() == 1.0
+    assert distribution({"up": above}, ("up", "down")) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("name", NAMES)
