@@ -61,8 +61,8 @@ class LedgerMove:
     def to_text(self) -> str:
         """One sentence; of a rollback another, what is barred and held from now on."""
         why = f" ({self.entry.reason})" if self.entry.reason else ""
-        entry = self.entry
-        moved = f"Ledger entry {entry.number}, {entry.kind}: the champion is {self.agent}@{entry.version}{why}.{self.warning}"
+        entry, champion = self.entry, f"{self.agent}@{self.entry.version}"
+        moved = f"Ledger entry {entry.number}, {entry.kind}: the champion is {champion}{why}.{self.warning}"
         if entry.kind != "rollback":
             return moved
         barred = " and ".join(f"{self.agent}@{version}" for version in entry.details["barred"])
