@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ class Run:
             if not key.strip() or not str(value).strip() or "=" in key:
                 raise DataError(f"{key}={value} is no tag", where="tags", remedy="write name=value")
         now = datetime.now(UTC)
-        identifier = f"{agent}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        identifier = _new_folder(home.runs_path, f"{agent}-{now:%Y%m%d-%H%M%S}")
         record = {
             "schema_version": 1,
             "run": identifier,
@@ -66,7 +67,6 @@ class Run:
             "tags": dict(tags or {}),
         }
         run = cls(identifier, home.runs_path / identifier, record)
-        run.path.mkdir(parents=True)
         run.write("run.json", record)
         return run
 
@@ -132,6 +132,15 @@ class Run:
         """Drop what a finished run no longer needs: the columns, what variants learned, and Tune's own folder."""
         for name in ("dataset", "dataset-all", "components", "unfinished", "tune"):
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def _new_folder(runs: Path, beginning: str) -> str:
+    """The name of a folder that nobody else has."""
+    while True:
+        name = f"{beginning}-{secrets.token_hex(2)}"
+        with suppress(FileExistsError):
+            (runs / name).mkdir(parents=True)
+            return name
 
 
 def list_runs(home: Home, agent: str | None = None) -> list[Run]:

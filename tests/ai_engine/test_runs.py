@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,6 +29,14 @@ def test_runs_of_one_second_stay_in_their_order(home: Home) -> None:
     assert len(set(made)) == 20
     assert [run.identifier for run in list_runs(home)] == made
     assert [run.identifier for run in list_runs(home, "other")] == []
+
+
+def test_a_run_takes_no_name_that_is_taken(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr("ai_engine.runs.secrets.token_hex", lambda _: next(drawn))
+    monkeypatch.setattr("ai_engine.runs.datetime", Mock(now=lambda _: datetime(2026, 1, 1, tzinfo=UTC)))
+    first, second = (Run.create(home, AGENT, "tune", {}) for _ in range(2))
+    assert (first.identifier[-4:], second.identifier[-4:]) == ("aaaa", "bbbb")
 
 
 def test_a_run_is_what_was_written(home: Home) -> None:

@@ -131,7 +131,7 @@ def test_an_interrupted_sweep_is_gone_on_with(
     assert result.promoted and result.run == run.identifier and without_ray == [0, 1, 1, 2]
 
 
-@pytest.mark.parametrize(("asked", "ran", "decision"), [(3, [0, 1, 2], "promote"), (2, [0, 1, 2, 0, 1], "keep")])
+@pytest.mark.parametrize(("asked", "ran", "decision"), [(3, [0, 1, 2], "promote"), (2, [0, 1, 2, 0, 1], "canary")])
 def test_a_sweep_that_no_gate_has_judged_is_judged_if_it_is_the_one_wanted(
     home: Home, without_ray: list[int], monkeypatch: pytest.MonkeyPatch, asked: int, ran: list[int], decision: str
 ) -> None:
