@@ -66,7 +66,8 @@ class FeatureColumn:
             own[missing] = 0.0 if self.optional else np.nan
             out[:, : own.shape[1]] = own
         elif self.names is None:
-            scaled = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
+            with np.errstate(over="ignore"):  # what is too large for a number is cut too
+                scaled = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
             out[:, 0] = np.where(missing, 0.0, scaled) if self.optional else scaled
         else:
             hits = values[:, None] == self.names[None, :]

@@ -160,6 +160,12 @@ def test_features_are_robustly_scaled() -> None:
     assert (StandardFeatures.fit(constant, _numbers(1)).features(constant) == 0.0).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_at_the_ends_of_the_range_are_cut_without_a_word() -> None:
+    fitted = StandardFeatures.fit(np.array([[0.0], [1e-3], [2e-3], [3e-3]]), _numbers(1))
+    assert fitted.features(np.array([[1.7e308], [-1.7e308]])).ravel().tolist() == [10.0, -10.0]
+
+
 def test_unknown_categories_and_missing_values_are_told() -> None:
     rows = np.array([[1.0, 2.0, 1.0, 1.0, 5.0], [3.0, 4.0, 0.0, -1.0, np.nan]])
     encoder = StandardFeatures.fit(rows, OBJECT)
