@@ -83,9 +83,9 @@ class Expression:
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
-    def reads_only(self, mapping: Mapping[str, Any]) -> bool:
+    def finds_all(self, mapping: Mapping[str, Any]) -> bool:
         """Whether every field that it reads is there."""
-        return all(_found(mapping, name, name.split(".")) is not None for name in self.names)
+        return all(value_at(mapping, name, name.split(".")) is not None for name in self.names)
 
     def evaluate(self, mapping: Mapping[str, Any]) -> float:
         """The expression's value for one outcome, a finite float.
@@ -163,7 +163,7 @@ class Expression:
         path = name.split(".")
 
         def read(row: Mapping[str, Any]) -> Value:
-            value = _found(row, name, path)
+            value = value_at(row, name, path)
             if isinstance(value, (str, datetime)):  # a frame has moments as such
                 return str(value)
             if value is None:
@@ -227,7 +227,7 @@ class Expression:
         return call
 
 
-def _found(row: Mapping[str, Any], name: str, path: list[str]) -> Any:
+def value_at(row: Mapping[str, Any], name: str, path: list[str]) -> Any:
     """A field by its own name, or by the path to it; ``None`` where it is not there."""
     if name in row:
         return row[name]

@@ -73,10 +73,7 @@ class Validator:
                 self._check_observation(event.next_observation, "next_observation")
             if event.reward is not None:
                 self._check_range(event.reward)
-            if self._worst is not None and self._worst.reads_only(event.outcome):
-                self._worst.evaluate(event.outcome)
-            if self._reward is not None and self._reward.reads_only(event.outcome):
-                self._check_range(self._reward.evaluate(event.outcome))
+            self.check_outcome_of(None, event.outcome, partial=True)
         except RecordError as error:
             raise error.at(where) from None
 
@@ -126,16 +123,23 @@ class Validator:
         """Whether the declaration computes something from each outcome."""
         return self._worst is not None or self._reward is not None
 
-    def check_outcome_of(self, reward: float | None, outcome: Mapping[str, Any] | None) -> None:
+    def check_outcome_of(
+        self, reward: float | None, outcome: Mapping[str, Any] | None, *, partial: bool = False
+    ) -> None:
         """The reward, given or computed, lies in its range; the class of catastrophes can be told.
+
+        Args:
+            reward: as given.
+            outcome: what became known.
+            partial: whether more may become known: an expression that lacks a field is left for then.
 
         Raises:
             RecordError: not so; names the field.
         """
         if outcome is not None:
-            if self._worst is not None:
+            if self._worst is not None and (not partial or self._worst.finds_all(outcome)):
                 self._worst.evaluate(outcome)
-            if self._reward is not None:
+            if self._reward is not None and (not partial or self._reward.finds_all(outcome)):
                 reward = self._reward.evaluate(outcome)
         if reward is not None:
             self._check_range(reward)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from envs.expression import Expression, Node
+from envs.expression import Expression, Node, value_at
 
 
 class MappingExpression(Expression):
@@ -49,9 +49,4 @@ class MappingExpression(Expression):
 
 def is_present(row: Mapping[str, Any], name: str) -> bool:
     """Whether a row has a value under a name, which may be of a nested field."""
-    if name in row:
-        return row[name] is not None
-    value: Any = row
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value is not None
+    return value_at(row, name, name.split(".")) is not None
