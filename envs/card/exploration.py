@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from envs.card.propensities import possible_probabilities
 from envs.dataset import Dataset
 
 
@@ -24,8 +25,7 @@ def exploration_share(dataset: Dataset) -> float:
     allowed = dataset.allowed[dataset.rows]
     choices = allowed.sum(axis=1)
     every = np.where(allowed, dataset.action_probabilities, math.inf).min(axis=1, initial=math.inf)
-    taken = dataset.propensities
-    alone = np.minimum(taken, (1.0 - taken) / np.maximum(choices - 1, 1))
+    alone = np.where(allowed, possible_probabilities(dataset), math.inf).min(axis=1, initial=math.inf)
     least = np.where(np.isfinite(every), every, alone)
-    known = np.isfinite(least) & (choices > 1)
+    known = (np.isfinite(every) | np.isfinite(dataset.propensities)) & (choices > 1)
     return float((choices * least)[known].mean()) if known.any() else math.nan
