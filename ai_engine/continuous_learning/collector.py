@@ -76,9 +76,10 @@ class DataCollector:
             else field
             for field in declared.observation.fields
         )
-        observation = replace(declared.observation, fields=fields)
-        self.home.declare(replace(declared, observation=observation))
-        return self.home.specification(agent)
+        completed = replace(declared, observation=replace(declared.observation, fields=fields))
+        if completed != declared:
+            self.home.declare(completed)
+        return completed
 
     def close(self) -> None:
         """Close the journal; the next use opens it again."""
