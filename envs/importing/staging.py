@@ -19,6 +19,7 @@ import numpy as np
 
 from envs.errors import BusyError, DataError
 from envs.importing.blocks import Block, Blocks, PackedDecisions, StagedRow, packed, packed_columns, unpacked
+from envs.importing.linking import linked
 from envs.importing.row_keys import EPISODE, EVENT, STEP, Keys, key_of
 from envs.importing.rows import RejectedRow
 from envs.journal.rows import COLUMNS, JournalRow, sound
@@ -255,6 +256,14 @@ class Staging:
                 out.append(row if values is None else _staged(values[:-1]))
         return out
 
+    def fresh_outcomes(self, after: int, count: int) -> list[StagedRow]:
+        """The first fresh outcomes behind a number: each has a place of its own."""
+        select = f"SELECT {_COLUMNS} FROM keys JOIN rows USING (number) WHERE number > ? AND state = {FRESH}"
+        found = self._connection.execute(
+            f"{select} AND keys.decision IS NOT NULL ORDER BY number LIMIT ?", (after, count)
+        )
+        return list(map(_staged, found))
+
     def groups(self, condition: str, value: str) -> Iterator[list[StagedRow]]:
         """Rows of a condition that belong together, decisions first: those of one value, or linked by an event.
 
@@ -262,42 +271,8 @@ class Staging:
             condition: over the keys.
             value: a column, or an expression of some.
         """
-        self._unite(condition, value)
-        cursor = self._connection.execute(
-            f"SELECT number, COALESCE(root, {value}) AS whole FROM keys LEFT JOIN roots ON part = {value}"
-            f" WHERE {condition} ORDER BY whole, decision IS NOT NULL, number"
-        )
-        group: list[StagedRow] = []
-        current: Any = None
-        while listed := cursor.fetchmany(1000):
-            for number, whole in listed:
-                if group and whole != current:
-                    yield group
-                    group = []
-                group.append(self.row(number))
-                current = whole
-        if group:
-            yield group
-
-    def _unite(self, condition: str, value: str) -> None:
-        """Find out which values share an event: there are few, as one event belongs to one episode."""
-        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS roots (part INTEGER PRIMARY KEY, root INTEGER)")
-        self._connection.execute("DELETE FROM roots")
-        roots: dict[int, int] = {}
-
-        def root(part: int) -> int:
-            while (above := roots.get(part, part)) != part:
-                part = above
-            return part
-
-        shared = f"SELECT event FROM keys WHERE {condition} GROUP BY event HAVING MIN({value}) < MAX({value})"
-        select = f"SELECT event, {value} FROM keys WHERE {condition} AND event IN ({shared}) ORDER BY event"
-        event, first = None, 0
-        for now, part in self._connection.execute(select).fetchall():
-            if now != event:
-                event, first = now, part
-            roots[root(part)] = root(first)
-        self._connection.executemany("INSERT INTO roots VALUES (?, ?)", [(part, root(part)) for part in list(roots)])
+        for numbers in linked(self._connection, condition, value):
+            yield list(map(self.row, numbers))
 
     def row(self, number: int) -> StagedRow:
         """One row."""

@@ -2,7 +2,8 @@
 
 Whole blocks of decisions become segments of the journal (:mod:`envs.journal.segments`); their keys are written
 before them, so that from the moment at which a decision is there it is found. All else is appended row by row, and so
-is a block that something may meet which was recorded since the import began.
+is a block that something may meet which was recorded since the import began. Outcomes come after all decisions, as
+they were compared: what a decision says itself is right.
 """
 
 from __future__ import annotations
@@ -37,25 +38,32 @@ def write(
         RecordError: somebody has recorded meanwhile what contradicts a row.
         JournalError: the journal cannot be written.
     """
-    written = int(staging.progress("written", 0))
     done = before = int(staging.progress("written rows", 0))
     begun = time.monotonic()
     staging.commit(writing=True)
     run = _run(staging, journal)
-    for piece in _pieces(staging, written):
-        _append(staging, journal, agent, run, piece)
-        done += sum(one.size if isinstance(one, Block) else 1 for one in piece)
-        last = piece[-1]
-        number = last.last if isinstance(last, Block) else last.number
-        staging.commit(**{"written": number, "written rows": done})
-        if progress is not None:
-            seconds = time.monotonic() - begun
-            progress(Progress("writing", done, done - before, done, before, fresh, seconds))
+    for phase, pieces_behind in (("written", _decisions), ("written outcomes", _outcomes)):
+        for piece in pieces_behind(staging, int(staging.progress(phase, 0))):
+            _append(staging, journal, agent, run, piece)
+            done += sum(one.size if isinstance(one, Block) else 1 for one in piece)
+            last = piece[-1]
+            number = last.last if isinstance(last, Block) else last.number
+            staging.commit(**{phase: number, "written rows": done})
+            if progress is not None:
+                seconds = time.monotonic() - begun
+                progress(Progress("writing", done, done - before, done, before, fresh, seconds))
     note_arrivals(journal)
 
 
-def _pieces(staging: Staging, after: int) -> Iterator[list[StagedRow] | list[Block]]:
-    """What is to be written behind a row, in order: fresh rows, and whole blocks of nothing else."""
+def _outcomes(staging: Staging, after: int) -> Iterator[list[StagedRow] | list[Block]]:
+    """The fresh outcomes behind a row, in order."""
+    while rows := staging.fresh_outcomes(after, WRITTEN_AT_ONCE):
+        yield rows
+        after = rows[-1].number
+
+
+def _decisions(staging: Staging, after: int) -> Iterator[list[StagedRow] | list[Block]]:
+    """The fresh decisions behind a row, in order: rows, and whole blocks of nothing else."""
     rows: list[StagedRow] = []
     blocks: list[Block] = []
     while (block := staging.behind(after)) is not None:
@@ -69,7 +77,7 @@ def _pieces(staging: Staging, after: int) -> Iterator[list[StagedRow] | list[Blo
             rows = []
             blocks.append(block)
         else:
-            rows += staging.in_states(block, (FRESH,), after)
+            rows += [row for row in staging.in_states(block, (FRESH,), after) if row.event.decision_id is None]
         while len(rows) >= WRITTEN_AT_ONCE:
             yield rows[:WRITTEN_AT_ONCE]
             rows = rows[WRITTEN_AT_ONCE:]

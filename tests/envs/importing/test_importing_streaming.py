@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from envs.errors import BusyError, RecordError
@@ -63,6 +63,9 @@ ROWS = st.lists(st.tuples(*(st.integers(0, top) for top in (12, 2, 3, 3, 2))).ma
 
 
 @settings(max_examples=20, deadline=None)
+@example(  # an outcome that waits, a second one before its decision, which says what the second does
+    before=[_row((1, 0, 0, 3, 0))], files=[[_row((1, 0, 1, 3, 0)), _row((1, 0, 1, 1, 0))]]
+)
 @given(before=ROWS, files=st.lists(ROWS, min_size=1, max_size=2))
 def test_rows_meet_as_if_they_were_appended_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, before: list[Any], files: list[list[Any]]
