@@ -209,7 +209,7 @@ class Blocks:
                 keys.append(found)
                 numbers.append(np.full(len(found), first, dtype=np.int64))
             joined = np.concatenate(keys)
-            order = np.argsort(joined, kind="stable")
+            order = np.argsort(joined)
             yield joined[order], np.concatenate(numbers)[order]
 
     def _firsts(self) -> list[int]:

@@ -93,7 +93,7 @@ class ParsingProcesses:
         process = min(ready, key=lambda one: len(one.tasks))
         process.tasks.append(task)
         with suppress(OSError):  # it is gone, which is found out where its answer is read
-            send(process.writing, *task.piece.lines)
+            send(process.writing, task.piece.text)
         return True
 
     def _first(self, waiting: deque[_Task], own: Callable[[Piece], Found]) -> Found:

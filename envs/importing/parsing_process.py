@@ -13,7 +13,7 @@ from envs.importing.blocks import PackedDecisions
 from envs.importing.frames import receive, send
 from envs.importing.garbage import rare_collection
 from envs.importing.plain_rows import PlainChecker
-from envs.importing.reader_jsonl import rows_of, split
+from envs.importing.reader_jsonl import rows_of
 from envs.journal.decision_columns import DecisionColumns
 
 AHEAD = 2  # pieces that a process is sent before it has answered
@@ -52,7 +52,7 @@ def _take(reading: int, pieces: Queue[bytes | None]) -> None:
 
 
 def _answer(piece: bytes, checker: PlainChecker, present: set[str]) -> tuple[bytes, ...]:
-    found = checker.checked(rows_of("", split(piece), before=1))
+    found = checker.checked(rows_of("", piece, before=1))
     if not isinstance(found, DecisionColumns):
         return ()
     decisions = PackedDecisions.of(found)

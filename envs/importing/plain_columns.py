@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs import values
-from envs.journal.columns import Column, Objects, Same, objects_of
+from envs.journal.columns import Column, Objects, Same, floats, kinds_in, objects_of
 from envs.observation import ObservationField
 from envs.record import MODES
 from envs.values import CONTROL, LARGEST_INTEGER, MAXIMUM_NAME
@@ -34,7 +34,7 @@ def require(condition: bool) -> None:
 
 def kinds_of(column: Column) -> set[type]:
     """The types of a column's values as they are written."""
-    return {KINDS[column.dtype.kind]} if isinstance(column, np.ndarray) else set(map(type, values_of(column)))
+    return {KINDS[column.dtype.kind]} if isinstance(column, np.ndarray) else kinds_in(values_of(column))
 
 
 def values_of(column: Column) -> Sequence[Any]:
@@ -47,13 +47,15 @@ def values_of(column: Column) -> Sequence[Any]:
 def texts_of(column: Column) -> Sequence[str]:
     """A column of texts."""
     texts = values_of(column)
-    require(set(map(type, texts)) == {str})
+    require(kinds_in(texts) == {str})
     return texts
 
 
 def array_of(column: Column, kind: type) -> np.ndarray:
     """A column of numbers or truth values as an array."""
-    return column if isinstance(column, np.ndarray) else np.array(values_of(column), dtype=kind)
+    if isinstance(column, np.ndarray):
+        return column
+    return floats(values_of(column)) if kind is float else np.array(values_of(column), dtype=kind)
 
 
 def compact(column: Column, kinds: set[type]) -> Column:
@@ -64,7 +66,8 @@ def compact(column: Column, kinds: set[type]) -> Column:
 
 def _named(column: Column) -> Column:
     texts = texts_of(column)
-    require(min(map(len, texts)) > 0 and max(map(len, texts)) <= MAXIMUM_NAME)
+    sizes = set(map(len, texts))
+    require(min(sizes) > 0 and max(sizes) <= MAXIMUM_NAME)
     require(CONTROL.search(plain_texts(texts)) is None)
     return texts
 

@@ -155,13 +155,15 @@ class PlainChecker:
     def _distributed(self, columns: dict[str, Any]) -> None:
         names, parts = (found := parts_of(columns["action_probabilities"])).names, found.parts
         require(self._names.issuperset(names) and all(kinds_of(part) == {float} for part in parts))
-        matrix = np.array(parts)
+        matrix = np.stack([array_of(part, float) for part in parts])
         columns["action_probabilities"] = Objects(names, tuple(matrix))
         require(bool(((matrix >= 0.0) & (matrix <= 1.0)).all()))
         require(float(np.abs(matrix.sum(axis=0) - 1.0).max()) <= 0.99 * PROBABILITY_TOLERANCE)
         place = {name: index for index, name in enumerate(names)}
-        taken = [place.get(str(action), -1) for action in values_of(columns["action"])]
-        require(min(taken) >= 0)
+        places = {action: place.get(str(action), -1) for action in self._actions}
+        actions = values_of(columns["action"])
+        taken = np.fromiter(map(places.__getitem__, actions), dtype=np.int64, count=len(actions))
+        require(int(taken.min()) >= 0)
         chosen = matrix[taken, np.arange(len(taken))]
         require(bool((chosen > 0.0).all()))
         if "propensity" not in columns:

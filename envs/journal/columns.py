@@ -7,9 +7,10 @@ all rows have (:class:`Same`), or the columns of objects that all have the same 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,23 @@ Column = Sequence[Any] | np.ndarray | Same | Objects
 
 def objects_of(values: Sequence[dict[str, Any]]) -> Objects | None:
     """Objects as columns; ``None`` where they have not all the same names in the same order, or none."""
-    shapes = set(map(tuple, values))
-    names = shapes.pop()
-    return Objects(names, tuple(zip(*map(dict.values, values), strict=True))) if names and not shapes else None
+    names = tuple(values[0])
+    if not names or set(map(len, values)) != {len(names)}:
+        return None
+    if list(chain.from_iterable(values)) != [*names] * len(values):
+        return None
+    return Objects(names, tuple(zip(*map(dict.values, values), strict=True)))
+
+
+def kinds_in(values: Sequence[Any]) -> set[type]:
+    """The types of values, faster where there is only one."""
+    first = type(values[0]) if values else None
+    return {first} if first and list(map(type, values)).count(first) == len(values) else set(map(type, values))
+
+
+def floats(values: Sequence[float]) -> np.ndarray:
+    """Numbers as float64 (n,), in a quarter of the time that numpy takes to find out what they are."""
+    return np.frombuffer(struct.pack(f"{len(values)}d", *values))
 
 
 def listed(column: Column, count: int) -> list[Any]:

@@ -124,42 +124,6 @@ def test_good_rows_are_plain(kind: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_the_fast_parser_reads_what_the_strict_one_reads(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    value = st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text('a:" \\é', max_size=6),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("a:b ", max_size=3), inner, max_size=3),
-        max_leaves=12,
-    )
-    objects = st.lists(st.dictionaries(st.text("ab:", max_size=2), value, max_size=4), min_size=1, max_size=4)
-    text = "\n".join(map(json.dumps, data.draw(objects)))
-    for old, new in data.draw(
-        st.lists(
-            st.sampled_from(
-                [
-                    ('":', '" :'), ('"a"', '"b"'), (": ", ":"), (", ", ",\t"), ('":', '"\t:'), ("\n", "\r\n"),
-                    ("\n", "\n \n"), ("}\n", "\n}"), ("true", "0.000123456789012345678901"),
-                    ("false", "12345678901234567890.5"), ("null", "-1e-0000000000000000000007"),
-                ]
-            ),
-            max_size=2,
-        )
-    ):  # fmt: skip
-        text = text.replace(old, new)
-    path = Path(tmp_path_factory.mktemp("parsing")) / "log.jsonl"
-    path.write_bytes(text.encode() + b"\n")
-    found = []
-    for parser in (None, ...):
-        with pytest.MonkeyPatch.context() as patch:
-            if parser is None:
-                patch.setattr("envs.importing.reader_jsonl._parse_fast", None)
-            found.append([repr(row) for batch in open_reader(str(path), {}).batches() for row in batch.rows])
-    assert found[0] == found[1]
-
-
-@settings(max_examples=150, deadline=None)
 @given(
     lines=st.lists(
         st.sampled_from(['{"a":1}', '{"a":"%s"}' % ("x" * 30), "", " ", "[1]", "y" * 50, '{"b":2}\r']), max_size=12
