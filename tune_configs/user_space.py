@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +36,12 @@ def load_space(path: str | Path) -> SearchSpace:
     try:
         specification.loader.exec_module(module)
     except SpecificationError as error:
-        raise SpecificationError(str(error), where=str(path), remedy="correct it") from error
+        raise SpecificationError(str(error), where=f"{path}{_line(error, file)}", remedy="correct it") from error
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise SpecificationError(f"fails ({reason})", where=str(path), remedy="correct it") from error
+        raise SpecificationError(
+            f"fails ({reason})", where=f"{path}{_line(error, file)}", remedy="correct it"
+        ) from error
     found = getattr(module, NAME, None)
     if not isinstance(found, SearchSpace):
         raise SpecificationError(
@@ -49,17 +52,33 @@ def load_space(path: str | Path) -> SearchSpace:
     return found
 
 
+def _line(error: Exception, file: Path) -> str:
+    """``:LINE`` of a file that an error comes from, or empty."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return f":{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f":{frame.lineno}" for frame in reversed(frames) if frame.filename == str(file)), "")
+
+
 def check_space(space: SearchSpace, specification: AgentSpecification) -> None:
     """Check every variant of the portfolio and both ends of every domain before anything is trained.
 
     Raises:
         SpecificationError: an unknown algorithm, hyperparameter or field, or a value out of its range.
     """
-    for variant in space.portfolio:
-        check_variant(variant, specification)
-    for each in space.spaces:
+    for number, variant in enumerate(space.portfolio):
+        _check(variant, specification, f"portfolio[{number}]")
+    for number, each in enumerate(space.spaces):
         for variant in _extremes(each):
-            check_variant(variant, specification)
+            _check(variant, specification, f"spaces[{number}]")
+
+
+def _check(variant: VariantSpecification, specification: AgentSpecification, place: str) -> None:
+    try:
+        check_variant(variant, specification)
+    except SpecificationError as error:
+        where = f"{place}: {error.where}" if error.where else f"{place} ({variant.algorithm})"
+        raise SpecificationError(error.problem, where=where, remedy=error.remedy) from error
 
 
 def _extremes(space: Space) -> Iterator[VariantSpecification]:

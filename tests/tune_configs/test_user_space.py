@@ -48,9 +48,10 @@ def test_a_file_gives_its_space(tmp_path: Path) -> None:
     [
         ("SPACES = 1", "SPACE is missing"),
         ("SPACE = {'dqn': {}}", "SPACE is a dict"),
-        ("import nothing_of_this_name", "fails .ModuleNotFoundError"),
-        ("from tune_configs import SearchSpace\nSPACE = SearchSpace()", "nothing to try"),
-        ("from tune_configs import Space\nSPACE = Space('dqn', {}, steps=(2.0,))", "a step of 2.0"),
+        ("\nimport nothing_of_this_name", "space.py:2: fails .ModuleNotFoundError"),
+        ("\n\nSPACE = [", "space.py:3: fails .SyntaxError"),
+        ("from tune_configs import SearchSpace\nSPACE = SearchSpace()", "space.py:2: .*nothing to try"),
+        ("from tune_configs import Space\nSPACE = Space(\n'dqn', {}, steps=(2.0,))", "space.py:2: .*a step of 2.0"),
         ("from tune_configs import Space\nSPACE = Space('dqn', {'hidden': 'wide'})", "hidden: 'wide' is no domain"),
         ("from tune_configs import SearchSpace\nSPACE = SearchSpace(['dqn'])", "'dqn' is no VariantSpecification"),
     ],
@@ -86,13 +87,17 @@ def test_every_end_of_every_domain_is_checked(space: Space, words: str) -> None:
         check_space(SearchSpace((), (space,)), homes.specification())
 
 
-def test_the_portfolio_is_checked_too() -> None:
-    with pytest.raises(SpecificationError, match="pessimism"):
-        check_space(SearchSpace((VariantSpecification("tabular_q", {"pessimism": -1.0}),)), homes.specification())
+def test_what_is_wrong_with_a_space_is_told_by_its_place() -> None:
+    good, bad = (VariantSpecification("tabular_q", {"discretizer": "integer", "pessimism": one}) for one in (1.0, -1.0))
+    with pytest.raises(SpecificationError, match=r"^portfolio\[1\]: .*pessimism is -1.0"):
+        check_space(SearchSpace((good, bad)), homes.specification())
+    spaces = [Space("tabular_q", {"pessimism": Uniform(0.0, one)}) for one in (1.0, 2.0)] + [Space("sarsa")]
+    with pytest.raises(SpecificationError, match=r"^spaces\[2\]: .*sarsa"):
+        check_space(SearchSpace((), spaces), homes.specification())
 
 
 @pytest.mark.parametrize("step", [2.5, 0.0, float("nan"), "half"])
 def test_a_step_of_the_portfolio_is_checked_before_anything_is_trained(step: float) -> None:
     space = SearchSpace((VariantSpecification("tabular_q", {"discretizer": "integer"}, step=step),))
-    with pytest.raises(SpecificationError, match="tabular_q: a step of"):
+    with pytest.raises(SpecificationError, match="a step of"):
         check_space(space, homes.specification())
