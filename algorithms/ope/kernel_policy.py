@@ -61,7 +61,17 @@ class KernelPolicy:
             raise DataError(f"bandwidths {self.bandwidths}", where="KernelPolicy", remedy="give positive ones")
 
     def log_density(self, actions: np.ndarray) -> np.ndarray:
-        """See :class:`ContinuousPolicy`."""
+        """See :class:`ContinuousPolicy`.
+
+        Raises:
+            DataError: the actions are not of as many decisions and numbers as the policy.
+        """
+        if actions.shape != self.centers.shape:
+            raise DataError(
+                f"the policy acts in {self.centers.shape}, the log in {actions.shape}",
+                where="KernelPolicy",
+                remedy="give one row of numbers for each decision",
+            )
         u = (actions - self.centers) / self.bandwidths
         lower, upper = self._range()
         inside = np.all((np.abs(u) < 1.0) & (actions >= self.low) & (actions <= self.high), axis=1)

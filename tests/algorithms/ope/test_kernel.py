@@ -161,6 +161,15 @@ def test_a_policy_that_the_log_reaches_nowhere_is_refused_with_the_figure():
     assert kernel_value(log, away, force=True).refused
 
 
+@pytest.mark.parametrize("centers", [np.ones((1, 2)), np.ones((39, 2)), np.ones((40, 1))])
+def test_a_policy_is_of_the_decisions_of_the_log(centers):
+    """One row for all would be taken as the same action everywhere, without a word."""
+    _, log = draw(0, 40)
+    for value in (kernel_value, lambda log, one: smoothed_value(log, KernelPolicy(one, np.ones(2), LOW, HIGH))):
+        with pytest.raises(DataError, match="give one row of numbers for each decision"):
+            value(log, centers)
+
+
 def test_sequences_multiply_the_ratios():
     states, log = draw(5, 300)
     pairs = replace(log, offsets=np.arange(0, 301, 3), discount=0.9)
