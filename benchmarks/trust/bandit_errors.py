@@ -45,7 +45,7 @@ HINDSIGHT = "mean relative error at most that of OBP's counterpart at its best s
 
 def measure(request: Request) -> list[Row]:
     """A row for each set-up, estimator and anchor, with the paired difference's standard error; the limit on digits."""
-    runs = request.count(quick=1, full=150)
+    runs = request.count(quick=1, full=500)
     pieces = request.pieces("bandit-errors", sizes_of(runs, PIECE), piece)
     rows = []
     for setup in SETUPS:
