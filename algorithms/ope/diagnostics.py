@@ -159,7 +159,7 @@ def bellman_error(trajectories: Trajectories, groups: np.ndarray, *, model: str 
     Raises:
         DataError: no model values, or shapes disagree.
     """
-    q, v, active = trajectories.q_values, trajectories.v_values, trajectories.active
+    q, v, active = trajectories.q_values, trajectories.v_values, trajectories.explained
     if q is None or v is None:
         raise DataError("no model values", where="bellman_error", remedy="fit a model first (cross_fit)")
     if np.shape(groups) != active.shape or not active.any():

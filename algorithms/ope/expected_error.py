@@ -36,7 +36,7 @@ def residual_variances(trajectories: Trajectories) -> np.ndarray:
     Raises:
         DataError: the trajectories carry no model values.
     """
-    q, v, active = trajectories.q_values, trajectories.v_values, trajectories.active
+    q, v, active = trajectories.q_values, trajectories.v_values, trajectories.explained
     if q is None or v is None:
         raise DataError("no model values", where="residual_variances", remedy="fit a model first (cross_fit)")
     squares = np.where(active, trajectories.rewards + trajectories.discount * v[:, 1:] - q, 0.0) ** 2

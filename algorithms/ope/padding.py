@@ -100,6 +100,7 @@ def trajectories_from(
     with np.errstate(divide="ignore"):
         log_ratios = np.log(target) - np.log(behaviour)
     active = pad(dataset, np.ones(len(dataset), dtype=bool), horizon)
+    rest, blind = rest_bounds(dataset, active, discount), censored(dataset, horizon) & ~dataset.end_known
     if q is not None and v is not None:
         expected = (dataset.episode_count, horizon)
         if q.shape != expected or v.shape != (expected[0], horizon + 1):
@@ -108,9 +109,14 @@ def trajectories_from(
                 where="trajectories_from",
                 remedy="fit them on this dataset with this horizon",
             )
-        # Without the observation after it, a cut episode's last correction has no V̂(s'): it ends one step earlier.
-        blind = np.flatnonzero(censored(dataset, horizon) & ~dataset.end_known)
-        active[blind, dataset.lengths[blind] - 1] = False
+        # Without the observation after it, a cut episode's last decision has no V̂(s'), and no correction by it.
+        cut = np.flatnonzero(blind)
+        last = dataset.lengths[cut] - 1
+        if rest is None:
+            active[cut, last] = False
+        elif discount > 0.0:  # what its bounds allow stands there later; until then a value that corrects nothing
+            v = v.copy()
+            v[cut, last + 1] = (q[cut, last] - pad(dataset, dataset.rewards, horizon)[cut, last]) / discount
     if state_log_ratios is not None and state_log_ratios.shape != active.shape:
         raise DataError(
             f"state ratios have shape {state_log_ratios.shape}, expected {active.shape}",
@@ -128,7 +134,8 @@ def trajectories_from(
         v_values=v,
         state_log_ratios=None if state_log_ratios is None else np.where(active, state_log_ratios, 0.0),
         markov=markov,
-        rest=rest_bounds(dataset, active, discount),
+        rest=rest,
+        blind=blind if q is not None and rest is not None and blind.any() else None,
         estimated=behavior is not None,
         unsupported=None if unsupported is None else pad(dataset, unsupported, horizon),
     )

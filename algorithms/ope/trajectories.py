@@ -30,6 +30,8 @@ class Trajectories:
             is 1 is nothing to count on.
         unsupported: (E, H, A), the target's probabilities of actions that the log gave none at that step, else 0;
             ``None`` where there is none (:mod:`algorithms.ope.support`).
+        blind: bool (E,), episodes that were cut with no observation after the last decision, whose rest is bounded:
+            their last model value is one that corrects nothing; ``None`` where there is none.
     """
 
     rewards: np.ndarray
@@ -44,6 +46,7 @@ class Trajectories:
     at_random: bool = False
     estimated: bool = False
     unsupported: np.ndarray | None = None
+    blind: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -57,6 +60,15 @@ class Trajectories:
     def discounts(self) -> np.ndarray:
         """γ to the power of the step, float64 (H,)."""
         return self.discount ** np.arange(self.horizon)
+
+    @property
+    def explained(self) -> np.ndarray:
+        """Decisions after which the model has a value, bool (E, H): the active ones but the last of ``blind`` ones."""
+        if self.blind is None:
+            return self.active
+        found, cut = self.active.copy(), np.flatnonzero(self.blind)
+        found[cut, self.active[cut].sum(axis=1) - 1] = False
+        return found
 
     @property
     def cumulative_weights(self) -> np.ndarray:

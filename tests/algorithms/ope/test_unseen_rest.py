@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms.ope.decoupled import decoupled_differences
-from algorithms.ope.doubly_robust import doubly_robust_contributions
-from algorithms.ope.padding import rest_bounds
+from algorithms.ope.doubly_robust import doubly_robust_contributions, model_residuals
+from algorithms.ope.padding import rest_bounds, trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate
 from algorithms.ope.trajectories import Trajectories
 from algorithms.ope.unseen_rest import least_returns, with_least_gain
@@ -114,3 +114,30 @@ def test_the_bounds_are_those_of_the_decisions_that_are_left(world):
     )
     for change in ({"censoring": "random"}, {"reward_range": None}, {"inferred": ("reward_range",)}):
         assert rest_bounds(replace(dataset, specification=replace(declared, **change)), active, 0.5) is None
+
+
+def test_a_last_decision_counts_whether_or_not_anything_was_observed_after_it(world):
+    """Without an observation after it the decision that silenced an episode was left out, and a worse policy gained."""
+    batch = world.draw(np.full((3, 2), 0.5), 200, np.random.default_rng(0))
+    dataset = world.dataset(batch, np.full((3, 2), 0.5))
+    declared = replace(dataset.specification, reward_range=(-9.0, 9.0), horizon=4, censoring="informative")
+    dataset = replace(dataset, specification=declared, terminated=np.zeros(len(dataset), dtype=bool))
+    rng = np.random.default_rng(1)
+    targets = rng.dirichlet([2.0, 2.0], size=(2, len(dataset)))
+    q, v = rng.normal(size=(2, len(batch.states), 4)), rng.normal(size=(2, len(batch.states), 5))
+
+    def sides(known):
+        seen = replace(dataset, end_known=np.full(dataset.episode_count, known))
+        return [trajectories_from(seen, target, q=q_, v=v_) for target, q_, v_ in zip(targets, q, v, strict=True)]
+
+    assert len(set(dataset.lengths)) > 1
+    assert paired_difference(*sides(False)) == pytest.approx(paired_difference(*sides(True)), rel=1e-9, abs=1e-9)
+    known, blind = sides(True)[0], sides(False)[0]
+    assert blind.weights == pytest.approx(known.weights) and blind.returns == pytest.approx(known.returns)
+    last = np.arange(len(known)), dataset.lengths - 1
+    explained = known.explained.copy()
+    explained[last] = False
+    assert np.array_equal(blind.explained, explained)
+    start, corrections = model_residuals(blind, "here")[::-1]
+    assert corrections[last] == pytest.approx(np.zeros(len(known)), abs=1e-9), "alone, a policy keeps the model's word"
+    assert np.array_equal(start, known.v_values[:, 0])
