@@ -164,7 +164,7 @@ def _drawn(dataset: Dataset, basic: Evidence) -> Evidence:
         return replace(
             checked,
             foretelling=foretelling_fields(once),
-            propensities=dataset.propensities,
+            propensities=_with_missing(dataset),
             certain_share=float((dataset.propensities >= CERTAIN).mean()),
         )
     false = checked.residual >= LARGEST_RESIDUAL
@@ -184,3 +184,12 @@ def _drawn(dataset: Dataset, basic: Evidence) -> Evidence:
         propensities=behavior[np.arange(len(dataset)), dataset.actions],
         certain_share=certain_share,
     )
+
+
+def _with_missing(dataset: Dataset) -> np.ndarray:
+    """The logged propensities (N,), and where a few are missing the estimated ones, as all who weigh the log do."""
+    missing = ~np.isfinite(dataset.propensities)
+    if not missing.any():
+        return dataset.propensities
+    behavior = behavior_probabilities(dataset, believed=True)
+    return np.where(missing, behavior[np.arange(len(dataset)), dataset.actions], dataset.propensities)

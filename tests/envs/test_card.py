@@ -36,6 +36,23 @@ def test_bounded_logged_exploration_is_grade_a(logged: str) -> None:
     assert card.figures["propensities"] == "logged"
 
 
+@pytest.mark.parametrize("logged", ["probabilities", "propensity"])
+def test_one_missing_propensity_in_a_thousand_leaves_grade_a(logged: str) -> None:
+    """It was grade D: no number came of the weights, and the rewards were said to be too large."""
+    dataset, report = built(episodes=800, logged=logged)
+    lacking = dataset.propensities.copy(), dataset.action_probabilities.copy()
+    for each in lacking:
+        each[7] = np.nan
+    one = replace(dataset, propensities=lacking[0], action_probabilities=lacking[1])
+    whole, card = build_card(dataset, report), build_card(one, report)
+    assert card.grade == whole.grade == "A" and codes(card) == []
+    for name in ("effective_sample_size", "detectable_effect"):
+        assert card.figures[name] == pytest.approx(whole.figures[name], rel=0.01), name
+    kept = gather_evidence(one).propensities
+    assert kept is not None and 0.0 < kept[7] < 1.0
+    assert np.array_equal(np.delete(kept, 7), np.delete(dataset.propensities, 7))
+
+
 def test_a_few_per_cent_of_exploration_around_a_rule_is_grade_a() -> None:
     assert build_card(*built(episodes=600, horizon=12, explore=0.03)).grade == "A"
 
