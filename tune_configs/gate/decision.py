@@ -167,7 +167,7 @@ def _judge(
     needs, limit = _needs(request, subject, len(eligible))
     reason = (
         f"{_gain(request, estimates[subject])}, which does not exceed {request.minimum_gain:.4g} for sure; "
-        f"{limit or f'to show a gain of {request.practical_effect:.4g} in 8 of 10 cases it '}"
+        f"{limit or f'to show a gain of {_planned_gain(request):.4g} in 8 of 10 cases it '}"
         f"{settling(needs, _scarce(request, subject), request.look, _until_look(request))}"
     )
     return answer(INCONCLUSIVE, reason, subject, needs=needs)
@@ -195,7 +195,7 @@ def _needs(request: GateRequest, finalist: int, finalists: int) -> tuple[Needs, 
         seed=request.seed,
     )
     if found.units is None:
-        gain = f"a gain of {request.practical_effect:.4g} in 8 of 10 cases"
+        gain = f"a gain of {_planned_gain(request):.4g} in 8 of 10 cases"
         why = f"no practical number of decisions promotes {gain}: {found.limit}; "
         return Needs(None, None, explore if found.explorable else None), why
     return needs_for_units(found.units, request.planning, explore), ""
@@ -265,6 +265,11 @@ def _planned_effect(request: GateRequest) -> float:
     """Distance from the null to the effect worth having; the effect itself where the null already asks for it."""
     beyond = request.practical_effect - request.minimum_gain
     return beyond if beyond > 0 else request.practical_effect
+
+
+def _planned_gain(request: GateRequest) -> float:
+    """The gain that a plan is for: the effect worth having, or as much above a null that already asks for it."""
+    return request.minimum_gain + _planned_effect(request)
 
 
 def _gain(request: GateRequest, estimate: Estimate) -> str:

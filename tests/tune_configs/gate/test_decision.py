@@ -106,6 +106,13 @@ def test_inconclusive_says_how_many_decisions_and_how_long(request_for):
     assert unknown.needs.seconds is None and unknown.needs.explore is None
 
 
+def test_no_gain_is_planned_for_that_the_null_already_asks_for(request_for):
+    """A gain of .1 promotes nothing where .5 is the minimum; the plan is for .6, and says so."""
+    low, high = (decide(request_for(gains(0.5), minimum_gain=0.5, practical_effect=each)) for each in (0.1, 0.6))
+    assert "to show a gain of 0.6 in 8 of 10 cases" in low.reason and "to show a gain of 0.6" in high.reason
+    assert low.needs == high.needs
+
+
 def test_the_needs_are_enough(request_for):
     """As many final units as it asks for show the practical effect at the next look in 8 of 10 gates."""
     needed = needed_units(1.0, 0.25, leg_level(2))
