@@ -159,10 +159,10 @@ def _judge(
     best = int(np.argmax(asymptotic.lower))
     subject = int(eligible[best])
     if not asymptotic.deviations.any() and np.all(asymptotic.means <= request.minimum_gain):
-        return answer(KEEP, "no finalist decides otherwise than the champion on these units", subject)
+        return answer(KEEP, f"{_nobody(reasons)} decides otherwise than the champion on these units", subject)
     if not request.cut and np.all(asymptotic.upper < request.minimum_gain):
         most = float(asymptotic.upper.max())
-        reason = f"no finalist gains more than {most:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
+        reason = f"{_nobody(reasons)} gains more than {most:.4g}, below the minimum gain of {request.minimum_gain:.4g}"
         return answer(KEEP, reason, subject)
     needs, limit = _needs(request, subject, len(eligible))
     reason = (
@@ -280,6 +280,14 @@ def _gain(request: GateRequest, estimate: Estimate) -> str:
     if not request.cut:
         return found
     return f"{found}, the rest of {request.cut:,} episodes that were cut before the horizon taken at its worst"
+
+
+def _nobody(reasons: list[str]) -> str:
+    """Whom a ``keep`` speaks of: not of those that could not be tested."""
+    untested = sum(map(bool, reasons))
+    if not untested:
+        return "no finalist"
+    return f"no finalist that could be tested ({untested} of {len(reasons)} could not: {_first(reasons)})"
 
 
 def _first(reasons: list[str]) -> str:

@@ -79,6 +79,14 @@ def test_keeps_where_no_finalist_can_reach_the_minimum(request_for):
     assert "minimum gain" in decide(request_for(gains(-0.3))).reason
 
 
+def test_keep_speaks_of_none_that_could_not_be_tested(request_for):
+    two = request_for(np.stack([gains(-0.5), gains(3.0, seed=1)]), effective_sample_sizes=np.array([700.0, 20.0]))
+    decision = decide(two)
+    assert decision.decision == "keep"
+    assert decision.reason.startswith("no finalist that could be tested (1 of 2 could not: overlap too small")
+    assert decide(request_for(gains(-0.5))).reason.startswith("no finalist gains more than")
+
+
 def test_a_finalist_that_decides_as_the_champion_does_is_kept_out(request_for):
     decision = decide(request_for(np.zeros(UNITS)))
     assert decision.decision == "keep" and "otherwise" in decision.reason
