@@ -74,7 +74,7 @@ def decide(request: GateRequest) -> GateDecision:
             seed=request.seed,
         )
     bets = bet(bounded, request.minimum_gain, level) if bounded is not None else None
-    estimates = gate_estimates(request, reasons, eligible, asymptotic, level)
+    estimates = gate_estimates(request, reasons, eligible, asymptotic, bets, level)
     return _judge(request, reasons, eligible, asymptotic, bets, estimates)
 
 

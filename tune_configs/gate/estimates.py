@@ -8,7 +8,7 @@ import numpy as np
 
 from algorithms.ope.estimate import ESTIMATED_PROPENSITIES, Estimate
 from tune_configs.gate.asymptotic import StepDown
-from tune_configs.gate.betting import betting_lower_bounds
+from tune_configs.gate.betting import Bets, betting_lower_bounds
 from tune_configs.gate.budget import alpha_at
 from tune_configs.gate.request import GateRequest
 from tune_configs.gate.tail import tail_failure
@@ -16,24 +16,33 @@ from tune_configs.judge import BY_STATES
 
 
 def gate_estimates(
-    request: GateRequest, reasons: list[str], eligible: np.ndarray, asymptotic: StepDown | None, level: float
+    request: GateRequest,
+    reasons: list[str],
+    eligible: np.ndarray,
+    asymptotic: StepDown | None,
+    bets: Bets | None,
+    level: float,
 ) -> tuple[Estimate, ...]:
-    """One estimate per finalist.
+    """One estimate per finalist, by the asymptotic leg where that tested it, unless the bets alone show its gain.
 
     Args:
         request: what was asked.
         reasons: per finalist why the asymptotic leg must not test it, or empty.
         eligible: int64, the finalists that it tested.
         asymptotic: what it found of them.
+        bets: what the finite-sample leg found of all.
         level: of each leg.
     """
+    shown = np.zeros(len(reasons), dtype=bool) if bets is None else bets.rejected
+    places: dict[int, int] = {}
+    if asymptotic is not None:
+        places = {int(k): at for at, k in enumerate(eligible) if asymptotic.rejected[at] or not shown[k]}
     bounded = request.bounded
-    fallback = betting_lower_bounds(bounded, level) if bounded is not None and any(reasons) else None
+    fallback = betting_lower_bounds(bounded, level) if bounded is not None and len(places) < len(reasons) else None
     estimates = []
     for finalist, reason in enumerate(reasons):
-        if not reason and asymptotic is not None:
-            at = int(np.flatnonzero(eligible == finalist)[0])
-            estimates.append(_by_mean(request, finalist, asymptotic, at, level))
+        if asymptotic is not None and finalist in places:
+            estimates.append(_by_mean(request, finalist, asymptotic, places[finalist], level))
         elif fallback is not None:
             estimates.append(_by_bets(request, finalist, float(fallback[finalist]), level))
         else:

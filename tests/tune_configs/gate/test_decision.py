@@ -240,6 +240,15 @@ def test_the_finite_sample_leg_promotes_alone(request_for):
     assert decide(request_for(differences, grade="B", **arguments)).decision == "canary"
 
 
+def test_a_gain_that_the_bets_alone_show_is_told_by_their_bound(request_for):
+    """The other leg tested it as well and its interval reaches over 0: beside a promotion it would deny it."""
+    decision = decide(request_for(gains(0.02), bounded=bounded(np.clip(gains(1.0), -2.0, None), 2.0)))
+    assert (decision.decision, decision.leg) == ("promote", "finite-sample")
+    assert decision.estimate.estimator == "betting" and decision.estimate.lower > 0.0
+    both = decide(request_for(gains(0.5), bounded=bounded(np.clip(gains(1.0), -2.0, None), 2.0)))
+    assert both.leg == "finite-sample" and both.estimate.estimator == "paired_doubly_robust"
+
+
 def test_the_finite_sample_leg_that_shows_nothing_has_spent_its_look(request_for):
     decision = decide(
         request_for(gains(5.0), effective_sample_sizes=np.array([5.0]), bounded=bounded(np.zeros(UNITS), 2.0))
