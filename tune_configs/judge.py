@@ -158,6 +158,23 @@ class Judge:
             return trajectories
         return censoring_weighted(self.subset, trajectories, self._survival)
 
+    def unweighed(self, probabilities: np.ndarray, found: Trajectories) -> Trajectories:
+        """One of the :meth:`trajectories`, of a policy (N + E, A), as it is where no cut is weighed for.
+
+        Weights for cuts accumulate over the steps: they are not for marginal weights, which stand for one step alone.
+        """
+        if self._survival is None:
+            return found
+        return trajectories_from(
+            self.subset,
+            probabilities[self.rows],
+            q=found.q_values,
+            v=found.v_values,
+            state_log_ratios=found.state_log_ratios,
+            markov=self.markov,
+            behavior=self._behavior,
+        )
+
     def _state_ratios(self, probabilities: np.ndarray) -> Sequence[np.ndarray | None]:
         """Log state ratios (E', H) of each policy where they are asked for, from the folds of the values."""
         if self._states is None:

@@ -126,7 +126,8 @@ def _policies(evidence: Evidence, confidence: float) -> list[ComparedPolicy]:
     found = []
     for number, (each, judgement, gain) in enumerate(zip(evidence.candidates, judgements, gains, strict=True)):
         trajectories = evidence.trajectories[number]
-        estimates = every_estimate(trajectories, evidence.weighed[number], confidence, units=units, select=True)
+        plain, weighed = evidence.unweighed[number], evidence.weighed[number]
+        estimates = every_estimate(plain, weighed, confidence, units=units, select=True)
         found.append(
             ComparedPolicy(
                 reference=each.reference,

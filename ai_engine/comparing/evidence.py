@@ -59,6 +59,12 @@ class Evidence:
         subset, survival = self.judge.subset, censoring_survival(self.judge.subset)
         return [censoring_weighted(subset, each, survival) for each in self.trajectories]
 
+    @cached_property
+    def unweighed(self) -> list[Trajectories]:
+        """The same as they are without, for marginal weights."""
+        pairs = zip(self.probabilities, self.trajectories, strict=True)
+        return [self.judge.unweighed(probabilities, each) for probabilities, each in pairs]
+
     @property
     def decided(self) -> np.ndarray:
         """The policies at the evaluated decisions, float64 (P, n, A)."""
