@@ -28,6 +28,7 @@ from algorithms.ope.trajectories import Trajectories
 from algorithms.policy import Policy
 from algorithms.policy.provenance import plain_json
 from envs.card.history import history_test
+from envs.card.overlap import episode_returns
 from envs.dataset import Dataset
 from envs.errors import DataError
 from envs.home import Home
@@ -99,9 +100,10 @@ class EvaluateResult:
         usable = [e for e in self.estimates if e.usable and e.evidence == "log"]
         if usable:
             best = next((e for e in usable if e.estimator == "doubly_robust"), usable[0])
+            seen = ", as far as it was seen" if self.cut else ""
             sentence = (
                 f"{self.policy} is worth {number(best.value, 4)} {interval(best.lower, best.upper)} "
-                f"on {self._rows}, which earned {number(self.logged.value, 4)} itself."
+                f"on {self._rows}, which earned {number(self.logged.value, 4)} itself{seen}."
             )
         else:
             nearest = next((e for e in self.estimates if e.estimator == "doubly_robust"), self.estimates[0])
@@ -181,7 +183,7 @@ def evaluate(
         split="select" if own else "all",
         propensities="logged" if behavior is None else "estimated",
         cut=int(censored(subset).sum()),
-        logged=logged_return(trajectories, units, confidence),
+        logged=logged_return(subset, units, confidence),
         estimates=estimates,
         diagnostics=diagnostics_of(
             subset,
@@ -223,9 +225,9 @@ def every_estimate(
     return tuple(found)
 
 
-def logged_return(trajectories: Trajectories, units: np.ndarray | None, confidence: float) -> Estimate:
-    """What the log earned itself."""
-    returns = unit_values(trajectories.returns, units)
+def logged_return(dataset: Dataset, units: np.ndarray | None, confidence: float) -> Estimate:
+    """What the log earned itself, of episodes that were cut as far as they were seen."""
+    returns = unit_values(episode_returns(dataset), units)
     found, count = studentised(returns, confidence), len(returns)
     return Estimate(found.value, found.lower, found.upper, confidence, "logged", float(count), count)
 

@@ -88,7 +88,7 @@ def compare(
         decisions=len(evidence.judge.rows),
         units=policies[0].gain.estimate.units,
         action_names=tuple(map(str, workspace.specification.actions)),
-        logged=logged_return(evidence.trajectories[0], evidence.judge.units, confidence),
+        logged=logged_return(evidence.judge.subset, evidence.judge.units, confidence),
         reference=policies[0],
         policies=tuple(policies[1:]),
         regions=differ.regions,

@@ -280,13 +280,14 @@ def test_what_the_value_hangs_on_stands_beside_it(swept: tuple[Home, TuneResult]
     assert json.loads(json.dumps(result.to_json(), allow_nan=False))["diagnostics"]["bellman"]["model"]
 
 
-def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("observed", [True, False])
+def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: Path, observed: bool) -> None:
     """A third is cut after the first decision: their returns are short, the value of the policy is not."""
     rows = homes.records()
     following = {(row.episode_id, row.step - 1): row.observation for row in rows}
     cut = {row.episode_id for row in rows if row.episode_id and int(row.episode_id[-5:]) % 3 == 0}
     rows = [
-        replace(row, truncated=True, next_observation=following[row.episode_id, 0])
+        replace(row, truncated=True, next_observation=following[row.episode_id, 0] if observed else None)
         if row.episode_id in cut and row.step == 0
         else row
         for row in rows
@@ -304,6 +305,10 @@ def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: 
         marginal = "marginalized" in estimate.estimator
         assert any("cut by chance" in text for text in estimate.assumptions) != marginal
     assert f"{result.cut:,} episodes were cut before the horizon" in result.to_text()
+    # Of a cut with nothing observed after it the last reward was left out of what the log earned.
+    read = open_workspace(AGENT, home).dataset.split("select")
+    assert result.logged.value == pytest.approx(read.rewards.sum() / read.episode_count)
+    assert "itself, as far as it was seen." in result.to_text()
 
 
 def test_a_function_is_valued_as_it_would_be_served_and_never_on_final(
