@@ -77,6 +77,23 @@ def test_unknown_ends_are_unknown_and_marked() -> None:
     assert not without_blind_ends(dirty, alone, found).end_known[1]
 
 
+def test_where_actions_are_forbidden_nobody_knows_what_was_allowed_after_a_cut() -> None:
+    """Everything counted as allowed there: a policy was valued by actions that it never may take, and promoted."""
+    dataset = log()
+    cut = np.arange(60) % 3 == 0
+    last = dataset.offsets[1:] - 1
+    terminated = dataset.terminated.copy()
+    terminated[last[cut]] = False
+    dataset = replace(dataset, terminated=terminated)
+    early = cut & (dataset.lengths < WORLD.horizon)
+    found = probabilities_on(dataset, rule_policy())
+    assert 0 < early.sum() < cut.sum() and without_blind_ends(dataset, found).end_known.all()
+    allowed = dataset.allowed.copy()
+    allowed[dataset.rows[7], 1 - dataset.actions[7]] = False
+    masked = without_blind_ends(replace(dataset, allowed=allowed), found)
+    assert np.array_equal(masked.end_known, ~early)
+
+
 def test_a_decision_without_its_rule_is_an_error_that_counts() -> None:
     dataset = log()
     roots = dataset.root_probabilities.copy()
