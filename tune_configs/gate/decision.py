@@ -110,7 +110,7 @@ def _judge(
         elif failed:
             proposed[finalist] = f"non-inferiority is not shown for {', '.join(failed)}"
         elif request.grade not in PROMOTABLE:
-            proposed[finalist] = f"the log is grade {request.grade}, its propensities are not exact"
+            proposed[finalist] = f"the log is grade {request.grade} (retrainer inspect says why)"
         elif tail:
             proposed[finalist] = tail
         else:
