@@ -45,6 +45,18 @@ def rest_bounds(dataset: Dataset, active: np.ndarray, discount: float) -> np.nda
     return rest
 
 
+def unbounded_rest(dataset: Dataset) -> str:
+    """Why no gain can be told on these episodes: what followed a cut may have been anything; or ``""``."""
+    specification = dataset.specification
+    cut = int(censored(dataset).sum())
+    if not cut or specification.censoring != INFORMATIVE or specification.declared_range is not None:
+        return ""
+    return (
+        f"{cut:,} of {dataset.episode_count:,} episodes were cut before the horizon, and what followed may have been "
+        'anything (declare reward_range, or censoring = "random" where episodes are cut by chance)'
+    )
+
+
 def trajectories_from(
     dataset: Dataset,
     target_probabilities: np.ndarray,

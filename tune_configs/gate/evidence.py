@@ -10,7 +10,7 @@ import numpy as np
 from algorithms.ope.estimate import Estimate
 from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import marginal_weights
-from algorithms.ope.padding import censored, pad, trajectories_from
+from algorithms.ope.padding import censored, pad, trajectories_from, unbounded_rest
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.support import support_refusal, unsupported_difference
 from algorithms.ope.trajectories import Trajectories
@@ -113,7 +113,7 @@ def gate_request(
         decoupled = np.concatenate([decoupled, untested.decoupled(others)], axis=1)
     specification = dataset.specification
     cut = int(censored(tested.subset).sum()) if specification.censoring == INFORMATIVE else 0
-    unbounded = _unbounded(cut) if cut and specification.declared_range is None else ""
+    unbounded = unbounded_rest(tested.subset)
     base = tested.champion[tested.first][0]
     beyond = [
         support_refusal(unsupported_difference(each, base), estimated=behavior is not None) for each in trajectories
@@ -143,13 +143,6 @@ def gate_request(
         estimated=behavior is not None,
         planning=planning or Planning(),
         scarce=() if tested.marginal else tuple(scarce_action(tested.subset, each) for each in trajectories),
-    )
-
-
-def _unbounded(cut: int) -> str:
-    return (
-        f"{cut:,} final episodes were cut before the horizon, and what followed may have been anything (declare "
-        'reward_range, or censoring = "random" where episodes are cut by chance)'
     )
 
 

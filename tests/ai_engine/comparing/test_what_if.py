@@ -14,7 +14,7 @@ from ai_engine.comparing import CompareResult, compare
 from ai_engine.comparing.what_if import tenants_of, with_reward
 from ai_engine.deploy import Registry
 from ai_engine.workspace import open_workspace
-from algorithms.ope.multiple_testing import BETTER, WORSE
+from algorithms.ope.multiple_testing import BETTER, REFUSED, WORSE
 from envs.errors import DataError, SpecificationError
 from envs.home import Home
 from tests import homes
@@ -58,6 +58,20 @@ def test_the_declared_reward_asked_for_by_name_gives_the_same_gain(routing_home:
     assert again.policies[0].gain.estimate.value == pytest.approx(plain.policies[0].gain.estimate.value, abs=0.02)
     assert again.logged.value == pytest.approx(plain.logged.value)
     assert plain.reward == again.reward and (plain.what_if, again.what_if) == (False, True)
+
+
+def test_what_followed_a_cut_has_no_bounds_under_another_reward(tmp_path: Path) -> None:
+    """Under the declared one it counts at its worst; by a model's word for it a policy gained that loses."""
+    rows = [
+        replace(row, truncated=True, next_observation=None) if row.step == 0 and row.episode_id[-1] == "7" else row
+        for row in routing.records(2000, seed=6)
+        if row.step == 0 or row.episode_id[-1] != "7"
+    ]
+    home = routing.make_home(tmp_path / "home", rows)
+    (plain,), (other,) = (under(home, reward).policies for reward in (None, "success - cost"))
+    assert plain.gain.verdict != REFUSED and any("cut off" in text for text in plain.gain.estimate.assumptions)
+    assert other.gain.verdict == REFUSED and "may have been anything" in other.gain.estimate.refused
+    assert np.isfinite(other.model_gain) and not other.value.refused
 
 
 def test_a_what_if_leaves_no_trace(tmp_path: Path) -> None:
