@@ -93,7 +93,7 @@ class ContinuousLog:
             high: largest, of the same names.
 
         Raises:
-            DataError: a record without one of them; names its event.
+            DataError: a record without one of them, or that did not act, or of a later step; names its event.
         """
         for record in records:
             if not isinstance(record.action, dict) or set(record.action) != set(low) or low.keys() != high.keys():
@@ -101,6 +101,12 @@ class ContinuousLog:
                     f"its action is not an object of {', '.join(low)}",
                     where=f"event {record.event_id}",
                     remedy="name every number of the action once, in low and in high",
+                )
+            if record.mode == "shadow" or record.step > 0:
+                raise DataError(
+                    "it did not act" if record.mode == "shadow" else f"it is step {record.step} of an episode",
+                    where=f"event {record.event_id}",
+                    remedy="give single decisions that acted; sequences as arrays with their offsets",
                 )
             if record.propensity is None or record.reward is None:
                 raise DataError(

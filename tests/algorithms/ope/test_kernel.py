@@ -199,6 +199,13 @@ def test_records_become_a_log():
         ContinuousLog.from_records(
             [replace(record, propensity=None)], {"cpu": 0.0, "memory": -1.0}, {"cpu": 2.0, "memory": 1.0}
         )
+    for change, words in (({"mode": "shadow"}, "did not act"), ({"episode_id": "one", "step": 2}, "step 2 of an ep")):
+        with pytest.raises(DataError, match=words):  # its reward is that of another action, or not its own alone
+            ContinuousLog.from_records(
+                [record, replace(record, event_id="e2", **change)],
+                {"cpu": 0.0, "memory": -1.0},
+                {"cpu": 2.0, "memory": 1.0},
+            )
     with pytest.raises(DataError, match="out of range"):
         ContinuousLog.from_records([record], {"cpu": 0.0, "memory": -1.0}, {"cpu": 1.0, "memory": 1.0})
 
