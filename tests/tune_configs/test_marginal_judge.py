@@ -114,3 +114,16 @@ def test_a_guardrail_that_hangs_on_the_past_cannot_be_tested_by_states(
     assert guardrail_refusal(log, tested, fitted, "A") == ""
     reason = guardrail_refusal(log, tested, fitted, BY_STATES)
     assert reason.startswith(f"guardrail latency is the {aggregate} of an episode") if refused else reason == ""
+
+
+def test_cuts_that_hide_what_came_after_bar_marginal_weights(
+    setting: tuple[Dataset, np.ndarray, np.ndarray, float],
+) -> None:
+    """An end is always known: models that learn of no cut believe in too many, and a policy that loses was promoted."""
+    log, champion, candidate, _ = setting
+    log = replace(log, specification=replace(log.specification, censoring="random", horizon=HORIZON + 1))
+    sides = Sides(*(episodes_in(log, *names) for names in (("final",), ("select",), ("train", "select"))))
+    for known, words in ((True, ""), (False, "cannot weigh for")):
+        seen = replace(log, end_known=np.full(log.episode_count, known))
+        request = gate_request(seen, champion, candidate[None], sides, grade=BY_STATES, look=1)
+        assert words in request.barred[0] and bool(request.barred[0]) == bool(words)
