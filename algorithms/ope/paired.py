@@ -23,7 +23,7 @@ from algorithms.ope.overlap import (
     effective_sample_size,
     largest_weight_share,
 )
-from algorithms.ope.support import support_refusal, unsupported_difference
+from algorithms.ope.support import support_refusal, undrawn_refusal, unsupported_difference
 from algorithms.ope.trajectories import Trajectories
 from algorithms.ope.unseen_rest import REST_AT_WORST, with_least_gain
 from envs.errors import DataError
@@ -117,6 +117,10 @@ def paired_estimate(
     if not refused:
         beyond = unsupported_difference(candidate, champion)
         refused = support_refusal(beyond, estimated=candidate.estimated)
+    if not refused and not marginal:
+        refused = undrawn_refusal(candidate, units)
+        if not refused and (reason := undrawn_refusal(champion, units)):
+            refused = f"champion: {reason}"
     shown = force or not refused
     missing = float("nan")
     deviation = float(np.std(differences, ddof=1)) if count > 1 else missing

@@ -13,13 +13,19 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from algorithms.ope.intervals import unit_values
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import Dataset
 
 NEGLIGIBLE = 0.001
 """Chance up to which a policy is valued as if the log could tell all of it: a thousandth of the range of returns."""
+
+SHORT = 3.0
+"""Standard errors by which a mean weight may fall short of 1: by more, few rare draws have not come."""
 
 
 def unsupported_probabilities(
@@ -69,6 +75,30 @@ def support_refusal(chance: float, *, estimated: bool = False) -> str:
     return (
         f"takes actions that the log gave no chance{untried}, with a chance of {share} in an episode: {remedy}, or "
         "forbid them (allowed_actions)"
+    )
+
+
+def undrawn_refusal(trajectories: Trajectories, units: np.ndarray | None = None) -> str:
+    """Why a policy must not be valued whose weights fall short of their mean of 1, or ``""``.
+
+    An action that had a small chance and was never drawn leaves no weight: the effective size is then that of the
+    others, and what the policy earns by it is a model's word with an interval that does not know. Of 300 logs with a
+    propensity of .003 and 315 tested units, a candidate that takes that action half the time and gains nothing was
+    promoted on 26. Estimated propensities have weights of another mean.
+
+    Args:
+        trajectories: under the policy.
+        units: independent unit of each episode (E,), ``None`` where it is the episode.
+    """
+    weights = unit_values(trajectories.weights, units)
+    if trajectories.estimated or len(weights) < 2:
+        return ""
+    mean, error = float(weights.mean()), float(weights.std(ddof=1)) / math.sqrt(len(weights))
+    if not 1.0 - mean > max(NEGLIGIBLE, SHORT * error):
+        return ""
+    return (
+        f"what it does was drawn too seldom: its weights are {mean:.3g} on the average, and 1 in the long run; "
+        "log more decisions, or explore more"
     )
 
 

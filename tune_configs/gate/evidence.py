@@ -12,7 +12,7 @@ from algorithms.ope.intervals import unit_any, unit_log_weights, unit_values
 from algorithms.ope.marginalized_importance_sampling import marginal_weights
 from algorithms.ope.padding import censored, pad, trajectories_from, unbounded_rest
 from algorithms.ope.state_action_models import StateActionModel
-from algorithms.ope.support import NEGLIGIBLE, support_refusal, unsupported_difference
+from algorithms.ope.support import NEGLIGIBLE, support_refusal, undrawn_refusal, unsupported_difference
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import FINAL, Dataset
 from envs.specification import INFORMATIVE, RANDOM
@@ -118,8 +118,12 @@ def gate_request(
     beyond = [
         support_refusal(unsupported_difference(each, base), estimated=behavior is not None) for each in trajectories
     ]
+    undrawn = ["" if tested.marginal else undrawn_refusal(each, tested.units) for each in (base, *trajectories)]
     known = barred or ("",) * len(candidates)
-    barred = tuple(reason or unbounded or unsupported for reason, unsupported in zip(known, beyond, strict=True))
+    barred = tuple(
+        reason or unbounded or unsupported or (f"champion: {undrawn[0]}" if undrawn[0] else own)
+        for reason, unsupported, own in zip(known, beyond, undrawn[1:], strict=True)
+    )
     returns = unit_values(base.returns, tested.units)
     champions = min(tested.reach(base), (float(len(returns)), 0.0))
     reached = [min(tested.reach(each), champions) for each in trajectories]

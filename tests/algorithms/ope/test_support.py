@@ -12,9 +12,10 @@ from algorithms.ope.estimate import Estimate
 from algorithms.ope.importance_sampling import ips
 from algorithms.ope.overlap import NO_RULE
 from algorithms.ope.padding import trajectories_from
-from algorithms.ope.paired import paired_estimate
+from algorithms.ope.paired import paired_estimate, paired_overlap
 from algorithms.ope.support import (
     support_refusal,
+    undrawn_refusal,
     unsupported_chance,
     unsupported_difference,
     unsupported_probabilities,
@@ -123,3 +124,27 @@ def test_an_estimated_behaviour_speaks_in_place_of_the_log() -> None:
 
 def test_a_thousandth_is_let_pass() -> None:
     assert support_refusal(0.001) == "" and "0.2%" in support_refusal(0.002) and "27%" in support_refusal(0.27)
+
+
+def test_what_was_never_drawn_is_not_judged_by_the_rest() -> None:
+    """One action in 300 is the rare one, of which the candidate takes half: without it all others weigh alike."""
+    units = 600
+
+    def weighed(draws: int, mass: float) -> Trajectories:
+        rare = np.arange(units) < draws
+        chance = 1 / 300
+        ratios = np.where(rare, mass / chance, (1 - mass) / (1 - chance))
+        none = np.zeros((units, 1))
+        values = np.zeros((units, 2))
+        return Trajectories(none, np.log(ratios)[:, None], none == 0.0, q_values=none, v_values=values)
+
+    champion, candidate = weighed(0, 1 / 300), weighed(0, 0.5)
+    assert paired_overlap(candidate) == pytest.approx(units), "the effective size sees nothing"
+    refused = paired_estimate(candidate, champion)
+    assert "drawn too seldom" in refused.refused and "0.502 on the average" in refused.refused
+    assert paired_estimate(champion, candidate).refused.startswith("champion: what it does was drawn too seldom")
+    assert not paired_estimate(weighed(0, 0.004), champion).refused, "a thousandth is let pass"
+    assert not undrawn_refusal(weighed(2, 0.5)), "as many as are due: their weights speak for themselves"
+    assert not undrawn_refusal(replace(candidate, estimated=True))
+    # Days are units here: what falls short falls short of them as well.
+    assert undrawn_refusal(candidate, np.arange(units) // 30)
