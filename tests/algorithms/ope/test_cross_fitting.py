@@ -106,6 +106,8 @@ def test_a_cut_episode_carries_the_models_value_of_what_was_cut_off(bigger):
         probabilities = at_rows(behaviour[None], states)
         everyone = np.ones(50, dtype=bool)
         q, v = cross_fit(TabularModel(states, 4, 3), dataset, probabilities, evaluated=everyone, folds=2)
+        bounded = trajectories_from(dataset, probabilities[0, dataset.rows], q=q[0], v=v[0])
+        dataset = replace(dataset, specification=replace(dataset.specification, censoring="random"))
         trajectories = trajectories_from(dataset, probabilities[0, dataset.rows], q=q[0], v=v[0])
         assert censored(dataset).all()
         assert np.array_equal(v[0, whole, 3] != 0, np.full(whole.sum(), known))
@@ -116,6 +118,9 @@ def test_a_cut_episode_carries_the_models_value_of_what_was_cut_off(bigger):
         residual = (q[0] - trajectories.v_values[:, :-1])[trajectories.active].sum()
         total = (trajectories.rewards.sum() + tail.sum() - residual) / 50
         assert doubly_robust(trajectories, overlap=NO_RULE).value == pytest.approx(total)
+        # Where the rest has bounds all decisions count in a difference; a policy alone is worth the same.
+        assert bounded.active[whole].sum(axis=1) == pytest.approx(3)
+        assert doubly_robust(bounded, overlap=NO_RULE).value == pytest.approx(total)
     missing = replace(dataset, propensities=np.where(np.arange(len(dataset)) == 3, np.nan, dataset.propensities))
     with pytest.raises(DataError, match=r"1 of .* decisions have no propensity"):
         trajectories_from(missing, probabilities[0, dataset.rows])
