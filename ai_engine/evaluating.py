@@ -24,6 +24,7 @@ from algorithms.ope.model_classes import evaluation_models
 from algorithms.ope.padding import censored, trajectories_from
 from algorithms.ope.registry import NEEDS_STATE_RATIOS, estimators_for
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
+from algorithms.ope.support import undrawn_refusal
 from algorithms.ope.trajectories import Trajectories
 from algorithms.policy import Policy
 from algorithms.policy.provenance import plain_json
@@ -217,11 +218,15 @@ def every_estimate(
             asks for as much overlap as the gate's final units will need, in proportion.
     """
     with_ratios = trajectories.state_log_ratios is not None
+    undrawn = undrawn_refusal(weighed, units)
     found = []
     for name, estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).items():
         rule = {"overlap": SELECT_RULE} if select and name == "doubly_robust" else {}
         read = trajectories if name in NEEDS_STATE_RATIOS else weighed
-        found.append(_honest(estimator(read, confidence, force=force, units=units, **rule)))
+        estimate = _honest(estimator(read, confidence, force=force, units=units, **rule))
+        if undrawn and name not in NEEDS_STATE_RATIOS and estimate.evidence == "log" and not estimate.refused:
+            estimate = replace(estimate, refused=undrawn) if force else barred(estimate, undrawn)
+        found.append(estimate)
     return tuple(found)
 
 

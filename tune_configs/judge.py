@@ -23,6 +23,7 @@ from algorithms.ope.padding import trajectories_from
 from algorithms.ope.paired import paired_difference, paired_estimate, paired_overlap, paired_overlap_error
 from algorithms.ope.state_action_models import StateActionModel
 from algorithms.ope.state_ratios import cross_fit_state_ratios, ratio_states
+from algorithms.ope.support import undrawn_refusal
 from algorithms.ope.trajectories import Trajectories
 from envs.dataset import SPLIT_NAMES, Dataset
 from envs.specification import RANDOM
@@ -202,7 +203,7 @@ class Judge:
         gain = paired_estimate(candidate, champion, overlap=self.rule, units=self.units, marginal=self.marginal)
         value_of = doubly_robust_marginalized if self.marginal else doubly_robust
         value = value_of(candidate, overlap=self.rule, units=self.units)
-        if value.refused:
+        if value.refused or (not self.marginal and undrawn_refusal(candidate, self.units)):
             value = self._model_value(found)
         gains = self._by_model_and_fold(found, gains=True)
         gain = replace(gain, diagnostics={**gain.diagnostics, MODELS_GAIN: cautious_mean(gains)})
