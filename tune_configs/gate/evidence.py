@@ -118,15 +118,18 @@ def gate_request(
     beyond = [
         support_refusal(unsupported_difference(each, base), estimated=behavior is not None) for each in trajectories
     ]
-    undrawn = ["" if tested.marginal else undrawn_refusal(each, tested.units) for each in (base, *trajectories)]
-    known = barred or ("",) * len(candidates)
-    barred = tuple(
-        reason or unbounded or unsupported or (f"champion: {undrawn[0]}" if undrawn[0] else own)
-        for reason, unsupported, own in zip(known, beyond, undrawn[1:], strict=True)
-    )
     returns = unit_values(base.returns, tested.units)
     champions = min(tested.reach(base), (float(len(returns)), 0.0))
     reached = [min(tested.reach(each), champions) for each in trajectories]
+    rule, known = overlap_rule(grade), barred or ("",) * len(candidates)
+    undrawn = [
+        "" if tested.marginal or rule.refusal(effective, len(returns)) else _undrawn(each, base, tested.units)
+        for each, (effective, _) in zip(trajectories, reached, strict=True)
+    ]
+    barred = tuple(
+        reason or unbounded or unsupported or own
+        for reason, unsupported, own in zip(known, beyond, undrawn, strict=True)
+    )
     return GateRequest(
         differences=differences,
         effective_sample_sizes=np.array([effective for effective, _ in reached]),
@@ -143,11 +146,17 @@ def gate_request(
         barred=barred,
         cut=cut,
         model_estimate=model_estimate,
-        overlap=overlap_rule(grade),
+        overlap=rule,
         estimated=behavior is not None,
         planning=planning or Planning(),
         scarce=() if tested.marginal else tuple(scarce_action(tested.subset, each) for each in trajectories),
     )
+
+
+def _undrawn(candidate: Trajectories, champion: Trajectories, units: np.ndarray | None) -> str:
+    """Why the effective sizes of the two are not to be believed, or an empty string."""
+    of_champion = undrawn_refusal(champion, units)
+    return f"champion: {of_champion}" if of_champion else undrawn_refusal(candidate, units)
 
 
 def _lost_in_cuts(dataset: Dataset, judge: Judge) -> str:
