@@ -90,8 +90,13 @@ def undrawn_refusal(trajectories: Trajectories, units: np.ndarray | None = None)
         trajectories: under the policy.
         units: independent unit of each episode (E,), ``None`` where it is the episode.
     """
-    weights = unit_values(trajectories.weights, units)
-    if trajectories.estimated or len(weights) < 2:
+    return "" if trajectories.estimated else short_weights(trajectories.weights, units)
+
+
+def short_weights(weights: np.ndarray, units: np.ndarray | None = None) -> str:
+    """The same of weights (E,) by logged propensities."""
+    weights = unit_values(weights, units)
+    if len(weights) < 2:
         return ""
     mean, error = float(weights.mean()), float(weights.std(ddof=1)) / math.sqrt(len(weights))
     if not 1.0 - mean > max(NEGLIGIBLE, SHORT * error):

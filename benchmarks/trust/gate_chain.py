@@ -19,6 +19,7 @@ from algorithms.ope.intervals import unit_values
 from algorithms.ope.overlap import effective_sample_size
 from algorithms.ope.padding import pad
 from algorithms.ope.state_action_models import TabularModel
+from algorithms.ope.support import short_weights
 from benchmarks.trust.worlds import on_rows
 from envs.dataset import Dataset
 from tune_configs.gate.decision import decide
@@ -52,10 +53,12 @@ def select_gains(dataset: Dataset, champion: np.ndarray, variants: np.ndarray, s
     weights = np.exp(np.cumsum(ratios, axis=2))
     found = v[:, :, 0] + (weights * residuals) @ discount ** np.arange(horizon)
     units = None if dataset.specification.unit == "episode" else subset.units
-    reached = effective_sample_size(_by_unit(ratios[0].sum(axis=1), units))
+    totals = ratios.sum(axis=2)
+    reached = [effective_sample_size(_by_unit(total, units)) for total in totals]
+    short = [short_weights(np.exp(total), units) for total in totals]
     return [
-        _estimate(unit_values(each - found[0], units), effective_sample_size(_by_unit(total, units)), reached)
-        for each, total in zip(found[1:], ratios[1:].sum(axis=2), strict=True)
+        _estimate(unit_values(found[k] - found[0], units), reached[k], reached[0], short[k] or short[0])
+        for k in range(1, len(policies))
     ]
 
 
@@ -154,11 +157,11 @@ def _by_unit(log_weights: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     return np.log(np.bincount(code, np.exp(log_weights)))
 
 
-def _estimate(differences: np.ndarray, effective: float, champion_effective: float) -> Estimate:
+def _estimate(differences: np.ndarray, effective: float, champion_effective: float, short: str) -> Estimate:
     count = len(differences)
     value, error = float(differences.mean()), float(differences.std(ddof=1)) / np.sqrt(count)
     reach = float(stats.t.ppf(0.975, count - 1)) * error
-    refused = SELECT_RULE.refusal(effective, count) or SELECT_RULE.refusal(champion_effective, count)
+    refused = SELECT_RULE.refusal(effective, count) or SELECT_RULE.refusal(champion_effective, count) or short
     return Estimate(
         value=value,
         lower=value - reach,
