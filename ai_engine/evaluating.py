@@ -36,6 +36,8 @@ from envs.home import Home
 from tune_configs.judge import FOLDS, SELECT_RULE, episodes_in
 from tune_configs.trial import unlogged_behavior
 
+CUT_AS_ENDS = "it would take episodes that were cut before the horizon for ended ones"
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
@@ -218,14 +220,18 @@ def every_estimate(
             asks for as much overlap as the gate's final units will need, in proportion.
     """
     with_ratios = trajectories.state_log_ratios is not None
-    undrawn = undrawn_refusal(weighed, units)
-    found = []
+    undrawn, found = undrawn_refusal(weighed, units), []
     for name, estimator in estimators_for(trajectories.horizon, state_ratios=with_ratios).items():
         rule = {"overlap": SELECT_RULE} if select and name == "doubly_robust" else {}
         read = trajectories if name in NEEDS_STATE_RATIOS else weighed
         estimate = _honest(estimator(read, confidence, force=force, units=units, **rule))
-        if undrawn and name not in NEEDS_STATE_RATIOS and estimate.evidence == "log" and not estimate.refused:
-            estimate = replace(estimate, refused=undrawn) if force else barred(estimate, undrawn)
+        reason = ""
+        if name == "marginalized_importance_sampling" and weighed.at_random:
+            reason = CUT_AS_ENDS  # without a model of values nothing stands for what was cut off
+        elif name not in NEEDS_STATE_RATIOS and estimate.evidence == "log" and not estimate.refused:
+            reason = undrawn
+        if reason:
+            estimate = replace(estimate, refused=reason) if force else barred(estimate, reason)
         found.append(estimate)
     return tuple(found)
 

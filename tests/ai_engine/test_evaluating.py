@@ -321,6 +321,8 @@ def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: 
             assert estimate.lower < truth < estimate.upper, estimate.estimator
         marginal = "marginalized" in estimate.estimator
         assert any("cut by chance" in text for text in estimate.assumptions) != marginal
+    taken_for_ends = by_name(result)["marginalized_importance_sampling"]
+    assert "for ended ones" in taken_for_ends.refused and not taken_for_ends.usable
     assert f"{result.cut:,} episodes were cut before the horizon" in result.to_text()
     # Of a cut with nothing observed after it the last reward was left out of what the log earned.
     read = open_workspace(AGENT, home).dataset.split("select")
