@@ -111,9 +111,7 @@ class EvaluateResult:
         else:
             nearest = next((e for e in self.estimates if e.estimator == "doubly_robust"), self.estimates[0])
             sentence = f"{self._rows.capitalize()} cannot say what {self.policy} is worth: {nearest.refused}."
-        if self.cut:
-            sentence += f" {self.cut:,} episodes were cut before the horizon and count as cut by chance."
-        sentence += provisos(self.grade, estimated=self.propensities == "estimated")
+        sentence += provisos(self.grade, estimated=self.propensities == "estimated", cut=self.cut)
         header = ("estimator", "value", "95 % interval", "effective units", "evidence")
         hangs_on = [f"- {text}" for text in (self.diagnostics.sentences if self.diagnostics else ())]
         return "\n".join([table(header, rows), *hangs_on, sentence])
@@ -191,6 +189,7 @@ def evaluate(
         diagnostics=diagnostics_of(
             subset,
             trajectories,
+            weighed,
             units=units,
             model=model_class,
             propensities=None if propensities is None else propensities[of],

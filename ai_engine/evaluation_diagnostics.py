@@ -33,7 +33,7 @@ class Diagnostics:
         regions: overlap in each region of the state space, the most visited first.
         bellman: error of the model values on decisions that they were not fitted on, by region and action.
         clipping: the weighted estimate where large weights are cut; ``None`` where it is refused, as the others below.
-        horizon: the same over shorter horizons; ``None`` for single decisions.
+        horizon: the same over shorter horizons; ``None`` for single decisions, or where episodes were cut, as below.
         discount: the same at other discounts; ``None`` for single decisions.
         confounding: what an unrecorded cause could do; ``None`` where the propensities are the logged ones.
     """
@@ -57,6 +57,7 @@ class Diagnostics:
 def diagnostics_of(
     dataset: Dataset,
     trajectories: Trajectories,
+    weighed: Trajectories,
     *,
     units: np.ndarray | None,
     model: str,
@@ -68,6 +69,8 @@ def diagnostics_of(
     Args:
         dataset: the evaluated episodes.
         trajectories: the same under the policy, with model values that were fitted on others.
+        weighed: the same, weighed for episodes that were cut. What the log itself earned would be known of none of
+            those, so that nothing is compared with it.
         units: independent unit of each episode (E,), ``None`` where it is the episode.
         model: name of the model class.
         propensities: float64 (N,), where they were estimated.
@@ -81,14 +84,15 @@ def diagnostics_of(
     groups = pad(dataset, code * len(dataset.specification.actions) + dataset.actions, horizon)
     name = "snips" if horizon == 1 else "weighted_pdis"
     told = any(each.estimator == name and np.isfinite(each.value) for each in estimates)
-    several = told and horizon > 1
+    whole = told and not weighed.at_random
+    several = whole and horizon > 1
     return Diagnostics(
         regions=overlap_by_region(trajectories, pad(dataset, regions, horizon), units=units),
         bellman=bellman_error(trajectories, groups, model=model),
-        clipping=clipping_sensitivity(trajectories, name, units=units) if told else None,
+        clipping=clipping_sensitivity(weighed, name, units=units) if told else None,
         horizon=horizon_sensitivity(trajectories, units=units) if several else None,
         discount=discount_sensitivity(trajectories, units=units) if several else None,
         confounding=None
-        if propensities is None or not told
+        if propensities is None or not whole
         else confounding_sensitivity(trajectories, pad(dataset, propensities, horizon)),
     )

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from ai_engine.text import ESTIMATED_PROPENSITIES
 from envs.card.grade import MEANINGS
+from envs.counting import counted
 from tune_configs.gate.planning import FIRST_EXPLORATION
 
 NOTICEABLE = 0.01
 """Share of decisions without chance from which it is told."""
 
 
-def provisos(grade: str, *, estimated: bool) -> str:
+def provisos(grade: str, *, estimated: bool, cut: int = 0) -> str:
     """Sentences, each after a space; empty where the log proves what it says.
 
     Args:
         grade: of the log; empty where it is said already. On C a policy near the one that wrote it may still be valued,
             but no gain is proven.
         estimated: whether the propensities are estimated.
+        cut: episodes that were cut before the horizon, which every value but that of a gate weighs for.
     """
+    were = counted(cut, "episode was", "episodes were")
+    seen = f" {were} cut before the horizon: values count them as cut by chance." if cut else ""
     unproven = f" The log is grade {grade}: {MEANINGS[grade]}." if grade in ("C", "D") else ""
-    return unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
+    return seen + unproven + (f" {ESTIMATED_PROPENSITIES}" if estimated else "")
 
 
 def without_exploration(agent: str, version: str, certain_share: float, *, promoted: bool = False) -> str:

@@ -18,6 +18,7 @@ from ai_engine.workspace import open_workspace
 from algorithms.ope.disagreement import most_probable_agrees
 from algorithms.ope.intervals import unit_log_weights
 from algorithms.ope.multiple_testing import corrected
+from algorithms.ope.padding import censored
 from algorithms.ope.weight_histogram import weight_histogram
 from algorithms.policy.provenance import Provenance, plain_json
 from envs.errors import DataError
@@ -93,6 +94,7 @@ def compare(
         policies=tuple(policies[1:]),
         regions=differ.regions,
         segments=differ.segments,
+        cut=int(censored(evidence.judge.subset).sum()),
     )
     if html is not None:
         from ai_engine.reports.compare_page import write_comparison

@@ -177,6 +177,7 @@ class CompareResult:
         policies: the others, as they were given.
         regions: where they disagree, most disagreement first.
         segments: gains within segments.
+        cut: episodes that were cut before the horizon.
     """
 
     agent: str
@@ -197,6 +198,7 @@ class CompareResult:
     policies: tuple[ComparedPolicy, ...]
     regions: tuple[ComparedRegion, ...]
     segments: tuple[ComparedSegment, ...]
+    cut: int = 0
 
     @property
     def everyone(self) -> tuple[ComparedPolicy, ...]:
@@ -233,7 +235,7 @@ class CompareResult:
     @classmethod
     def from_json(cls, data: Data) -> CompareResult:
         """The inverse of :meth:`to_json`."""
-        fields = {name: data[name] for name in cls.__slots__}
+        fields = {name: data.get(name, 0) if name == "cut" else data[name] for name in cls.__slots__}
         fields["action_names"] = tuple(data["action_names"])
         fields["logged"] = estimate_from_json(data["logged"])
         fields["reference"] = ComparedPolicy.from_json(data["reference"])

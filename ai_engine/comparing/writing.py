@@ -51,7 +51,7 @@ def conditions(result: CompareResult) -> str:
 
 
 def _provisos(result: CompareResult) -> str:
-    return provisos(result.grade, estimated=result.propensities == "estimated")
+    return provisos(result.grade, estimated=result.propensities == "estimated", cut=result.cut)
 
 
 def _line(cells: Sequence[str]) -> str:

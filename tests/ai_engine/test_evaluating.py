@@ -328,6 +328,7 @@ def test_episodes_that_were_cut_are_weighed_for_and_not_taken_as_ends(tmp_path: 
     read = open_workspace(AGENT, home).dataset.split("select")
     assert result.logged.value == pytest.approx(read.rewards.sum() / read.episode_count)
     assert "itself, as far as it was seen." in result.to_text()
+    assert "values count them as cut by chance" in compare(always_down, on=AGENT, home=home).to_text()
 
 
 def test_a_function_is_valued_as_it_would_be_served_and_never_on_final(
@@ -356,7 +357,7 @@ def test_models_do_not_take_the_end_of_the_day_for_what_an_action_did(tmp_path: 
             name: move * value[np.minimum(np.arange(5) + 1, 4)] + (1 - move) * value for name, move in moves.items()
         }
         value = np.array([s + sum(p * ahead[name][s] for name, p in chance(s).items()) for s in range(5)])
-    home = Home.create(tmp_path)
+    home = Home.create(tmp_path, split_key=bytes(32))
     with LearningPipeline(home) as pipeline:
         records = []
         for episode in range(600):
