@@ -24,7 +24,7 @@ from envs.dataset import Dataset
 NEGLIGIBLE = 0.001
 """Chance up to which a policy is valued as if the log could tell all of it: a thousandth of the range of returns."""
 
-SHORT = 3.0
+SHORT = 4.0
 """Standard errors by which a mean weight may fall short of 1: by more, few rare draws have not come."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from algorithms.ope.doubly_robust import doubly_robust
 from algorithms.ope.padding import trajectories_from
 from algorithms.ope.paired import paired_estimate
+from algorithms.ope.support import undrawn_refusal
 from benchmarks.rows import Row
 from benchmarks.trust.request import Piece, Request, sizes_of
 from benchmarks.trust.tabular_coverage import Setting, settings, tabular_values
@@ -77,7 +78,7 @@ def piece(setting: Setting, index: int, logs: int, seed: int = 0) -> Piece:
         q, v = tabular_values(dataset, policies, seed=number)
         states = on_rows(dataset, policies)[:, dataset.rows]
         paths = [trajectories_from(dataset, states[p], q=q[p], v=v[p]) for p in range(len(policies))]
-        counts["reference policy"] += doubly_robust(paths[1]).usable
+        counts["reference policy"] += doubly_robust(paths[1]).usable and not undrawn_refusal(paths[1])
         counts["largest provable step"] += paired_estimate(paths[2], paths[0]).usable
     return {key: int(count) for key, count in counts.items()}
 
