@@ -188,12 +188,13 @@ def _checked(mapping: Mapping[str, Any], agent: str | None) -> dict[str, Any]:
                 out[name] = check(value)
             except UnfitValueError as problem:
                 raise problem.under(name) from None
-    if not any(out.get(name) not in (None, False, {}) for name in SAYING):
+    said = [out.get(name) for name in SAYING]
+    if all(value is None or value is False or value == {} for value in said):  # 0 says something
         raise UnfitValueError("is missing", "say what became known", "outcome")
     if "event_id" not in out:
         # The moment does not name it: whoever sends again what was not acknowledged sends it later.
-        said = canonical_text({name: value for name, value in out.items() if name != "timestamp"})
-        out["event_id"] = f"outcome-{hashlib.sha256(said.encode()).hexdigest()[:32]}"
+        text = canonical_text({name: value for name, value in out.items() if name != "timestamp"})
+        out["event_id"] = f"outcome-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
     return out
 
 

@@ -37,6 +37,15 @@ def test_an_outcome_completes_its_decision_in_either_order(tmp_path: Path, late_
     assert journal.counts() == {AGENT: 1} and journal.outcome_counts() == {AGENT: 1}
 
 
+@pytest.mark.parametrize("said", [{"reward": 0.0}, {"executed_action": 0}, {"next_observation": 0}])
+def test_a_zero_alone_became_known(said: dict[str, Any]) -> None:
+    """Refused, the decisions that earned nothing would be the ones without a reward."""
+    event = OutcomeEvent.from_mapping({"decision_id": "e", **said}, agent=AGENT)
+    assert event.to_mapping().items() >= said.items()
+    with pytest.raises(RecordError, match="outcome: is missing"):
+        OutcomeEvent.from_mapping({"decision_id": "e", "terminated": False, "outcome": {}}, agent=AGENT)
+
+
 def test_the_same_outcome_sent_again_is_one(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.sqlite")
     journal.append([record("e"), outcome("e", minutes=1)])

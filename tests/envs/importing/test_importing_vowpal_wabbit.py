@@ -93,9 +93,10 @@ def test_outcomes_that_came_later(tmp_path: Path) -> None:
         {"EventId": "e", "RewardValue": 2, "EnqueuedTimeUtc": "2026-01-01T00:00:00.0000000"},
         {"EventId": "e", "_label_cost": 3},
         {"EventId": "e", "v": -1.5},
+        {"EventId": "e", "RewardValue": 0},
     ]
     found = outcomes(good(read(jsonl(tmp_path / "o.dsjson", told), "vowpal_wabbit")))
-    assert [event.reward for event in found] == [2.0, -3.0, -1.5]
+    assert [event.reward for event in found] == [2.0, -3.0, -1.5, 0.0]
     assert {event.decision_id for event in found} == {"e"} and found[0].timestamp == "2026-01-01T00:00:00Z"
 
 
