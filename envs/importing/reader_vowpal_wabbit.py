@@ -14,6 +14,8 @@ dsjson                         here
 ``_label_cost``                ``reward`` = -cost
 ``pdrop``                      ``metadata.pdrop``. The file must have one rate: see the option ``pdrop``
 ``o``                          ``metadata.observations``: what the cost was made of
+``_skipLearn``                 where it is true, ``mode`` is ``shadow``: the decision was never carried out, and
+                               its cost is not what it led to
 =============================  =========================================================================
 
 A line without ``c`` is an outcome that came later (``EventId`` with ``_label_cost``, ``RewardValue`` or ``v``) and
@@ -87,6 +89,11 @@ def translated(line: dict[str, Any], rate: float | None = None) -> Iterator[dict
         row["timestamp"] = _moment(line["Timestamp"])
     if line.get("_label_cost") is not None:
         row["reward"] = 0.0 - number_at("_label_cost", line["_label_cost"])
+    skipped = line.get("_skipLearn")
+    if skipped not in (None, False, True):
+        raise UnfitValueError(f"{shown(skipped)} is not a boolean", "give true or false", "_skipLearn")
+    if skipped:
+        row["mode"] = "shadow"
     row.update(_distribution(line, names))
     if names.count(names[chosen]) == 1:
         if line.get("_label_probability") is not None:

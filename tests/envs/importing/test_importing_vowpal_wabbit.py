@@ -77,6 +77,15 @@ def test_the_action_by_each_of_its_spellings() -> None:
         assert isinstance(row, dict) and row["action"] == action and row["allowed_actions"] == [0, 1]
 
 
+def test_what_vw_does_not_learn_from_is_not_learned_from_here(tmp_path: Path) -> None:
+    """A deferred decision that was never activated has the default cost, which is not what its action led to."""
+    told = [line(EventId="e", _skipLearn=True), line(EventId="f", _skipLearn=False), line(EventId="g", _skipLearn=2)]
+    rows = read(jsonl(tmp_path / "l.dsjson", told), "vowpal_wabbit")
+    assert problems(rows) == ["3 _skipLearn 2 is not a boolean"]
+    kept = records([row.content for row in rows if row.rejected is None])
+    assert [record.mode for record in kept] == ["shadow", "logging"]
+
+
 def test_an_action_that_is_there_twice_has_the_sum_of_its_chances() -> None:
     multi = [{"_tag": "x"}, {"_tag": "y"}, {"_tag": "x"}]
     changes = {"c": {"s": 1, "_multi": multi}, "_labelIndex": 2, "a": [3, 2, 1], "p": [0.5, 0.25, 0.25]}
