@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from envs.canonical import EXACT_INTEGER
 from envs.errors import SpecificationError
 from envs.importing.mapping_expression import MappingExpression
 from envs.observation import flatten
@@ -131,6 +132,9 @@ def _read(ours: str, content: Mapping[str, Any], source: Source) -> Any:
         return str(value) if ours in NAMES and type(value) is int else value
     value = source.value(content)
     if isinstance(value, float):
+        if ours in (*NAMES, *WHOLE) and abs(value) >= EXACT_INTEGER:  # two ids would become one
+            remedy = f'name the column itself, {ours} = "their_name"'
+            raise UnfitValueError(f"{value:.0f} is beyond the integers that an expression keeps apart", remedy, ours)
         if ours in TRUTHS and value in (0.0, 1.0):
             return bool(value)
         if ours in WHOLE and value.is_integer():

@@ -112,6 +112,17 @@ def test_what_a_mapping_leaves_of_an_object_is_not_lost(tmp_path: Path) -> None:
         apply_mapping({"reward": 1, "r": 2}, checked_mapping({"reward": "r"}, "here"))
 
 
+@pytest.mark.parametrize("ours", ["event_id", "episode_id", "action"])
+def test_two_large_ids_never_become_one(ours: str) -> None:
+    """An expression computes with float64, to which 2^53 and 2^53 + 1 are the same."""
+    computed, named = checked_mapping({ours: "= id"}, "here"), checked_mapping({ours: "id"}, "here")
+    assert apply_mapping({"id": 2**53 - 1}, computed) == apply_mapping({"id": 2**53 - 1}, named)
+    for number in (2**53, 2**53 + 1, -(2**53) - 1):
+        with pytest.raises(UnfitValueError, match="beyond the integers"):
+            apply_mapping({"id": number}, computed)
+        assert int(apply_mapping({"id": number}, named)[ours]) == number
+
+
 @pytest.mark.parametrize(
     "line",
     ['reward = "= click +"', 'reward = "= open(1)"', 'reward = { a = "b" }', "observation = { a = 3 }", 'step = ""',
