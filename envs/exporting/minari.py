@@ -9,6 +9,7 @@ export Parquet to keep them.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ from envs.specification import AgentSpecification
 
 MARK = "retrainer"
 TEXTS = ("event_id", "tenant", "episode_id", "timestamp", "policy_version", "experiment_arm", "mode")
+WRITTEN = ("allowed_actions", "action_probabilities", "executed_action")  # as JSON
 AT_ONCE = 100  # episodes between two visits of the file
 
 
@@ -173,6 +175,10 @@ def _infos(records: list[DecisionRecord], known: bool) -> dict[str, Any]:
         values = [getattr(record, name) or "" for record in records]
         if any(values):
             infos[name] = [*values, ""]
+    for name in WRITTEN:
+        found = [getattr(record, name) for record in records]
+        if any(value is not None for value in found):
+            infos[name] = [*("" if value is None else json.dumps(value) for value in found), ""]
     infos["step"] = np.array([*(record.step for record in records), len(records)], dtype=np.int64)
     chances = [math.nan if record.propensity is None else record.propensity for record in records]
     infos["propensity"] = np.array([*chances, math.nan])

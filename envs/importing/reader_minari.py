@@ -21,7 +21,9 @@ from envs.importing.episode_reader import READING, EpisodeReader, StoredEpisode
 from envs.importing.files import is_stored
 
 MARK = "retrainer"
+WRITTEN = ("allowed_actions", "action_probabilities", "executed_action")  # as JSON
 FIELDS = (
+    *WRITTEN,
     "event_id",
     "tenant",
     "episode_id",
@@ -188,6 +190,7 @@ class _Finish:
         for name in ("observation", "next_observation"):
             if isinstance(out.get(name), dict):
                 out[name] = self._present(out[name])
+        out |= {name: _read(out[name]) for name in WRITTEN if name in out}
         action = out.get("action")
         if self._actions is not None and isinstance(action, int) and 0 <= action < len(self._actions):
             out["action"] = self._actions[action]
@@ -205,11 +208,11 @@ class _Finish:
             elif not _absent(item):
                 field = f"{prefix}{name}"
                 tagged = field in self._tags and isinstance(item, str)
-                out[name] = bool(item) if field in self._booleans else _listed(item) if tagged else item
+                out[name] = bool(item) if field in self._booleans else _read(item) if tagged else item
         return out
 
 
-def _listed(text: str) -> Any:
+def _read(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

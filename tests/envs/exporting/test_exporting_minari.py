@@ -132,6 +132,19 @@ def test_importing_it_gives_the_same_transitions(tmp_path: Path) -> None:
     assert before.identifier == after.identifier
 
 
+def test_masks_chances_and_overrides_come_back(tmp_path: Path) -> None:
+    """Without its masks a log allows what was forbidden, and the same decisions are another dataset."""
+    specification = declared_as()
+    down, hold = specification.actions[:2]
+    made = [
+        replace(row, allowed_actions=[down, hold], action_probabilities={down: 0.5, hold: 0.5}, propensity=0.5,
+                action=down, executed_action=hold if row.step == 1 else None)
+        for row in episode("e", 3, terminated=True)
+    ]  # fmt: skip
+    export_minari(iter(made), tmp_path / "x-v0", specification)
+    assert records(good(read(tmp_path / "x-v0", "minari")), "scaling") == made
+
+
 @pytest.mark.parametrize("kind", ["int", "vector"])
 def test_other_kinds_of_observations(tmp_path: Path, kind: str) -> None:
     fields = (
