@@ -79,6 +79,11 @@ def block_of(unit: str, tenant: str, episode: str, start: float) -> str:
     return episode
 
 
+def tenant_name(tenant: str) -> str:
+    """A tenant as units are named by it, without a slash: ("a", "b/c") and ("a/b", "c") are two units."""
+    return tenant.replace("%", "%25").replace("/", "%2F")
+
+
 def in_embargo(unit: str, embargo: float, start: float, end: float) -> bool:
     """Whether an episode touches the embargo around a day's edge.
 
@@ -122,6 +127,6 @@ def assign_splits(
     for index, (tenant, episode) in enumerate(zip(tenants, episodes, strict=True)):
         start, end = float(starts[index]), float(ends[index])
         block = block_of(unit, tenant, episode, start)
-        units.append(tenant if unit == "tenant" else f"{tenant}/{block}")
+        units.append(tenant_name(tenant) if unit == "tenant" else f"{tenant_name(tenant)}/{block}")
         splits[index] = EMBARGO if in_embargo(unit, embargo, start, end) else split_of(key, tenant, block)
     return np.array(units, dtype=np.str_), splits

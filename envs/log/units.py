@@ -22,7 +22,8 @@ def units_and_splits(
     """
     count = len(log.lengths)
     if specification.unit == "episode" and count and _sides_hold(log, split_key):
-        names = pc.binary_join_element_wise(log.tenants, log.names, "/")
+        named = pc.replace_substring(pc.replace_substring(log.tenants, "%", "%25"), "/", "%2F")  # as tenant_name
+        names = pc.binary_join_element_wise(named, log.names, "/")
         return np.array(names.to_pylist(), dtype=np.str_), log.sides
     tenants, names = log.tenants.to_pylist(), log.names.to_pylist()
     if specification.unit == "episode" or not count:
@@ -34,7 +35,7 @@ def units_and_splits(
         day = np.where(np.isfinite(log.starts), np.floor(log.starts / 86_400.0), np.nan)
         known = np.isfinite(day)
         labels = np.array(names, dtype=object)
-        labels[known] = day[known].astype(np.int64).astype(str)
+        labels[known] = ["\0" + str(number) for number in day[known].astype(np.int64)]  # no episode has such a name
         block, first = _first_of(pc.binary_join_element_wise(log.tenants, pa.array(labels, pa.string()), "\0"))
     chosen = first.tolist()
     units, splits = assign_splits(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.dataset import EMBARGO, FINAL, SELECT, TRAIN
+from envs.log.units import units_and_splits
 from envs.splits import SHARES, assign_splits, block_of, in_embargo, message, messages, split_of, splits_of
+from tests.envs.samples import specification as declared_as
 
 KEY = bytes(range(32))
 DAY = 86_400.0
@@ -65,7 +70,7 @@ def test_more_data_and_another_order_move_nothing(episodes: list[tuple[str, str,
     assert sides(some) == {item: everything[item] for item in some}
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), names, stamps), min_size=2, max_size=20, unique=True))
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "a/b", "a%2Fb"]), names, stamps), min_size=2, unique=True))
 def test_one_unit_is_on_one_side(episodes: list[tuple[str, str, float]]) -> None:
     tenants, ids, starts = zip(*episodes, strict=True)
     for unit in ("episode", "day", "tenant"):
@@ -73,6 +78,35 @@ def test_one_unit_is_on_one_side(episodes: list[tuple[str, str, float]]) -> None
         for name in set(units):
             assert len(set(splits[units == name])) == 1
         assert EMBARGO not in splits
+
+
+@given(st.lists(st.tuples(*[st.text("ab/%", min_size=1, max_size=4)] * 2), max_size=8, unique=True))
+def test_units_of_different_episodes_have_different_names(pairs: list[tuple[str, str]]) -> None:
+    tenants, ids = zip(*pairs, strict=True) if pairs else ((), ())
+    none = np.full(len(pairs), math.nan)
+    units, _ = assign_splits(KEY, "episode", 0.0, tenants, ids, none, none)
+    assert len(set(units)) == len(pairs)
+    assert [unit.partition("/")[2] for unit in units] == list(ids), "what is before the first slash is the tenant"
+
+
+@pytest.mark.parametrize("unit", ["episode", "day", "tenant"])
+def test_columns_have_the_units_and_sides_of_single_episodes(unit: str) -> None:
+    """Whatever they are called: episodes without times may be named as a day is numbered."""
+    tenants = ["t", "t", "a", "a/b", "a%2Fb", "t"] * 2
+    ids = ["19000", "e", "b/c", "c", "c", "19000"] + [str(number) for number in range(18_998, 19_004)]
+    starts = np.array([math.nan, 19_000.5 * DAY, *[math.nan] * 4, *np.arange(18_998, 19_004) * DAY])
+    starts[8] = math.nan
+    each, sides = assign_splits(KEY, unit, 600.0, tenants, ids, starts, starts)
+    log = SimpleNamespace(
+        lengths=np.ones(len(ids)),
+        tenants=pa.array(tenants),
+        names=pa.array(ids),
+        sides=sides,
+        starts=starts,
+        ends=starts,
+    )
+    units, found = units_and_splits(log, declared_as(unit=unit, embargo=600.0), KEY)  # type: ignore[arg-type]
+    assert units.tolist() == each.tolist() and found.tolist() == sides.tolist()
 
 
 def test_the_block_is_the_declared_unit() -> None:
