@@ -62,7 +62,7 @@ class ObservationField:
                 return math.nan
             raise RecordError("is missing", field=where, remedy="give it, or declare it optional")
         if self.type == "category":
-            text = str(value)
+            text = self.category(value)
             return float(self.categories.index(text)) if text in self.categories else -1.0
         if self.type == "boolean":
             if value in (0, 1):
@@ -90,6 +90,13 @@ class ObservationField:
             )
         return number
 
+    def category(self, value: Any) -> str:
+        """The name of a category or tag: 1 and 1.0 are one value, and JSON and Parquet disagree about its spelling."""
+        text = str(value)
+        if text not in self.categories and type(value) in (int, float) and value == value // 1:
+            return next((name for name in (str(int(value)), str(float(value))) if name in self.categories), text)
+        return text
+
     def _range(self) -> str:
         if self.low is None or self.high is None:
             return f"at most {self.high:.15g}" if self.low is None else f"at least {self.low:.15g}"
@@ -115,7 +122,7 @@ class ObservationField:
         places = {name: index for index, name in enumerate(self.categories)}
         bits = 0
         for item in value:
-            bits |= 1 << places.get(str(item), len(places))
+            bits |= 1 << places.get(self.category(item), len(places))
         return float(bits)
 
 

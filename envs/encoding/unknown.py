@@ -29,4 +29,4 @@ def _unknown(declared: ObservationField, value: Any) -> bool:
     if value is None:
         return False
     values = value if declared.type == "tags" and isinstance(value, (list, tuple, set, frozenset)) else [value]
-    return any(str(item) not in declared.categories for item in values)
+    return any(declared.category(item) not in declared.categories for item in values)

@@ -69,7 +69,7 @@ def rewritten(specification: AgentSpecification) -> dict[str, list[str]]:
 def _column(field: ObservationField, raw: np.ndarray, given: Sequence[Any]) -> Any:
     # Their own texts: a value that is not among the declared ones has no place in the raw row.
     if field.type == "category":
-        return ["" if value is None else str(value) for value in given]
+        return ["" if value is None else field.category(value) for value in given]
     if field.type == "tags":
         return ["" if value is None else json.dumps(list(value)) for value in given]
     if field.type == "boolean" and not field.optional:

@@ -19,6 +19,7 @@ from envs.declaration import from_table, to_table
 from envs.encoding import KMeansStates, QuantileGrid, StandardFeatures, encoder_from_json
 from envs.encoding.circle import DAY, WEEK, phase, sine
 from envs.encoding.features import MAXIMUM_CATEGORIES
+from envs.encoding.unknown import count_unknown
 from envs.errors import RecordError, SpecificationError
 from envs.home import Home
 from envs.infer import infer_specification
@@ -184,6 +185,18 @@ def test_tags_have_an_indicator_each_and_one_for_any_other() -> None:
     assert declared.decode(declared.encode(["canary", "gpu"])) == ["gpu", "canary"]
     with pytest.raises(RecordError, match="not a list of tags"):
         declared.encode("gpu")
+
+
+def test_one_and_one_point_zero_are_the_same_category() -> None:
+    """They are the same record: a frame with a gap, or a Parquet column, makes 1.0 of the 1 that an agent gives."""
+    for names in (("1", "x"), ("1.0", "x")):
+        zone = ObservationField("zone", "category", categories=names)
+        tags = ObservationField("tags", "tags", categories=names)
+        assert zone.encode(1) == zone.encode(1.0) == zone.encode(names[0]) == 0.0
+        assert tags.encode([1]) == tags.encode([1.0]) == 1.0
+        assert zone.encode(1.5) == zone.encode(2.0) == -1.0 and zone.encode(2**63 - 1) == -1.0
+        declared = ObservationSpecification("object", (zone,))
+        assert count_unknown(declared, [{"zone": 1.0}, {"zone": 1}, {"zone": 2.0}]) == {"zone": 1}
 
 
 def test_sixty_four_categories_have_their_own_indicator_and_more_share_them_for_ever() -> None:
