@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 MAXIMUM_EPISODES = 1_000_000
 """Episodes whose place is remembered; a file with more is to be read in parts."""
+OPENING = 64
+"""Rows by which a folder is known that begins as another."""
 NEEDED = ("eps_id", "obs", "actions", "rewards", "new_obs", "terminateds", "truncateds")
 
 
@@ -38,6 +40,25 @@ class ColumnEpisodes:
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
+        self._folder, self._opening = "", [b""]
+
+    def begin(self, folder: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """A file begins. The first of another folder, where it begins as the folder before, tells all once more.
+
+        By its observations alone an open episode that is back where it began would seem to go on there.
+
+        Args:
+            folder: the file's.
+            rows: its first ones, :data:`OPENING` at most.
+        """
+        if folder == self._folder:
+            return
+        opening = list(map(_digest, rows))
+        if not opening:
+            return
+        if opening[: len(self._opening)] == self._opening[: len(opening)]:
+            self._places.clear()
+        self._folder, self._opening = folder, opening
 
     def content(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The row by the record's names.

@@ -20,7 +20,7 @@ import numpy as np
 
 from envs.counting import counted
 from envs.errors import DataError
-from envs.importing.episode_columns import ColumnEpisodes, RowError, propensity
+from envs.importing.episode_columns import OPENING, ColumnEpisodes, RowError, propensity
 from envs.importing.episode_state import StateError, buffer, unpacked
 from envs.importing.files import SourceFile, is_stored, source_file, stored_below
 from envs.importing.reader_parquet import column_values
@@ -118,6 +118,9 @@ class RllibReader:
                         problem = f"unpacks to more than {MAXIMUM_GROUP // 2**20} MB at once"
                         yield row + 1, 0, 1, 1.0, rejected(file, row + 1, "row", problem, "write smaller row groups")
                         return
+                    if not packed and group == 0:
+                        first = next(opened.iter_batches(OPENING, row_groups=[0]), None)
+                        columns.begin(file.rpartition("/")[0], [] if first is None else _plain(arrow, first))
                     for batch in opened.iter_batches(8 if packed else ROWS, row_groups=[group]):
                         for content in _plain(arrow, batch):
                             row += 1

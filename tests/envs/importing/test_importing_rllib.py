@@ -214,6 +214,24 @@ def test_columns_that_do_not_follow_are_named(tmp_path: Path) -> None:
     assert problems(read(tmp_path / "less.parquet", "rllib"))[0] == "1 new_obs is missing"
 
 
+def test_an_open_episode_that_is_back_where_it_began_is_known_when_it_is_written_once_more(tmp_path: Path) -> None:
+    steps = [(0, 0, False), (0, 4, False), (4, 0, False), (0, 5, True)]
+    rows = [
+        {"eps_id": "e", "obs": before, "actions": place, "rewards": 1.0, "new_obs": after, "terminateds": ended,
+         "truncateds": False}
+        for place, (before, after, ended) in enumerate(steps)
+    ]  # fmt: skip
+    for name, written in (("once more", ([1, 3, 4])), ("in parts", ([1, 2, 1]))):
+        end = 0
+        for number, count in enumerate(written):
+            folder = tmp_path / name / f"run-000000-0000{number}"
+            folder.mkdir(parents=True)
+            end, start = (count, 0) if name == "once more" else (end + count, end)
+            pq.write_table(pa.Table.from_pylist(rows[start:end]), folder / "part-0.parquet")
+        told = {record.event_id: record for record in records(good(read(tmp_path / name, "rllib")))}
+        assert [(record.step, record.action) for record in told.values()] == [(place, place) for place in range(4)]
+
+
 def test_files_that_are_named_one_by_one_are_one_recording(tmp_path: Path) -> None:
     """As a shell writes out a pattern; without ``output_max_rows_per_file`` RLlib writes a file for each row."""
     table = pq.read_table(next((COLUMNS / "run-000000-00002").glob("*.parquet")))
