@@ -1,8 +1,9 @@
 """OpenTelemetry: spans as decisions, from files of OTLP-JSON (one request a line, as the file exporters write).
 
 A span with the preset's action is a decision: ``event_id`` is ``trace id/span id``, the timestamp its start. Its
-outcome has what the preset names, ``execution_time`` (s, of the span) and ``success`` (``false`` after a status of
-error, ``true`` after ok, absent where the status was not set). Other spans are no rows.
+outcome has what the preset names, ``execution_time`` (s, of the span; absent where it ends before it starts) and
+``success`` (``false`` after a status of error, ``true`` after ok, absent where the status was not set). Other spans
+are no rows.
 
 What was found out later is joined by those ids: an evaluation (``gen_ai.evaluation.result``, as a span event or a log
 record, or a span with ``gen_ai.evaluation.name``) gives its decision's outcome ``{name: score}`` and
@@ -116,7 +117,8 @@ def _decision(span: Mapping[str, Any], attributes: Mapping[str, Any], preset: Sp
     if chances:
         row["action_probabilities"] = chances
     outcome = _chosen(attributes, preset.outcome)
-    outcome.setdefault("execution_time", (end - start) / 1e9)
+    if end >= start:  # else the clock was set back, and nobody knows how long it took
+        outcome.setdefault("execution_time", (end - start) / 1e9)
     status = span.get("status")
     code = status.get("code") if isinstance(status, Mapping) else None
     if code in (*ERROR, *OK):

@@ -41,6 +41,17 @@ def test_spans_with_our_attributes_are_decisions() -> None:
         assert not decision.terminated and decision.is_single
 
 
+@pytest.mark.parametrize("end", ["0", "1767225599999999999"])
+def test_a_span_that_ends_before_it_starts_does_not_say_how_long_it_took(tmp_path: Path, end: str) -> None:
+    line = json.loads(SPANS.read_text().splitlines()[0])
+    for resource in line["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                span["endTimeUnixNano"] = end
+    decisions = records(good(read(jsonl(tmp_path / "spans.jsonl", [line]), "opentelemetry")))
+    assert decisions and all("execution_time" not in (decision.outcome or {}) for decision in decisions)
+
+
 def test_evaluations_are_outcomes_of_the_spans_they_are_about() -> None:
     decisions = [decision.event_id for decision in records(good(read(SPANS, "opentelemetry")))]
     told = outcomes(good(read(SPANS, "opentelemetry")) + good(read(LOGS, "opentelemetry")))
