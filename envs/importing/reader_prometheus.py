@@ -98,12 +98,16 @@ class PrometheusReader:
             # Where an earlier import came to the end of history within an episode, that episode is read again.
             first = moment - (moment - options.start) % (per_episode * options.interval)
             count = min(chunk, (end - first) // options.interval)
-            contents = self._chunk(first, count, end, moment)
+            behind = last = first + count * options.interval
+            if options.episode and last % options.episode and end != options.end:
+                # Whether a gap cuts the episode behind its last decision is not known yet, and records never change.
+                behind -= options.interval
+            contents = self._chunk(first, count, end, moment, behind)
             rows = [SourceRow(self.source, number + place, content) for place, content in enumerate(contents, start=1)]
             number += len(rows)
             found |= self._found(contents, end)
-            moment = first + count * options.interval
-            yield RowBatch(rows, f"{moment}:{number}:{found}", (moment - options.start) // options.interval)
+            moment = last
+            yield RowBatch(rows, f"{behind}:{number}:{found}", (moment - options.start) // options.interval)
         self._refuse_missing(found)
 
     def _found(self, rows: Sequence[Mapping[str, Any]], end: int) -> int:
@@ -126,8 +130,8 @@ class PrometheusReader:
                 remedy = f"correct it, or take it out of [{table}]"
                 raise DataError(f"{problem} between {between}", where=self.source, remedy=remedy)
 
-    def _chunk(self, first: int, count: int, end: int, moment: int) -> list[dict[str, Any]]:
-        """The decisions of a chunk from a moment on, and their outcomes."""
+    def _chunk(self, first: int, count: int, end: int, moment: int, behind: int) -> list[dict[str, Any]]:
+        """The decisions of a chunk from a moment to before another, and their outcomes."""
         options = self.options
         before, last = first - JUST_BEFORE, first + count * options.interval - JUST_BEFORE
         level = self._client.values(options.action, before, last, options.interval)
@@ -139,7 +143,7 @@ class PrometheusReader:
         rows: list[dict[str, Any]] = []
         for decider in sorted(level):
             rows += self._decisions(decider, moments, level[decider], seen)
-        rows = [row for row in rows if row["timestamp"] >= _text(moment)]
+        rows = [row for row in rows if _text(moment) <= row["timestamp"] < _text(behind)]
         decided = {row["event_id"] for row in rows}
         rows += [row for row in self._outcomes(moments, sorted(level), end) if row["decision_id"] in decided]
         return rows

@@ -178,6 +178,18 @@ def test_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(known[row["event_id"]]["episode_id"] == row["episode_id"] for row in parts)
 
 
+def test_a_decision_says_the_same_however_far_the_history_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the import after one that ended just before a gap is refused, and every later one."""
+    monkeypatch.setattr(PrometheusClient, "values", from_samples)
+    options = prometheus_options("http://none", OPTIONS)
+    said: dict[str, Any] = {}
+    for now in range(GAP.start - 180, GAP.start + 600, 60):
+        batches = PrometheusReader("http://none", options, lambda now=now: now + 1.0).batches()
+        for content in [row.content for batch in batches for row in batch.rows if "event_id" in row.content]:
+            assert said.setdefault(content["event_id"], content) == content
+    assert any(row.get("truncated") and "observation" in row for row in said.values())
+
+
 def from_samples(self: Any, expression: str, start: int, end: int, step: int) -> Any:
     name = expression if expression in ("app_load", "kube_deployment_spec_replicas") else "app_load"
     found: Any = {}
