@@ -11,6 +11,7 @@ from envs.forking import reset_after_fork
 from envs.home import Home
 from envs.journal.journal import Journal
 from envs.journal.reading import last_decisions
+from envs.record import DecisionRecord
 from envs.specification import AgentSpecification
 
 
@@ -67,13 +68,17 @@ class RunningEpisodes:
             RecordError: it has ended.
             JournalError, DataError, MissingExtraError: the log cannot be read.
         """
-        episode = self._episodes.get((tenant, episode_id))
-        if episode is None:
-            # Not under the lock: other episodes need not wait for the disk.
-            found = self._looked_up(tenant, episode_id, specification, step)
-            with self._lock:
-                episode = self._episodes.setdefault((tenant, episode_id), found)
-        return episode
+        known = self._episodes.get((tenant, episode_id))
+        # Where others decide in it too, what was before is not what this process remembers.
+        behind = known is not None and known.history is not None and step is not None and step != known.step
+        if known is not None and not behind:
+            return known
+        # Not under the lock: other episodes need not wait for the disk.
+        found = self._looked_up(tenant, episode_id, specification, step)
+        with self._lock:
+            if self._episodes.get((tenant, episode_id)) is known:
+                self._episodes[tenant, episode_id] = found
+            return self._episodes.setdefault((tenant, episode_id), found)
 
     def take(self, episode: RunningEpisode, step: int | None) -> int:
         """The step of a decision, the next one where it is not given; the one after it comes next."""
@@ -98,7 +103,7 @@ class RunningEpisodes:
         history = RunningHistory(observation) if observation.history else None
         if step == 0 or (step is not None and history is None):
             return RunningEpisode(step, history)
-        records = last_decisions(self._journal, self._agent, tenant, episode_id, max(observation.history, 1))
+        records = last_decisions(self._journal, self._agent, tenant, episode_id, observation.history + 1)
         ended = bool(records) and (records[-1].terminated or records[-1].truncated)
         if ended and not self._repeatable:
             raise RecordError(
@@ -112,7 +117,17 @@ class RunningEpisodes:
         if history is not None:
             positions = {action: position for position, action in enumerate(specification.actions)}
             with suppress(RecordError, KeyError):  # of an earlier declaration: what was before stays unknown
-                rows = [(observation.row(record.observation), positions[record.action]) for record in records]
+                before = _directly_before(records[-1].step + 1 if step is None else step, records)
+                rows = [(observation.row(record.observation), positions[record.action]) for record in before]
                 for row, position in rows:
                     history.add(row, position)
         return RunningEpisode(records[-1].step + 1, history)
+
+
+def _directly_before(step: int, records: list[DecisionRecord]) -> list[DecisionRecord]:
+    """Those of the steps before a step without a gap; what lies behind one is not on the disk yet, and unknown."""
+    by_step = {record.step: record for record in records}
+    first = step
+    while first - 1 in by_step:
+        first -= 1
+    return [by_step[number] for number in range(first, step)]

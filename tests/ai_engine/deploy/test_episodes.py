@@ -163,3 +163,27 @@ def test_what_was_before_is_taken_from_the_log(home: Home, monkeypatch: pytest.M
             agent.record(decision, reward=1.0, terminated=step == 5)
     dataset, _ = build_dataset(home, "scaling")
     np.testing.assert_array_equal(np.array(seen), dataset.observations[:6])
+
+
+def test_what_was_before_is_what_others_decided_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes take turns in one episode, and say the step: a row of one's own past alone is another state."""
+    actions = specification().actions
+    home.declare(specification(observation=with_history(OBSERVATION, actions, 2), horizon=6, explore=0.5))
+    seen: list[np.ndarray] = []
+    decide = Policy.decide
+
+    def noted(self: Policy, row: np.ndarray, *arguments: Any, **keywords: Any) -> Any:
+        seen.append(row.copy())
+        return decide(self, row, *arguments, **keywords)
+
+    monkeypatch.setattr(Policy, "decide", noted)
+    with Agent("scaling", policy=rule, home=home) as one, Agent("scaling", policy=rule, home=home) as other:
+        for step in range(6):
+            agent = (one, other)[step % 2]
+            decision = agent.decide({"load": step / 10, "queue": step}, episode_id="e", step=step)
+            agent.record(decision, reward=1.0, terminated=step == 5)
+        dataset, _ = build_dataset(home, "scaling")
+        np.testing.assert_array_equal(np.array(seen), dataset.observations[:6])
+        one.record(one.decide(CALM, episode_id="f", step=0), reward=1.0)
+        one.decide(CALM, episode_id="f", step=2)
+    assert np.isnan(seen[-1][2:]).all(), "step 1 is not on the disk: nothing is put in its place"
