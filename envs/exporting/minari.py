@@ -1,10 +1,10 @@
 """Minari: a data set that its library loads, and that imports as the same transitions.
 
-An episode that came to its end is one of Minari's: T + 1 observations, T actions (their place among the declared
-ones), rewards by the declared expression. What Minari has no place for stands in ``infos``, one entry for each
-observation: ``event_id``, ``timestamp``, ``propensity``, ... and ``final_observation``, which is false where the
-observation behind the last action is not known and the last one stands there again. Outcomes and metadata stay behind:
-export Parquet to keep them.
+An episode that came to its end, or to the horizon, is one of Minari's: T + 1 observations, T actions (their place
+among the declared ones), rewards by the declared expression. What Minari has no place for stands in ``infos``, one
+entry for each observation: ``event_id``, ``timestamp``, ``propensity``, ... and ``final_observation``, which is false
+where the observation behind the last action is not known and the last one stands there again. Outcomes and metadata
+stay behind: export Parquet to keep them.
 """
 
 from __future__ import annotations
@@ -128,11 +128,12 @@ class _Writer:
 
     def buffers(self, episodes: Iterable[list[DecisionRecord]]) -> Iterable[Any]:
         """A buffer for each whole episode."""
+        horizon = self._specification.horizon
         for records in episodes:
             last = records[-1]
             if [record.step for record in records] != list(range(len(records))):
                 self._broken(f"episode {last.episode_id} has not every step once")
-            elif not (last.is_single or last.terminated or last.truncated):
+            elif not (last.is_single or last.terminated or last.truncated or len(records) >= horizon):
                 self.open_episodes += 1
             else:
                 try:
@@ -158,12 +159,14 @@ class _Writer:
         seen = [record.observation for record in records]
         seen.append(last.next_observation if known else last.observation)
         terminations = [record.terminated or record.is_single for record in records]
+        truncations = [record.truncated and not ended for record, ended in zip(records, terminations, strict=True)]
+        truncations[-1] = not terminations[-1]  # by the horizon, whatever its recorder left out
         return EpisodeBuffer(
             observations=columns(self._specification.observation, seen),
             actions=np.array(self._specification.action_indices([record.action for record in records]), dtype=np.int64),
             rewards=rewards,
             terminations=terminations,
-            truncations=[record.truncated and not ended for record, ended in zip(records, terminations, strict=True)],
+            truncations=truncations,
             infos=_infos(records, known),
         )
 

@@ -66,7 +66,7 @@ def log() -> tuple[AgentSpecification, list[DecisionRecord]]:
         {},
     ]
     for number, last in enumerate(ends):
-        rows = episode(f"episode {number}", 4, **last)
+        rows = episode(f"episode {number}", 4 if last else 3, **last)
         made += [
             replace(
                 row, observation=observed(row.step + number), reward=row.step + 0.5, propensity=0.25 * (1 + number % 3)
@@ -182,6 +182,17 @@ def test_what_is_no_whole_episode_is_left_out_and_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="scaling-v0: is there already"):
         export_minari(iter(made), tmp_path / "scaling-v0", specification)
     assert [path.name for path in tmp_path.iterdir()] == ["scaling-v0"]
+
+
+def test_an_episode_that_reached_the_horizon_is_whole(tmp_path: Path) -> None:
+    """As in a dataset: whoever declares a horizon need not say at each episode that it is over."""
+    specification = declared_as(horizon=3)
+    made = [*episode("e", 3), *episode("open", 2)]
+    result = export_minari(iter(made), tmp_path / "x-v0", specification)
+    assert (result.episodes, result.open_episodes) == (1, 1)
+    (found,) = minari.MinariDataset(tmp_path / "x-v0" / "data").iterate_episodes()
+    assert found.truncations.tolist() == [False, False, True] and not found.terminations.any()
+    assert records(good(read(tmp_path / "x-v0", "minari")), "scaling") == made[:3]
 
 
 def test_rewards_are_by_the_declared_expression(tmp_path: Path) -> None:
