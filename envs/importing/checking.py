@@ -126,6 +126,10 @@ class Checker:
             raise RecordError("is not a field of an outcome", field=foreign[0], remedy=remedy)
         event = OutcomeEvent.from_mapping(content, agent=self._name)
         if self._validator is not None:
+            if self._validator.specification.maturation and content.get("timestamp") is None:
+                # The moment of the import would make it late for good: what is recorded is never changed.
+                problem = "is missing, but the agent declares a maturation window"
+                raise RecordError(problem, field="timestamp", remedy="say when the outcome became known")
             self._validator.conform_outcome(event)
         return event, ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_decisions_of_the_log_are_met_wherever_they_are(imports: Imports, count:
     seal(imports.home)
     assert imports(told("e1", f"e{count - 1}", "no one")).unmet == 1
     assert imports(told("nobody", "no one")).unmet == 0, "they are there already: nothing was added"
+
+
+def test_when_an_outcome_became_known_is_never_made_up(imports: Imports) -> None:
+    """By the moment of the import, all of a log would have matured too late, and for good."""
+    untimed = [{name: value for name, value in row.items() if name != "timestamp"} for row in told("e1", "e2")]
+    assert imports([*rows(8), *untimed]).added == 10
+    imports.home.declare(replace(SPECIFICATION, maturation=3600.0))
+    report = imports([*told("e3"), *untimed], keep_good=True)
+    assert report.added == 1 and {bad.field for bad in report.rejected} == {"timestamp"}
 
 
 def test_a_rejected_decision_is_met_by_nothing(imports: Imports) -> None:
