@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ decisions = st.fixed_dictionaries(
         "reward": st.floats(-1e9, 1e9),
         "outcome": st.dictionaries(st.sampled_from(["cost", "kind", "more"]), plain, max_size=3),
         "metadata": st.dictionaries(st.sampled_from(["m", "n"]), plain, max_size=2),
-        "timestamp": st.datetimes().map(lambda moment: moment.replace(year=2026).isoformat() + "+01:00"),
+        "timestamp": st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(
+            lambda moment: f"{moment.isoformat()}+01:00"
+        ),
         "propensity": st.floats(0.01, 1.0),
         "allowed_actions": st.just(None) | st.just(["x", "y", 0, 1, 2, {"push": 0.5}]),
         "truncated": st.booleans(),
