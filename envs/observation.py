@@ -93,7 +93,8 @@ class ObservationField:
     def category(self, value: Any) -> str:
         """The name of a category or tag: 1 and 1.0 are one value, and JSON and Parquet disagree about its spelling."""
         text = str(value)
-        if text not in self.categories and type(value) in (int, float) and value == value // 1:
+        is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if text not in self.categories and is_number and value == value // 1:
             return next((name for name in (str(int(value)), str(float(value))) if name in self.categories), text)
         return text
 

@@ -194,6 +194,8 @@ def test_one_and_one_point_zero_are_the_same_category() -> None:
         tags = ObservationField("tags", "tags", categories=names)
         assert zone.encode(1) == zone.encode(1.0) == zone.encode(names[0]) == 0.0
         assert tags.encode([1]) == tags.encode([1.0]) == 1.0
+        assert zone.encode(np.float32(1.0)) == zone.encode(np.int64(1)) == 0.0, "as an agent may give it"
+        assert zone.encode(math.inf) == zone.encode(math.nan) == -1.0
         assert zone.encode(1.5) == zone.encode(2.0) == -1.0 and zone.encode(2**63 - 1) == -1.0
         declared = ObservationSpecification("object", (zone,))
         assert count_unknown(declared, [{"zone": 1.0}, {"zone": 1}, {"zone": 2.0}]) == {"zone": 1}
