@@ -101,14 +101,17 @@ def _arrays(paths: Sequence[tuple[str, ...]]) -> dict[str, int]:
     return found
 
 
-def reading_of(name: str, decimal: str = "") -> Callable[[str], Any]:
+def reading_of(name: str, decimal: str = "", names: frozenset[str] = frozenset()) -> Callable[[str], Any]:
     """How the texts of a column are read: those of names as they are, all others as :func:`value_of`.
 
     Args:
         name: of the column.
         decimal: what stands before the decimals of a number; a number with a comma is refused where it is not said.
+        names: those that its category is declared to have: of the versions 1.1 and 1.10, one number would be made.
     """
-    return _text if name in TEXTS else {"": _undecided, ",": _with_comma}.get(decimal, value_of)
+    read = _text if name in TEXTS else {"": _undecided, ",": _with_comma}.get(decimal, value_of)
+    kept = {text for text in names if text and not _comes_back(text)}
+    return (lambda text: text if text in kept else read(text)) if kept else read
 
 
 def value_of(text: str) -> Any:
@@ -129,6 +132,13 @@ def value_of(text: str) -> Any:
     if text[0] in "[{":
         return _structure(text)
     return NOT_FINITE.get(text, text)
+
+
+def _comes_back(text: str) -> bool:
+    try:
+        return str(value_of(text)) == text
+    except UnfitValueError:
+        return False
 
 
 def _undecided(text: str) -> Any:

@@ -30,10 +30,11 @@ from envs.importing.garbage import rare_collection
 from envs.importing.gathering import Draft, Gathering
 from envs.importing.import_report import LISTED, ImportReport
 from envs.importing.mapped_names import MappedNames
-from envs.importing.mapping import checked_mapping
+from envs.importing.mapping import category_columns, checked_mapping
 from envs.importing.mapping_proposal import propose_mapping
 from envs.importing.meeting import settle
 from envs.importing.progress import Progress
+from envs.importing.reader_csv import CsvReader
 from envs.importing.reader_jsonl import JsonLinesReader
 from envs.importing.readers import NOTHING, ForAgent, Reader, Searching
 from envs.importing.rows import RejectedRow, grouped
@@ -115,6 +116,9 @@ class _Import:
             for reader, mapping in zip(readers, checked, strict=True)
         ]
         self.draft = Draft(LogStatistics(f"agent {name}")) if self.declared is None else None
+        for reader, mapping in zip(readers, checked, strict=True):
+            if isinstance(reader, CsvReader) and self.declared is not None:
+                reader.named = category_columns(self.declared.observation, mapping)
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:

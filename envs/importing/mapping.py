@@ -15,7 +15,7 @@ from typing import Any
 from envs.canonical import EXACT_INTEGER
 from envs.errors import SpecificationError
 from envs.importing.mapping_expression import MappingExpression
-from envs.observation import flatten
+from envs.observation import ObservationSpecification, flatten
 from envs.record import FIELD_NAMES
 from envs.values import UnfitValueError
 
@@ -95,6 +95,17 @@ def apply_mapping(content: Mapping[str, Any], mapping: Mapping[str, Any]) -> dic
             raise UnfitValueError("is in the row and in the mapping", "remove one of them", ours)
         out[ours] = value
     return out
+
+
+def category_columns(observation: ObservationSpecification, mapping: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The columns that hold a declared category, and the names that it is declared to have."""
+    found: dict[str, frozenset[str]] = {}
+    for field in observation.own:
+        for part in ("observation", "next_observation") if field.type == "category" else ():
+            theirs = mapping.get(part)
+            source = theirs.get(field.name) if isinstance(theirs, Mapping) else None
+            found[source if isinstance(source, str) else f"{part}.{field.name}"] = frozenset(field.categories)
+    return found
 
 
 def names_read(theirs: Any) -> Iterator[str]:

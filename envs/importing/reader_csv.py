@@ -35,6 +35,9 @@ class CsvReader:
         decimal: what stands before the decimals of a number, ``.`` or ``,``; a number that JSON does not write so
             is refused where it is not said.
 
+    Attributes:
+        named: the names of the categories that columns are declared to hold, by column.
+
     Raises:
         DataError: the delimiter is not one character, or the decimal none of the two.
     """
@@ -50,6 +53,7 @@ class CsvReader:
         self.source = file.name
         self.size = file.size
         self.columns: Sequence[str] = ()
+        self.named: Mapping[str, frozenset[str]] = {}
         self._delimiter, self._decimal = delimiter, decimal
 
     def identity(self) -> str:
@@ -71,7 +75,7 @@ class CsvReader:
                 lines.go(*(int(part) for part in after.split(":")))
             columns, delimiter = heading
             self.columns = columns.names
-            readings = [reading_of(name, self._decimal) for name in columns.names]
+            readings = [reading_of(name, self._decimal, self.named.get(name, frozenset())) for name in columns.names]
             begun = lines.offset
             while (row := self._next(lines, columns, readings, delimiter)) is not None:
                 rows.append(row)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from envs.errors import DataError
 from envs.home import Home
 from envs.importing.importer import import_files
 from envs.importing.reader_csv import open_reader
+from envs.observation import ObservationField, ObservationSpecification
 from tests.envs.importing.import_reading import DATA
 from tests.envs.importing.import_samples import SPECIFICATION, jsonl, refused, rows, stored
 from tests.envs.object_store import object_store
@@ -99,6 +101,24 @@ def test_a_decimal_comma_is_a_number_or_a_text_as_one_says(home: Home, tmp_path:
     for options, told in (({"decimal": "x"}, "decimal = 'x'"), ({"delimeter": ";"}, "it has delimiter, decimal")):
         with pytest.raises(DataError, match=told):
             import_files(home, "scaling", [path], options=options)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_declared_category_is_not_read_as_a_number_that_is_another(tmp_path: Path, mapped: bool) -> None:
+    """As numbers the versions 1.1 and 1.10 are the same; what a number says as well stays one, as it always was."""
+    names = ("1.1", "1.10", "2e3", "true", "7", '{"a":1,"a":2}')
+    home = Home.create(tmp_path / "home")
+    field = ObservationField("version", "category", categories=names, optional=True)
+    home.declare(replace(SPECIFICATION, observation=ObservationSpecification("object", (field,)), horizon=1))
+    if mapped:
+        with home.configuration_path.open("a") as file:
+            file.write('\n[agents.scaling.mapping]\nobservation = { version = "v" }\n')
+    lines = [f"e{place},{text},up,0.5" for place, text in enumerate(names[:-1])]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([f"event_id,{'v' if mapped else 'observation.version'},action,reward", *lines]))
+    import_files(home, "scaling", [path])
+    seen = [record.observation["version"] for record in stored(home)]
+    assert seen == [1.1, "1.10", "2e3", "true", 7]
 
 
 def test_a_column_without_a_name_can_be_named_in_a_mapping(home: Home, tmp_path: Path) -> None:
