@@ -158,7 +158,7 @@ class _Writer:
         known = last.next_observation is not None
         seen = [record.observation for record in records]
         seen.append(last.next_observation if known else last.observation)
-        terminations = [record.terminated or record.is_single for record in records]
+        terminations = [record.terminated or (record.is_single and not record.truncated) for record in records]
         truncations = [record.truncated and not ended for record, ended in zip(records, terminations, strict=True)]
         truncations[-1] = not terminations[-1]  # by the horizon, whatever its recorder left out
         return EpisodeBuffer(

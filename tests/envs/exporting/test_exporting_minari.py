@@ -195,6 +195,20 @@ def test_an_episode_that_reached_the_horizon_is_whole(tmp_path: Path) -> None:
     assert records(good(read(tmp_path / "x-v0", "minari")), "scaling") == made[:3]
 
 
+def test_a_single_decision_that_was_cut_is_cut(tmp_path: Path) -> None:
+    """As in a dataset: who learns from the data set goes on from what came after it."""
+    after = {"load": 2.0, "queue": {"size": 1}}
+    made = [
+        record(None, None, event_id="cut", truncated=True, next_observation=after),
+        record(None, None, event_id="e"),
+    ]
+    export_minari(iter(made), tmp_path / "x-v0", declared_as())
+    cut, ended = minari.MinariDataset(tmp_path / "x-v0" / "data").iterate_episodes()
+    assert (cut.terminations.tolist(), cut.truncations.tolist()) == ([False], [True])
+    assert (ended.terminations.tolist(), ended.truncations.tolist()) == ([True], [False])
+    assert records(good(read(tmp_path / "x-v0", "minari")), "scaling") == made
+
+
 def test_rewards_are_by_the_declared_expression(tmp_path: Path) -> None:
     specification = declared_as(reward="-cost")
     made = [replace(row, reward=None, outcome={"cost": row.step + 1}) for row in episode("e", 3, terminated=True)]
