@@ -38,7 +38,7 @@ from envs.importing.json_events import JsonEventsReader, named_entries, no_optio
 from envs.values import UnfitValueError, number, shown
 
 FORMAT = "vowpal_wabbit"
-MULTI = "_multi"
+MULTI, SLOTS = "_multi", "_slots"
 ZONE = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 FRACTION = re.compile(r"(\.\d{6})\d+")
 OTHER_KINDS = {"_outcomes": "a decision of several slots", "_label_ca": "a decision of a continuous action"}
@@ -73,6 +73,10 @@ def translated(line: dict[str, Any], rate: float | None = None) -> Iterator[dict
     context = line["c"]
     if not isinstance(context, Mapping):
         raise UnfitValueError("is no object", "write the context's features by name", "c")
+    if SLOTS in context:
+        raise UnfitValueError(
+            f"is {OTHER_KINDS['_outcomes']}", "only decisions for one of several actions are read", "c"
+        )
     choices = context.get(MULTI)
     if not isinstance(choices, list) or not choices:
         raise UnfitValueError("is no array of actions", "write one entry an action", f"c.{MULTI}")
@@ -124,9 +128,15 @@ def _names(choices: list[Any]) -> list[Any]:
 
 def _chosen(line: Mapping[str, Any], count: int) -> int:
     listed = line.get("a")
-    for name, first in (("_labelIndex", 0), ("_label_Action", 1)):
-        if line.get(name) is not None:
-            return _place(line[name], first, count, name)
+    told = [
+        _place(line[name], first, count, name)
+        for name, first in (("_labelIndex", 0), ("_label_Action", 1))
+        if line.get(name) is not None
+    ]
+    if len(set(told)) > 1:
+        raise UnfitValueError(f"is another action than _label_Action {told[1] + 1}", "correct one", "_labelIndex")
+    if told:
+        return told[0]
     if isinstance(listed, list) and listed:
         return _place(listed[0], 1, count, "a")
     raise UnfitValueError("is missing", "write which action was taken", "_labelIndex")

@@ -130,6 +130,8 @@ def test_bad_lines_are_named_and_the_others_kept(tmp_path: Path) -> None:
         "p are not one for each action of a": line(p=[1.0]),
         "pdrop 1 is no share of dropped events": line(pdrop=1),
         "_outcomes is a decision of several slots": line(_outcomes=[]),
+        "c is a decision of several slots": line(c={"_multi": [{"f": 1}, {"f": 2}], "_slots": [{}, {}]}),
+        "_labelIndex is another action than _label_Action 1": line(_label_Action=1),
         "_label_ca is a decision of a continuous action": {"_label_ca": {}},
         "RewardValue is missing": {"EventId": "e"},
         "c is missing": {},
