@@ -144,17 +144,23 @@ def test_looking_up_where_there_is_no_log_creates_none(home: Home) -> None:
     assert not home.journal_path.exists()
 
 
-def test_what_was_before_is_taken_from_the_log(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def seen(home: Home, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """What policies are shown, of an agent that looks two decisions back."""
     actions = specification().actions
     home.declare(specification(observation=with_history(OBSERVATION, actions, 2), horizon=6, explore=0.5))
-    seen: list[np.ndarray] = []
+    rows: list[np.ndarray] = []
     decide = Policy.decide
 
     def noted(self: Policy, row: np.ndarray, *arguments: Any, **keywords: Any) -> Any:
-        seen.append(row.copy())
+        rows.append(row.copy())
         return decide(self, row, *arguments, **keywords)
 
     monkeypatch.setattr(Policy, "decide", noted)
+    return rows
+
+
+def test_what_was_before_is_taken_from_the_log(home: Home, seen: list[np.ndarray]) -> None:
     for step in range(6):
         if step == 3:
             seal(home, keep=1)
@@ -165,18 +171,8 @@ def test_what_was_before_is_taken_from_the_log(home: Home, monkeypatch: pytest.M
     np.testing.assert_array_equal(np.array(seen), dataset.observations[:6])
 
 
-def test_what_was_before_is_what_others_decided_too(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_before_is_what_others_decided_too(home: Home, seen: list[np.ndarray]) -> None:
     """Two processes take turns in one episode, and say the step: a row of one's own past alone is another state."""
-    actions = specification().actions
-    home.declare(specification(observation=with_history(OBSERVATION, actions, 2), horizon=6, explore=0.5))
-    seen: list[np.ndarray] = []
-    decide = Policy.decide
-
-    def noted(self: Policy, row: np.ndarray, *arguments: Any, **keywords: Any) -> Any:
-        seen.append(row.copy())
-        return decide(self, row, *arguments, **keywords)
-
-    monkeypatch.setattr(Policy, "decide", noted)
     with Agent("scaling", policy=rule, home=home) as one, Agent("scaling", policy=rule, home=home) as other:
         for step in range(6):
             agent = (one, other)[step % 2]
