@@ -176,7 +176,7 @@ def evaluate(
     weighed = censoring_weighted(subset, trajectories, censoring_survival(subset))
     estimates = every_estimate(trajectories, weighed, confidence, units=units, force=force, select=own)
     if own and learned_from_select(workspace, policy):
-        estimates = tuple(replace(each, refused=TAUGHT) if force else barred(each, TAUGHT) for each in estimates)
+        estimates = tuple(_refused(each, TAUGHT, force) for each in estimates)
     return EvaluateResult(
         policy=name,
         on=on,
@@ -230,7 +230,7 @@ def every_estimate(
         elif name not in NEEDS_STATE_RATIOS and estimate.evidence == "log" and not estimate.refused:
             reason = undrawn
         if reason:
-            estimate = replace(estimate, refused=reason) if force else barred(estimate, reason)
+            estimate = _refused(estimate, reason, force)
         found.append(estimate)
     return tuple(found)
 
@@ -240,6 +240,11 @@ def logged_return(dataset: Dataset, units: np.ndarray | None, confidence: float)
     returns = unit_values(episode_returns(dataset), units)
     found, count = studentised(returns, confidence), len(returns)
     return Estimate(found.value, found.lower, found.upper, confidence, "logged", float(count), count)
+
+
+def _refused(estimate: Estimate, reason: str, force: bool) -> Estimate:
+    """The estimate for a reason refused, with its numbers where they are forced."""
+    return replace(estimate, refused=reason) if force else barred(estimate, reason)
 
 
 def _honest(estimate: Estimate) -> Estimate:

@@ -89,8 +89,8 @@ def rows_of(source: str, text: bytes, before: int) -> Sequence[SourceRow]:
     rows = rows_at_once(source, text, before)
     if rows is not None:
         return rows
-    lines = text.splitlines(keepends=True) if b"\r" not in text else io.BytesIO(text)
-    return [_row(source, number, line) for number, line in enumerate(lines, before + 1) if line.strip()]
+    lines = enumerate(io.BytesIO(text), before + 1)
+    return [_row(source, number, line) for number, line in lines if line.strip()]
 
 
 def open_reader(source: str, options: Mapping[str, Any]) -> JsonLinesReader:
